@@ -1,1 +1,6 @@
-//! Not written yet.
+//! What the gateway does: buckets, objects, versions, uploads, and the consistency of
+//! metadata and bytes. No HTTP, SQL or wasm.
+
+pub mod backend;
+pub mod body;
+pub mod names;
