@@ -3,4 +3,5 @@
 
 pub mod backend;
 pub mod body;
+pub mod metadata;
 pub mod names;

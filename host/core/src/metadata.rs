@@ -1,0 +1,188 @@
+//! The port to the database: what the gateway knows of buckets, objects and open writes.
+
+mod bucket;
+mod job;
+mod listing;
+mod upload;
+mod version;
+mod write;
+
+pub use bucket::{Bucket, BucketCreation, BucketDeletion, NamespaceClaim, NewBucket, Versioning};
+pub use job::{Job, JobKind};
+pub use listing::{ListQuery, Listed, ListedPage, PartPage, UploadPage, UploadQuery, VersionPage, VersionQuery};
+pub use upload::{Part, PartNumber, Upload};
+pub use version::{ChecksumKind, ObjectChecksum, PartBoundary, Segment, Selector, Version};
+pub use write::{
+    Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite, Prepared,
+    WriteConditions, WriteKind,
+};
+
+use crate::backend::Locator;
+use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, WriteId};
+use async_trait::async_trait;
+
+/// Why the database did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// Full, unreachable, corrupt: for the operator.
+    #[error("the metadata store failed: {0}")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The write, bucket or upload that the call is about went away meanwhile.
+    #[error("{0} is gone")]
+    Gone(&'static str),
+    /// Too many calls wait; nothing was done.
+    #[error("the metadata store is overloaded")]
+    Busy,
+}
+
+/// Shorthand.
+pub type MetadataResult<T> = Result<T, MetadataError>;
+
+/// The truth about everything but bytes.
+///
+/// Every mutating call is one transaction, durable when it returns (power loss included,
+/// unless the operator chose otherwise), and either takes place whole or not at all; a
+/// dropped future may still take place. Calls of one key are ordered by the caller, which
+/// holds the key's lock from `begin` with a prepared version, or from `prepare`, until
+/// `commit` or `rollback`. Times are milliseconds since 1970, UTC. Keys sort as bytes.
+#[async_trait]
+pub trait MetadataStore: Send + Sync {
+    // ---- Buckets --------------------------------------------------------------------
+
+    /// Creates a bucket unless there is one of that name, which is then answered.
+    async fn create_bucket(&self, bucket: NewBucket) -> MetadataResult<BucketCreation>;
+    /// A bucket by name.
+    async fn bucket(&self, name: &BucketName) -> MetadataResult<Option<Bucket>>;
+    /// The buckets of an account by name, at most `limit` greater than `after`.
+    async fn buckets(&self, owner: &AccountId, after: Option<&str>, limit: usize) -> MetadataResult<Vec<Bucket>>;
+    /// Removes a bucket without versions, delete markers, open uploads and open writes.
+    async fn delete_bucket(&self, name: &BucketName) -> MetadataResult<BucketDeletion>;
+    /// Sets the versioning state. `Gone` without the bucket.
+    async fn set_versioning(&self, name: &BucketName, versioning: Versioning) -> MetadataResult<()>;
+
+    /// Remembers that a bucket writes plain places below `namespace` in `location`, and
+    /// says whether it may: the first one does; who comes later with a namespace that starts
+    /// with an earlier one, or starts it, keeps to derived places. Idempotent.
+    async fn claim_namespace(
+        &self,
+        bucket: &BucketName,
+        location: &LocationName,
+        namespace: &str,
+    ) -> MetadataResult<NamespaceClaim>;
+
+    // ---- Locations ------------------------------------------------------------------
+
+    /// Remembers a location's target and answers the one that was there before, if another.
+    /// `rebind` replaces it; without that, a target with live segments behind it stays.
+    async fn bind_location(&self, location: &LocationName, target: &str, rebind: bool)
+    -> MetadataResult<Option<String>>;
+    /// Names of locations that live segments refer to.
+    async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>>;
+
+    // ---- Reads ----------------------------------------------------------------------
+
+    /// A version with its segments; a delete marker is a version.
+    async fn version(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        selector: &Selector,
+    ) -> MetadataResult<Option<Version>>;
+    /// A page of current objects.
+    async fn list(&self, query: &ListQuery) -> MetadataResult<ListedPage>;
+    /// A page of versions, newest first within a key.
+    async fn list_versions(&self, query: &VersionQuery) -> MetadataResult<VersionPage>;
+
+    // ---- Writes ---------------------------------------------------------------------
+
+    /// Records an intent and settles where its bytes go: the plain place when it is wanted
+    /// and free, else a derived one with the write id as its token. With `exclusive` a plain
+    /// place is free when no other open write and no tried or running deletion refers to
+    /// it, and what lives there, if anything, is the key's null version, which this write
+    /// replaces. With `prepared` the write is also prepared.
+    async fn begin(&self, write: NewWrite) -> MetadataResult<Begun>;
+    /// Decides the conditions against the current version, and records all that a commit
+    /// needs but the locator: from here on a crash rolls the write forward if its bytes
+    /// turn up.
+    async fn prepare(
+        &self,
+        write: &WriteId,
+        version: NewVersion,
+        conditions: &WriteConditions,
+    ) -> MetadataResult<Prepared>;
+    /// Makes the prepared version current, removes the intent (and for a completion the
+    /// upload with its parts), and queues what it superseded for deletion: the null version
+    /// when this is one. A pending deletion of the very place that was written goes.
+    async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed>;
+    /// Removes the intent. With a locator, its bytes are queued for deletion.
+    async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()>;
+    /// Leaves an intent to the sweeper: how it ended on the backend is not known.
+    async fn abandon(&self, write: &WriteId) -> MetadataResult<()>;
+    /// Open writes of owners that are dead, abandoned ones among them.
+    async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
+    /// Deletes the current version, or one by id, or leaves a delete marker, as the bucket's
+    /// versioning has it; queues what is freed. Atomic.
+    async fn delete(&self, deletion: &Deletion) -> MetadataResult<Deleted>;
+    /// Replaces a version's tags and queues their projection. `Gone` without the version.
+    async fn set_tags(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        selector: &Selector,
+        tags: Vec<(String, String)>,
+    ) -> MetadataResult<Version>;
+    /// Replaces the locator of a live segment, when it still is `old`.
+    async fn replace_locator(&self, location: &LocationName, old: &Locator, new: &Locator) -> MetadataResult<()>;
+
+    // ---- Uploads --------------------------------------------------------------------
+
+    /// Records an upload.
+    async fn create_upload(&self, upload: Upload) -> MetadataResult<()>;
+    /// An upload by id, of that bucket and key.
+    async fn upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<Option<Upload>>;
+    /// Records a part, replacing one of its number, whose own bytes (if it has any) are
+    /// queued for deletion. With `write` its intent goes in the same transaction. `Gone`
+    /// without the upload.
+    async fn put_part(&self, upload: &UploadId, part: Part, write: Option<&WriteId>) -> MetadataResult<()>;
+    /// Parts by number, at most `limit` greater than `after`.
+    async fn parts(&self, upload: &UploadId, after: PartNumber, limit: usize) -> MetadataResult<PartPage>;
+    /// A page of open uploads.
+    async fn list_uploads(&self, query: &UploadQuery) -> MetadataResult<UploadPage>;
+    /// Removes an upload with its parts; queues their bytes and the backend's upload.
+    /// Answers whether there was one.
+    async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<bool>;
+    /// Uploads with a backend token that were not kept alive since `before`.
+    async fn uploads_to_keep(&self, before: i64, limit: usize) -> MetadataResult<Vec<Upload>>;
+    /// Notes that an upload was kept alive.
+    async fn upload_kept(&self, id: &UploadId, at: i64) -> MetadataResult<()>;
+
+    // ---- Queue ----------------------------------------------------------------------
+
+    /// Takes due jobs, marked as running. A deletion whose locator a live version or part
+    /// refers to, or whose place an open write holds, is not due.
+    async fn claim_jobs(&self, now: i64, limit: usize) -> MetadataResult<Vec<Job>>;
+    /// The job is done.
+    async fn finish_job(&self, id: i64) -> MetadataResult<()>;
+    /// The job failed; it is due again at `retry_at`.
+    async fn retry_job(&self, id: i64, retry_at: i64, error: &str) -> MetadataResult<()>;
+    /// Jobs that wait: how many, and since when the oldest does.
+    async fn queue_depth(&self) -> MetadataResult<(u64, Option<i64>)>;
+
+    // ---- Care -----------------------------------------------------------------------
+
+    /// Whether this database was restored and not yet checked: nothing may be swept then.
+    async fn is_restored(&self) -> MetadataResult<bool>;
+    /// The check was done: sweeping may go on.
+    async fn mark_checked(&self) -> MetadataResult<()>;
+    /// All live segments for a check, in pages: at most `limit` after `cursor`.
+    async fn segments(&self, cursor: i64, limit: usize) -> MetadataResult<Vec<(i64, Version, Segment)>>;
+    /// Whether any version, part, open write or job refers to these bytes.
+    async fn is_known(
+        &self,
+        location: &LocationName,
+        locator: &Locator,
+        write: Option<&WriteId>,
+    ) -> MetadataResult<bool>;
+    /// Queues bytes that nothing refers to for deletion.
+    async fn queue_deletion(&self, location: &LocationName, locator: &Locator) -> MetadataResult<()>;
+}

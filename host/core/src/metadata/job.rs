@@ -1,0 +1,42 @@
+//! What is to be done on backends later: it survives restarts and dead backends.
+
+use crate::backend::{Locator, Token};
+use crate::names::{BucketName, LocationName, ObjectKey, VersionId};
+use serde::{Deserialize, Serialize};
+
+/// A job taken from the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Names it in the queue.
+    pub id: i64,
+    /// Where.
+    pub location: LocationName,
+    /// What.
+    pub kind: JobKind,
+    /// How often it was tried before.
+    pub attempts: u32,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobKind {
+    /// Free bytes. Due no earlier than the deletion delay after its commit.
+    Delete {
+        /// These.
+        locator: Locator,
+    },
+    /// Abort the backend's upload.
+    Abort {
+        /// This one.
+        upload: Token,
+    },
+    /// Show the version's tags as they are when the job runs.
+    Tags {
+        /// The version's bucket.
+        bucket: BucketName,
+        /// The version's key.
+        key: ObjectKey,
+        /// The version.
+        version: VersionId,
+    },
+}

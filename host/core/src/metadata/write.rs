@@ -1,0 +1,241 @@
+//! Writes from intent to commit, and deletions.
+
+use super::version::{ObjectChecksum, PartBoundary, Version};
+use crate::backend::{Locator, Name, Projection, Token};
+use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
+use serde::{Deserialize, Serialize};
+
+/// A write to begin.
+#[derive(Debug, Clone)]
+pub struct NewWrite {
+    /// Its id.
+    pub id: WriteId,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Where its bytes go.
+    pub location: LocationName,
+    /// The plain place is wanted.
+    pub wants_plain: bool,
+    /// The backend does not keep what it overwrites, so a place has one writer at a time.
+    pub exclusive: bool,
+    /// What it will be.
+    pub kind: WriteKind,
+    /// Set when everything is known before the first byte leaves.
+    pub prepared: Option<(NewVersion, WriteConditions)>,
+}
+
+/// What a write becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WriteKind {
+    /// A version of its key.
+    Object,
+    /// A part that is an object of its own on the backend.
+    Part {
+        /// Of this upload.
+        upload: UploadId,
+        /// With this number.
+        number: u32,
+    },
+    /// A version assembled from an upload's parts; it lives where the upload was opened.
+    Completion {
+        /// The upload.
+        upload: UploadId,
+        /// Where it was opened.
+        name: Name,
+        /// The backend's upload.
+        token: Token,
+    },
+}
+
+/// A version that is ready but for its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVersion {
+    /// Its id, by the bucket's versioning.
+    pub id: VersionId,
+    /// Without quotes.
+    pub etag: String,
+    /// In bytes.
+    pub size: u64,
+    /// Milliseconds since 1970.
+    pub last_modified: i64,
+    /// Content headers, user metadata, tags.
+    pub object: Projection,
+    /// What S3's checksum headers show.
+    pub checksums: Vec<ObjectChecksum>,
+    /// Who writes it.
+    pub owner: AccountId,
+    /// `STANDARD` and so on.
+    pub storage_class: String,
+    /// For one uploaded in parts.
+    pub parts: Vec<PartBoundary>,
+}
+
+/// What became of `begin`.
+#[derive(Debug, Clone)]
+pub enum Begun {
+    /// The intent is recorded.
+    Started {
+        /// Where the bytes go.
+        name: Name,
+        /// What lives at that very place now and will be replaced.
+        replaces: Option<Locator>,
+    },
+    /// A prepared write's condition does not hold; nothing is recorded.
+    Refused(ConditionFailure),
+}
+
+/// What became of `prepare`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prepared {
+    /// Recorded.
+    Ready,
+    /// The condition does not hold; the intent is as it was.
+    Refused(ConditionFailure),
+}
+
+/// A committed version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Its id.
+    pub id: VersionId,
+    /// Milliseconds since 1970.
+    pub last_modified: i64,
+}
+
+/// An intent that nobody finishes any more.
+#[derive(Debug, Clone)]
+pub struct OpenWrite {
+    /// Its id.
+    pub id: WriteId,
+    /// The key it writes.
+    pub bucket: BucketName,
+    /// The key it writes.
+    pub key: ObjectKey,
+    /// Where its bytes go.
+    pub location: LocationName,
+    /// Where there.
+    pub name: Name,
+    /// What it would become.
+    pub kind: WriteKind,
+    /// What `prepare` recorded.
+    pub prepared: Option<NewVersion>,
+}
+
+/// Conditions of a write or deletion on the current version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteConditions {
+    /// `If-Match`.
+    pub if_match: Option<EtagCondition>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<EtagCondition>,
+    /// `x-amz-if-match-last-modified-time`, milliseconds since 1970 (deletions only).
+    pub if_last_modified: Option<i64>,
+    /// `x-amz-if-match-size` in bytes (deletions only).
+    pub if_size: Option<u64>,
+}
+
+/// What an ETag is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EtagCondition {
+    /// `*`.
+    Any,
+    /// Any of these, without quotes.
+    OneOf(Vec<String>),
+}
+
+/// Why a write's condition does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionFailure {
+    /// `412 PreconditionFailed`.
+    PreconditionFailed,
+    /// `If-Match` on a key that is not there: `404 NoSuchKey`.
+    NoSuchKey,
+}
+
+impl EtagCondition {
+    /// Whether an ETag without quotes is one of these.
+    pub fn matches(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(etags) => etags.iter().any(|one| one == etag),
+        }
+    }
+}
+
+impl WriteConditions {
+    /// Decides the conditions on a write: `current` is the current version, unless that is
+    /// absent.
+    ///
+    /// # Errors
+    /// What the client is told. A delete marker counts as no object.
+    pub fn decide(&self, current: Option<&Version>) -> Result<(), ConditionFailure> {
+        let current = current.filter(|version| !version.is_delete_marker);
+        if let Some(condition) = &self.if_match {
+            let Some(version) = current else {
+                return Err(ConditionFailure::NoSuchKey);
+            };
+            if !condition.matches(&version.etag) {
+                return Err(ConditionFailure::PreconditionFailed);
+            }
+        }
+        let Some(version) = current else {
+            return Ok(());
+        };
+        if self.if_none_match.as_ref().is_some_and(|condition| condition.matches(&version.etag)) {
+            return Err(ConditionFailure::PreconditionFailed);
+        }
+        // HTTP dates have whole seconds.
+        let seconds = version.last_modified.div_euclid(1000);
+        if self.if_last_modified.is_some_and(|time| time.div_euclid(1000) != seconds) {
+            return Err(ConditionFailure::PreconditionFailed);
+        }
+        if self.if_size.is_some_and(|size| size != version.size) {
+            return Err(ConditionFailure::PreconditionFailed);
+        }
+        Ok(())
+    }
+}
+
+/// A deletion.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// One version for good; `None` deletes as the bucket's versioning has it.
+    pub version: Option<VersionId>,
+    /// On the current version, or on the one that is named.
+    pub conditions: WriteConditions,
+    /// Id of the delete marker that an enabled bucket gets.
+    pub marker_id: VersionId,
+    /// Who deletes: the marker's owner.
+    pub owner: AccountId,
+    /// Milliseconds since 1970.
+    pub now: i64,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// Nothing was there; in S3 that is no error.
+    Nothing,
+    /// A version is gone for good.
+    Version {
+        /// Its id.
+        id: VersionId,
+        /// It was a delete marker.
+        was_marker: bool,
+    },
+    /// An unversioned object is gone.
+    Object,
+    /// A delete marker hides the key now.
+    Marker {
+        /// Its id.
+        id: VersionId,
+    },
+    /// The condition does not hold; nothing was done.
+    Refused(ConditionFailure),
+}
