@@ -3,5 +3,16 @@
 
 pub mod backend;
 pub mod body;
+pub mod checksum;
 pub mod metadata;
 pub mod names;
+
+mod error;
+mod gateway;
+
+pub use error::{Error, Result};
+pub use gateway::{
+    ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreatedBucket, DeleteObject, Found,
+    Gateway, GatewayOptions, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart,
+    ReadConditions, Source, Trailer, UploadRef,
+};

@@ -1,0 +1,164 @@
+//! The checksums that S3 knows, computed while bytes pass.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use md5::{Digest as _, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+
+/// An algorithm of
+/// [S3's checksums](https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// CRC-32 (ISO-HDLC).
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// CRC-64/NVME; full-object only.
+    Crc64Nvme,
+    /// SHA-1; composite only in uploads of parts.
+    Sha1,
+    /// SHA-256; composite only in uploads of parts.
+    Sha256,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+
+    /// `crc32` and so on: what stands behind `x-amz-checksum-`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc32 => "crc32",
+            Self::Crc32c => "crc32c",
+            Self::Crc64Nvme => "crc64nvme",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+        }
+    }
+
+    /// From its name in any case.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Length of a digest in bytes.
+    pub fn digest_length(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
+    /// A digest from its header's base64, when it has the right length.
+    pub fn decode(self, text: &str) -> Option<Vec<u8>> {
+        let value = BASE64_STANDARD.decode(text.trim()).ok()?;
+        (value.len() == self.digest_length()).then_some(value)
+    }
+
+    /// The digest of some bytes.
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        let mut hasher = Hasher::new(self);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+/// A running checksum.
+pub enum Hasher {
+    /// One of the CRCs.
+    Crc(crc_fast::Digest, usize),
+    /// SHA-1.
+    Sha1(Sha1),
+    /// SHA-256.
+    Sha256(Sha256),
+}
+
+impl Hasher {
+    /// Starts one.
+    pub fn new(algorithm: Algorithm) -> Self {
+        use crc_fast::{CrcAlgorithm, Digest};
+        match algorithm {
+            Algorithm::Crc32 => Self::Crc(Digest::new(CrcAlgorithm::Crc32IsoHdlc), 4),
+            Algorithm::Crc32c => Self::Crc(Digest::new(CrcAlgorithm::Crc32Iscsi), 4),
+            Algorithm::Crc64Nvme => Self::Crc(Digest::new(CrcAlgorithm::Crc64Nvme), 8),
+            Algorithm::Sha1 => Self::Sha1(Sha1::new()),
+            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Crc(digest, _) => digest.update(bytes),
+            Self::Sha1(digest) => digest.update(bytes),
+            Self::Sha256(digest) => digest.update(bytes),
+        }
+    }
+
+    /// The digest, big endian.
+    pub fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Crc(digest, length) => digest.finalize().to_be_bytes().into_iter().skip(8 - length).collect(),
+            Self::Sha1(digest) => digest.finalize().to_vec(),
+            Self::Sha256(digest) => digest.finalize().to_vec(),
+        }
+    }
+}
+
+/// MD5 and whatever else an upload needs, side by side.
+pub struct Hashers {
+    md5: Md5,
+    others: Vec<(Algorithm, Hasher)>,
+}
+
+/// What [`Hashers`] end with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digests {
+    /// Of all bytes.
+    pub md5: [u8; 16],
+    /// In the order that they were asked for.
+    pub others: Vec<(Algorithm, Vec<u8>)>,
+}
+
+impl Hashers {
+    /// MD5 and these.
+    pub fn new(algorithms: &[Algorithm]) -> Self {
+        let others = algorithms.iter().map(|algorithm| (*algorithm, Hasher::new(*algorithm))).collect();
+        Self { md5: Md5::new(), others }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        for (_, hasher) in &mut self.others {
+            hasher.update(bytes);
+        }
+    }
+
+    /// All digests.
+    pub fn finish(self) -> Digests {
+        let others = self.others.into_iter().map(|(algorithm, hasher)| (algorithm, hasher.finish())).collect();
+        Digests { md5: self.md5.finalize().into(), others }
+    }
+}
+
+/// A digest as S3's headers have it.
+pub fn encode(digest: &[u8]) -> String {
+    BASE64_STANDARD.encode(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_values_of_the_catalogue_hold() {
+        let check = |algorithm: Algorithm| hex::encode(algorithm.digest(b"123456789"));
+        assert_eq!(check(Algorithm::Crc32), "cbf43926");
+        assert_eq!(check(Algorithm::Crc32c), "e3069283");
+        assert_eq!(check(Algorithm::Crc64Nvme), "ae8b14860a799888");
+        assert_eq!(check(Algorithm::Sha1), "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
+    }
+}

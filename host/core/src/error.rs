@@ -1,0 +1,194 @@
+//! Why the gateway refuses a request, in its own words; S3's codes are the front's.
+
+use crate::backend::{BackendError, FailureCode};
+use crate::body::{BodyError, Refusal};
+use crate::metadata::{ConditionFailure, MetadataError};
+use crate::names::{BucketName, LocationName};
+
+/// What a request can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bucket or object belongs to somebody else.
+    #[error("access denied")]
+    AccessDenied,
+    /// No bucket of that name.
+    #[error("the bucket {0} does not exist")]
+    NoSuchBucket(BucketName),
+    /// The bucket is somebody else's.
+    #[error("the bucket name {0} is taken by another account")]
+    BucketAlreadyExists(BucketName),
+    /// The bucket is the caller's own.
+    #[error("the bucket {0} is yours already")]
+    BucketAlreadyOwnedByYou(BucketName),
+    /// It holds objects, versions, delete markers or open writes.
+    #[error("the bucket {0} is not empty")]
+    BucketNotEmpty(BucketName),
+    /// The location of a CreateBucket is not configured.
+    #[error("the location constraint {0} is not listed in locationConfig.json")]
+    InvalidLocationConstraint(String),
+    /// The location of an object's header is not configured.
+    #[error("the object's location constraint {0} is not listed in locationConfig.json")]
+    InvalidObjectLocation(String),
+    /// No current object of that key.
+    #[error("the key does not exist")]
+    NoSuchKey {
+        /// Set when a delete marker hides it: the marker's id.
+        marker: Option<String>,
+    },
+    /// No version of that id.
+    #[error("the version does not exist")]
+    NoSuchVersion,
+    /// The version is a delete marker, which has no bytes.
+    #[error("the version is a delete marker")]
+    MethodNotAllowedOnMarker {
+        /// Its id.
+        marker: String,
+        /// Milliseconds since 1970.
+        last_modified: i64,
+    },
+    /// No upload of that id.
+    #[error("the upload does not exist")]
+    NoSuchUpload,
+    /// A part of a completion is not there or has another ETag or checksum.
+    #[error("part {0} was not uploaded or is not as it was listed")]
+    InvalidPart(u32),
+    /// A completion's parts are not in ascending order.
+    #[error("the parts are not in ascending order")]
+    InvalidPartOrder,
+    /// A part but the last is smaller than 5 MiB.
+    #[error("part {number} has {size} bytes, less than the {minimum} that every part but the last needs")]
+    EntityTooSmall {
+        /// Its number.
+        number: u32,
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        minimum: u64,
+    },
+    /// An object or part is larger than S3 takes.
+    #[error("{size} bytes are more than the {limit} that are allowed")]
+    EntityTooLarge {
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        limit: u64,
+    },
+    /// The requested part of an object is not there.
+    #[error("the object has no part {0}")]
+    InvalidPartNumber(u32),
+    /// A range that touches no byte.
+    #[error("the range is not satisfiable for {size} bytes")]
+    InvalidRange {
+        /// The object's size in bytes.
+        size: u64,
+    },
+    /// A condition of a request does not hold.
+    #[error("a condition does not hold: {0}")]
+    PreconditionFailed(&'static str),
+    /// The client has it already.
+    #[error("not modified")]
+    NotModified {
+        /// Without quotes.
+        etag: String,
+        /// Milliseconds since 1970.
+        last_modified: i64,
+        /// The version's id, when the bucket shows ids.
+        version: Option<String>,
+    },
+    /// What the client sent contradicts itself.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The client's body broke off.
+    #[error("the request's body broke off: {0}")]
+    IncompleteBody(String),
+    /// The client's body stalled.
+    #[error("the request's body stalled")]
+    RequestTimeout,
+    /// A request that S3 refuses for a reason of its own.
+    #[error("{message}")]
+    InvalidArgument {
+        /// The argument.
+        argument: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A request that S3 refuses as a whole.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// Not there yet, or not on this backend.
+    #[error("{0} is not implemented")]
+    NotImplemented(String),
+    /// The location cannot work now.
+    #[error("the location {location} is not available: {cause}")]
+    LocationUnavailable {
+        /// Its name.
+        location: LocationName,
+        /// For the operator.
+        cause: String,
+    },
+    /// The backend lost the bytes, or somebody else took or changed them.
+    #[error("the object's bytes are not in the location {location} any more")]
+    LocationLost {
+        /// Its name.
+        location: LocationName,
+    },
+    /// Too much at once.
+    #[error("busy: {0}")]
+    SlowDown(String),
+    /// The backend's storage is full.
+    #[error("the location {0} is full")]
+    NoSpace(LocationName),
+    /// Anything that should not happen.
+    #[error("internal: {0}")]
+    Internal(String),
+    /// The database failed.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+/// Shorthand.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<ConditionFailure> for Error {
+    fn from(failure: ConditionFailure) -> Self {
+        match failure {
+            ConditionFailure::PreconditionFailed => Self::PreconditionFailed("If-Match or If-None-Match"),
+            ConditionFailure::NoSuchKey => Self::NoSuchKey { marker: None },
+        }
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Client(cause) => Self::IncompleteBody(cause),
+            BodyError::Idle => Self::RequestTimeout,
+            BodyError::Refused(refusal) => Self::Refused(refusal),
+            BodyError::Backend(cause) => Self::Internal(cause),
+            BodyError::Length { expected, actual } => {
+                Self::IncompleteBody(format!("{actual} of {expected} bytes came"))
+            }
+        }
+    }
+}
+
+impl Error {
+    /// What a backend's failure means to the client of a location: the one table.
+    pub fn from_backend(location: &LocationName, error: BackendError) -> Self {
+        let unavailable = |cause: String| Self::LocationUnavailable { location: location.clone(), cause };
+        match error {
+            BackendError::Body(body) => body.into(),
+            BackendError::Busy(what) => Self::SlowDown(format!("the location {location}: {what}")),
+            BackendError::Broke(cause) => Self::Internal(format!("the location {location}: {cause}")),
+            BackendError::Answered { code, message, .. } => match code {
+                FailureCode::NotFound | FailureCode::Changed => Self::LocationLost { location: location.clone() },
+                FailureCode::Throttled => Self::SlowDown(format!("the location {location}: {message}")),
+                FailureCode::NoSpace => Self::NoSpace(location.clone()),
+                FailureCode::TooLarge => Self::InvalidRequest(format!("too large for the location {location}")),
+                FailureCode::Unsupported => Self::NotImplemented(format!("this on the location {location}")),
+                FailureCode::Denied | FailureCode::Unavailable | FailureCode::Exists => unavailable(message),
+                FailureCode::Invalid | FailureCode::Internal => unavailable(message),
+            },
+        }
+    }
+}
