@@ -1,0 +1,171 @@
+//! The backend's answer to a request.
+
+use super::failure_of;
+use crate::bindings::wasi::http::types::Response as Incoming;
+use crate::bindings::wit_future;
+use crate::failure;
+use crate::storage::Body;
+use crate::types::Failure;
+use wit_bindgen::rt::async_support::StreamResult;
+
+/// Status and headers, with a body that nobody read yet. Dropping it drops the body.
+#[derive(Debug)]
+pub struct Response {
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+enum Contents {
+    Host(Incoming),
+    /// For tests.
+    Bytes(Vec<u8>),
+}
+
+/// How much is read at a time.
+const CHUNK: usize = 64 * 1024;
+
+impl Response {
+    pub(super) fn from_host(response: Incoming) -> Self {
+        Self {
+            status: response.get_status_code(),
+            headers: response.get_headers().copy_all(),
+            contents: Contents::Host(response),
+        }
+    }
+
+    /// An answer that no backend gave, to test what a plugin makes of it.
+    pub fn canned(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        Self {
+            status,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            contents: Contents::Bytes(body.as_bytes().to_vec()),
+        }
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status is 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A header's first value, when it is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+            .map(str::trim)
+    }
+
+    /// All headers, in the backend's order and spelling.
+    pub fn headers(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
+
+    /// The body's length, when the backend says it.
+    pub fn content_length(&self) -> Option<u64> {
+        self.header("content-length")?.parse().ok()
+    }
+
+    /// First byte and length of a 206's body, and the whole object's size when it is known.
+    pub fn content_range(&self) -> Option<(u64, u64, Option<u64>)> {
+        let range = self.header("content-range")?.strip_prefix("bytes ")?;
+        let (span, whole) = range.split_once('/')?;
+        let (first, last) = span.trim().split_once('-')?;
+        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        let length = last.checked_sub(first)?.checked_add(1)?;
+        Some((first, length, whole.trim().parse().ok()))
+    }
+
+    /// The seconds of a `retry-after` header, in milliseconds.
+    pub fn retry_after(&self) -> Option<u64> {
+        let seconds: u64 = self.header("retry-after")?.parse().ok()?;
+        seconds.checked_mul(1000)
+    }
+
+    /// Hands the body on, unread.
+    pub fn into_stream(self) -> Result<Body, Failure> {
+        match self.contents {
+            Contents::Host(response) => {
+                let (_, handled) = wit_future::new(|| Ok(()));
+                Ok(Incoming::consume_body(response, handled).0)
+            }
+            Contents::Bytes(_) => Err(failure::unsupported("a canned body has no stream")),
+        }
+    }
+
+    /// Reads a small body, such as an error's XML, of at most `limit` bytes.
+    ///
+    /// A longer one is `too-large`; one that breaks off is `unavailable`.
+    pub async fn read_to_limit(self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let expected = self.content_length();
+        let response = match self.contents {
+            Contents::Host(response) => response,
+            Contents::Bytes(bytes) if bytes.len() > limit => return Err(over(limit)),
+            Contents::Bytes(bytes) => return Ok(bytes),
+        };
+        let (_, handled) = wit_future::new(|| Ok(()));
+        let (mut stream, trailers) = Incoming::consume_body(response, handled);
+        let mut bytes = Vec::new();
+        loop {
+            let (result, chunk) = stream.read(Vec::with_capacity(CHUNK)).await;
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > limit {
+                return Err(over(limit));
+            }
+            match result {
+                StreamResult::Complete(_) => {}
+                StreamResult::Dropped | StreamResult::Cancelled => break,
+            }
+        }
+        // A stream has no error end: the future beside it says how it went.
+        drop(stream);
+        trailers.await.map_err(|error| failure_of(&error))?;
+        match expected {
+            Some(expected) if expected > bytes.len() as u64 && !bytes.is_empty() => Err(
+                failure::unavailable(format!("{} of {expected} bytes came", bytes.len())),
+            ),
+            _ => Ok(bytes),
+        }
+    }
+}
+
+fn over(limit: usize) -> Failure {
+    failure::too_large(format!("an answer of more than {limit} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_ignore_case() {
+        let response = Response::canned(200, &[("ETag", "\"x\"")], "");
+        assert_eq!(response.header("etag"), Some("\"x\""));
+    }
+
+    #[test]
+    fn a_content_range_is_offset_length_and_size() {
+        let response = Response::canned(206, &[("content-range", "bytes 5-9/100")], "hello");
+        assert_eq!(response.content_range(), Some((5, 5, Some(100))));
+        let response = Response::canned(206, &[("content-range", "bytes 0-0/*")], "h");
+        assert_eq!(response.content_range(), Some((0, 1, None)));
+        let response = Response::canned(206, &[("content-range", "bytes 9-5/100")], "");
+        assert_eq!(response.content_range(), None);
+    }
+
+    #[test]
+    fn seconds_of_retry_after_become_milliseconds() {
+        let response = Response::canned(503, &[("retry-after", "2")], "");
+        assert_eq!(response.retry_after(), Some(2000));
+    }
+}
