@@ -1,0 +1,26 @@
+//! Who a request turned out to come from, with what its body is bound to.
+
+use crate::auth::signing::SigningKey;
+use sallyport_core::names::AccountId;
+
+/// The verified sender of a request.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The account's name.
+    pub display_name: String,
+    /// What the signature says of the body (`x-amz-content-sha256`); `None` under SigV2.
+    pub payload: Option<String>,
+    /// Where the chain of chunk signatures begins; `None` under SigV2.
+    pub(crate) seed: Option<SeedSignature>,
+}
+
+/// The start of a chain of chunk signatures.
+#[derive(Debug, Clone)]
+pub(crate) struct SeedSignature {
+    pub(crate) key: SigningKey,
+    pub(crate) time: String,
+    pub(crate) scope: String,
+    pub(crate) signature: String,
+}
