@@ -1,6 +1,7 @@
 //! The checksums that S3 knows, computed while bytes pass.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -57,6 +58,24 @@ impl Algorithm {
         (value.len() == self.digest_length()).then_some(value)
     }
 
+    /// The digest of bytes whose pieces have these digests and lengths, in order; `None`
+    /// for what is no CRC, and for no pieces.
+    pub fn combine(self, pieces: &[(Vec<u8>, u64)]) -> Option<Vec<u8>> {
+        let algorithm = match self {
+            Self::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+            Self::Crc32c => CrcAlgorithm::Crc32Iscsi,
+            Self::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+            Self::Sha1 | Self::Sha256 => return None,
+        };
+        let number = |digest: &[u8]| digest.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        let mut pieces = pieces.iter();
+        let (first, _) = pieces.next()?;
+        let combined = pieces.fold(number(first), |combined, (digest, length)| {
+            crc_fast::checksum_combine(algorithm, combined, number(digest), *length)
+        });
+        Some(combined.to_be_bytes().into_iter().skip(8 - self.digest_length()).collect())
+    }
+
     /// The digest of some bytes.
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         let mut hasher = Hasher::new(self);
@@ -78,7 +97,7 @@ pub enum Hasher {
 impl Hasher {
     /// Starts one.
     pub fn new(algorithm: Algorithm) -> Self {
-        use crc_fast::{CrcAlgorithm, Digest};
+        use crc_fast::Digest;
         match algorithm {
             Algorithm::Crc32 => Self::Crc(Digest::new(CrcAlgorithm::Crc32IsoHdlc), 4),
             Algorithm::Crc32c => Self::Crc(Digest::new(CrcAlgorithm::Crc32Iscsi), 4),
@@ -160,5 +179,14 @@ mod tests {
         assert_eq!(check(Algorithm::Crc32c), "e3069283");
         assert_eq!(check(Algorithm::Crc64Nvme), "ae8b14860a799888");
         assert_eq!(check(Algorithm::Sha1), "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
+    }
+
+    #[test]
+    fn crcs_of_pieces_combine() {
+        for algorithm in [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme] {
+            let pieces = [&b"12345"[..], b"", b"6789"].map(|piece| (algorithm.digest(piece), piece.len() as u64));
+            assert_eq!(algorithm.combine(&pieces), Some(algorithm.digest(b"123456789")));
+        }
+        assert_eq!(Algorithm::Sha1.combine(&[]), None);
     }
 }

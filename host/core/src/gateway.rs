@@ -10,6 +10,7 @@ mod queue;
 mod range;
 mod read;
 mod request;
+mod split;
 mod sweep;
 mod upload;
 mod write;

@@ -74,8 +74,12 @@ pub trait MetadataStore: Send + Sync {
 
     /// Remembers a location's target and answers the one that was there before, if another.
     /// `rebind` replaces it; without that, a target with live segments behind it stays.
-    async fn bind_location(&self, location: &LocationName, target: &str, rebind: bool)
-    -> MetadataResult<Option<String>>;
+    async fn bind_location(
+        &self,
+        location: &LocationName,
+        target: &str,
+        rebind: bool,
+    ) -> MetadataResult<Option<String>>;
     /// Names of locations that live segments refer to.
     async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>>;
 

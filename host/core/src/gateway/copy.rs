@@ -1,0 +1,253 @@
+//! Copies: by reference or on the backend where that is exact, streamed otherwise.
+
+use super::object::finish_anyway;
+use super::request::{CopyObject, CopyOutcome, CopyPart, Incoming, PutOutcome, Source};
+use super::upload::{check_number, gone_upload, part_outcome};
+use super::write::{Draft, expectation};
+use super::{Gateway, new_version_id, now, shown_version};
+use crate::backend::{self, FailureCode, Projection, Span, Token};
+use crate::checksum::Algorithm;
+use crate::error::{Error, Result};
+use crate::metadata::{NewVersion, Part, Segment, Upload, Version};
+use crate::names::{AccountId, VersionId};
+use std::sync::Arc;
+
+/// Largest object that CopyObject takes, in bytes.
+const LARGEST_COPY: u64 = 5 << 30;
+
+impl Gateway {
+    /// CopyObject: exactly the source version's bytes, which `source_version` names.
+    ///
+    /// # Errors
+    /// Those of reading the source and of writing the destination.
+    pub async fn copy_object(self: &Arc<Self>, request: CopyObject) -> Result<CopyOutcome> {
+        let bucket = self.bucket(&request.caller, &request.bucket).await?;
+        let (source, source_version) = self.source(&request.caller, &request.source).await?;
+        if source.size > LARGEST_COPY {
+            return Err(Error::InvalidRequest(format!(
+                "The specified copy source is larger than the maximum allowable size for a copy source: {LARGEST_COPY}"
+            )));
+        }
+        let header = request.location.as_deref();
+        let location = self.choose_location(header, &bucket)?;
+        let object = copied_object(&source, &request);
+        let draft = Draft {
+            bucket,
+            key: request.key,
+            location,
+            object,
+            owner: request.caller,
+            storage_class: request.storage_class,
+            conditions: request.conditions,
+        };
+        let (this, checksum) = (Arc::clone(self), request.checksum);
+        let put = finish_anyway(async move { this.copy(draft, &source, checksum).await }).await?;
+        Ok(CopyOutcome { put, source_version })
+    }
+
+    async fn copy(self: &Arc<Self>, draft: Draft, source: &Version, checksum: Option<Algorithm>) -> Result<PutOutcome> {
+        let has_checksum = |algorithm: Algorithm| source.checksums.iter().any(|own| own.algorithm == algorithm.name());
+        // A checksum that the source lacks can only come from its bytes.
+        if checksum.is_none_or(has_checksum) {
+            if let Some(outcome) = self.copy_by_reference(&draft, source).await? {
+                return Ok(outcome);
+            }
+            if let Some(outcome) = self.copy_on_backend(&draft, source).await? {
+                return Ok(outcome);
+            }
+        }
+        let span = Span { offset: 0, length: source.size };
+        let body = self.reopen(source, span).await?;
+        let kept = source.checksums.first().and_then(|own| Algorithm::parse(&own.algorithm));
+        let incoming = Incoming {
+            body,
+            size: source.size,
+            md5: None,
+            checksums: Vec::new(),
+            trailer: None,
+            compute: checksum.or(kept),
+        };
+        self.write(draft, incoming).await
+    }
+
+    /// A version like the source, with the draft's headers.
+    fn copied_version(&self, draft: &Draft, source: &Version) -> NewVersion {
+        NewVersion {
+            id: new_version_id(draft.bucket.versioning),
+            etag: source.etag.clone(),
+            size: source.size,
+            last_modified: now(),
+            object: draft.object.clone(),
+            checksums: source.checksums.clone(),
+            owner: draft.owner.clone(),
+            storage_class: draft.storage_class.clone(),
+            parts: source.parts.clone(),
+        }
+    }
+
+    /// Where the backend shows no names, as many versions may share bytes as like: they are
+    /// freed with the last one.
+    async fn copy_by_reference(&self, draft: &Draft, source: &Version) -> Result<Option<PutOutcome>> {
+        let backend = self.backend(&draft.location)?;
+        let traits = backend.traits();
+        let here = source.segments.iter().all(|segment| segment.location == draft.location);
+        if !here || !traits.keeps_overwritten || traits.copy || traits.tagging {
+            return Ok(None);
+        }
+        let version = self.copied_version(draft, source);
+        let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
+        let begun = self.begin(draft, false, Some(version.clone())).await?;
+        self.metadata.commit(&begun.id, source.segments.clone()).await?;
+        Ok(Some(draft.outcome(&version)))
+    }
+
+    async fn copy_on_backend(&self, draft: &Draft, source: &Version) -> Result<Option<PutOutcome>> {
+        let backend = self.backend(&draft.location)?;
+        let Some(segment) = whole_segment(source) else { return Ok(None) };
+        if segment.location != draft.location || !backend.traits().copy || source.size > backend.traits().max_put {
+            return Ok(None);
+        }
+        let version = self.copied_version(draft, source);
+        let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
+        let wants_plain = self.may_write_plain(&draft.bucket.name, &draft.location).await?;
+        let begun = self.begin(draft, wants_plain, Some(version.clone())).await?;
+        let request = backend::Copy {
+            source: segment.locator.clone(),
+            size: source.size,
+            name: begun.name.clone(),
+            write_id: begun.id.clone(),
+            expect: expectation(&begun),
+            object: draft.object.clone(),
+        };
+        match backend.copy(request).await {
+            Ok(mut stored) => {
+                // The backend's ETag of a copy need not be what the source's upload had.
+                stored.checksums.retain(|_| !version.etag.contains('-'));
+                self.finish(draft, begun, &version, Ok(stored)).await?;
+                Ok(Some(draft.outcome(&version)))
+            }
+            Err(error) if streams_instead(&error) => {
+                self.metadata.rollback(&begun.id, None).await?;
+                Ok(None)
+            }
+            Err(error) => Err(self.fail(draft, &begun, error).await),
+        }
+    }
+
+    /// UploadPartCopy: the part, and the source's version.
+    ///
+    /// # Errors
+    /// Those of reading the source and of UploadPart.
+    pub async fn copy_part(self: &Arc<Self>, request: CopyPart) -> Result<CopyOutcome> {
+        let upload = self.upload(&request.upload).await?;
+        check_number(request.number)?;
+        let (source, source_version) = self.source(&request.upload.caller, &request.source).await?;
+        let span = part_span(request.range, source.size)?;
+        let (this, number) = (Arc::clone(self), request.number);
+        let put = finish_anyway(async move {
+            if let Some(outcome) = this.copy_part_on_backend(&upload, number, &source, span).await? {
+                return Ok(outcome);
+            }
+            let body = this.reopen(&source, span).await?;
+            let incoming =
+                Incoming { body, size: span.length, md5: None, checksums: Vec::new(), trailer: None, compute: None };
+            this.store_part(upload, number, incoming).await
+        })
+        .await?;
+        Ok(CopyOutcome { put, source_version })
+    }
+
+    /// Server-side, when the backend says the part's MD5 and nobody needs another checksum.
+    async fn copy_part_on_backend(
+        &self,
+        upload: &Upload,
+        number: u32,
+        source: &Version,
+        span: Span,
+    ) -> Result<Option<PutOutcome>> {
+        let backend = self.backend(&upload.location)?;
+        let traits = backend.traits();
+        let (Some(segment), Some((_, token))) = (whole_segment(source), &upload.backend) else {
+            return Ok(None);
+        };
+        let fits = traits.copy && span.length > 0 && span.length <= traits.max_part && traits.max_part >= LARGEST_COPY;
+        if segment.location != upload.location || !fits || upload.checksum.is_some() {
+            return Ok(None);
+        }
+        let _guard = self.part_guard(upload, number).await?;
+        let request = backend::CopyPart {
+            source: segment.locator.clone(),
+            source_size: source.size,
+            span: (span.length < source.size).then_some(span),
+            upload: Token(token.0.clone()),
+            number,
+        };
+        let stored = match backend.copy_part(request).await {
+            Ok(stored) => stored,
+            Err(error) if streams_instead(&error) => return Ok(None),
+            Err(error) => return Err(Error::from_backend(&upload.location, error)),
+        };
+        let Some(md5) = stored.checksums.iter().find(|digest| digest.algorithm == "md5") else {
+            return Ok(None);
+        };
+        let part = Part {
+            number,
+            etag: hex::encode(&md5.value),
+            size: span.length,
+            last_modified: now(),
+            checksums: Vec::new(),
+            pieces: vec![(number, stored.part, span.length)],
+            segment: None,
+        };
+        self.metadata.put_part(&upload.id, part.clone(), None).await.map_err(gone_upload)?;
+        Ok(Some(part_outcome(part)))
+    }
+
+    async fn source(&self, caller: &AccountId, source: &Source) -> Result<(Version, Option<VersionId>)> {
+        let bucket = self.bucket(caller, &source.bucket).await?;
+        let version = match self.live_version(&bucket, &source.key, source.version.clone()).await {
+            Err(Error::MethodNotAllowedOnMarker { .. }) => {
+                return Err(Error::InvalidRequest(
+                    "The source of a copy request may not specifically refer to a delete marker by version id."
+                        .to_owned(),
+                ));
+            }
+            other => other?,
+        };
+        source.conditions.decide_source(&version)?;
+        let shown = shown_version(bucket.versioning, &version.id);
+        Ok((version, shown))
+    }
+}
+
+/// What the copy shows: the source's headers and tags, or those of the request.
+fn copied_object(source: &Version, request: &CopyObject) -> Projection {
+    let kept = request.replace_metadata.as_ref().unwrap_or(&source.object);
+    let tags = request.replace_tags.as_ref().unwrap_or(&source.object.tags);
+    Projection { content: kept.content.clone(), metadata: kept.metadata.clone(), tags: tags.clone() }
+}
+
+/// The one segment that is a whole stored object and a whole version.
+fn whole_segment(version: &Version) -> Option<&Segment> {
+    let [segment] = version.segments.as_slice() else {
+        return None;
+    };
+    (segment.offset == 0 && segment.length == segment.stored_size).then_some(segment)
+}
+
+fn streams_instead(error: &backend::BackendError) -> bool {
+    matches!(error.code(), Some(FailureCode::Unsupported | FailureCode::TooLarge | FailureCode::Exists))
+}
+
+fn part_span(range: Option<(u64, u64)>, size: u64) -> Result<Span> {
+    let Some((first, last)) = range else {
+        return Ok(Span { offset: 0, length: size });
+    };
+    if first > last || last >= size {
+        return Err(Error::InvalidArgument {
+            argument: "x-amz-copy-source-range",
+            message: format!("Range specified is not valid for source object of size: {size}"),
+        });
+    }
+    Ok(Span { offset: first, length: last - first + 1 })
+}

@@ -1,0 +1,186 @@
+//! Reads: one look at the database, then the bytes.
+
+use super::request::{Found, GetObject};
+use super::{Gateway, shown_version};
+use crate::backend::{BackendError, FailureCode, Get, Span};
+use crate::body::{self, Body, BodyError};
+use crate::error::{Error, Result};
+use crate::metadata::{Segment, Version};
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+
+/// How often a read follows a version that is replaced while it opens.
+const FOLLOWED: usize = 3;
+
+impl Gateway {
+    /// HeadObject: answered from the database, whatever the backend's state.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `NoSuchKey`, `NoSuchVersion`,
+    /// `MethodNotAllowedOnMarker`, `PreconditionFailed`, `NotModified`, `InvalidRange`,
+    /// `InvalidPartNumber`.
+    pub async fn head_object(&self, request: &GetObject) -> Result<Found> {
+        let bucket = self.bucket(&request.caller, &request.bucket).await?;
+        let version = self.live_version(&bucket, &request.key, request.version.clone()).await?;
+        let version_id = shown_version(bucket.versioning, &version.id);
+        request.conditions.decide(&version, version_id.as_ref().map(super::VersionId::as_str))?;
+        if let Some(number) = request.part {
+            return found_part(version, version_id, number);
+        }
+        let span = request.range.map(|range| range.resolve(version.size)).transpose()?;
+        Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new() })
+    }
+
+    /// GetObject: the body has exactly the bytes of `span`, or of the whole version.
+    ///
+    /// # Errors
+    /// As [`Gateway::head_object`], and the location's.
+    pub async fn get_object(self: &Arc<Self>, request: &GetObject) -> Result<(Found, Body)> {
+        let mut found = self.head_object(request).await?;
+        for _ in 0..FOLLOWED {
+            let span = found.span.unwrap_or(Span { offset: 0, length: found.version.size });
+            let (location, error) = match self.open(&found.version, span).await {
+                Ok(body) => return Ok((found, body)),
+                Err(Opening::Refused(error)) => return Err(error),
+                Err(Opening::Backend(location, error)) => (location, error),
+            };
+            if !matches!(error.code(), Some(FailureCode::Changed | FailureCode::NotFound)) {
+                return Err(Error::from_backend(&location, error));
+            }
+            // Replaced since the look at the database: the new version is what the client
+            // would have got a moment later.
+            let again = self.head_object(request).await?;
+            if again.version.segments == found.version.segments {
+                return Err(Error::from_backend(&location, error));
+            }
+            found = again;
+        }
+        Err(Error::SlowDown("the object is replaced too fast to be read".to_owned()))
+    }
+
+    /// Opens a span of a version: its first segment now, the others when their turn comes.
+    pub(super) async fn open(self: &Arc<Self>, version: &Version, span: Span) -> Result<Body, Opening> {
+        let mut cuts = cuts(&version.segments, span).into_iter();
+        let Some(first) = cuts.next() else {
+            return Ok(body::empty());
+        };
+        let head = self.open_cut(&first).await?;
+        let rest: Vec<Cut> = cuts.collect();
+        if rest.is_empty() {
+            return Ok(counted(head, first.get.length()));
+        }
+        let this = Arc::clone(self);
+        let first_part = counted(head, first.get.length());
+        let tail = stream::iter(rest).then(move |cut| {
+            let this = Arc::clone(&this);
+            async move {
+                match this.open_cut(&cut).await {
+                    Ok(body) => Ok(chunks(counted(body, cut.get.length()))),
+                    Err(Opening::Refused(error)) => Err(BodyError::Backend(error.to_string())),
+                    Err(Opening::Backend(_, error)) => Err(BodyError::Backend(error.to_string())),
+                }
+            }
+        });
+        Ok(body::from_stream(chunks(first_part).chain(tail.try_flatten())))
+    }
+
+    async fn open_cut(&self, cut: &Cut) -> Result<Body, Opening> {
+        let backend = self.backend(&cut.segment.location).map_err(Opening::Refused)?;
+        let get = cut.get.clone();
+        backend.get(get).await.map_err(|error| Opening::Backend(cut.segment.location.clone(), error))
+    }
+
+    /// The current bytes of a version again, for a copy that streams.
+    pub(super) async fn reopen(self: &Arc<Self>, version: &Version, span: Span) -> Result<Body> {
+        match self.open(version, span).await {
+            Ok(body) => Ok(body),
+            Err(Opening::Refused(error)) => Err(error),
+            Err(Opening::Backend(location, error)) => Err(Error::from_backend(&location, error)),
+        }
+    }
+}
+
+/// Why a version's bytes could not be opened.
+pub(super) enum Opening {
+    Refused(Error),
+    Backend(crate::names::LocationName, BackendError),
+}
+
+/// What to read of one stored object.
+struct Cut {
+    segment: Segment,
+    get: Get,
+}
+
+impl Get {
+    /// How many bytes it asks for.
+    fn length(&self) -> u64 {
+        self.span.map_or(self.size, |span| span.length)
+    }
+}
+
+/// The spans of stored objects that make up a span of a version.
+fn cuts(segments: &[Segment], span: Span) -> Vec<Cut> {
+    let mut cuts = Vec::new();
+    let (mut start, end) = (0_u64, span.offset + span.length);
+    for segment in segments {
+        let (from, to) = (span.offset.max(start), end.min(start + segment.length));
+        if from < to {
+            let part = Span { offset: segment.offset + (from - start), length: to - from };
+            let whole = part.offset == 0 && part.length == segment.stored_size;
+            let get =
+                Get { locator: segment.locator.clone(), size: segment.stored_size, span: (!whole).then_some(part) };
+            cuts.push(Cut { segment: segment.clone(), get });
+        }
+        start += segment.length;
+    }
+    cuts
+}
+
+fn chunks(body: Body) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    body.into_data_stream().boxed()
+}
+
+/// A body that ends in an error when it has more or fewer bytes than it should.
+fn counted(body: Body, expected: u64) -> Body {
+    let state = (body, 0_u64);
+    body::from_stream(stream::try_unfold(state, move |(mut body, mut actual)| async move {
+        while let Some(frame) = body.frame().await {
+            let Ok(bytes) = frame?.into_data() else { continue };
+            actual += bytes.len() as u64;
+            if actual > expected {
+                return Err(BodyError::Length { expected, actual });
+            }
+            return Ok(Some((bytes, (body, actual))));
+        }
+        if actual < expected {
+            return Err(BodyError::Length { expected, actual });
+        }
+        Ok(None)
+    }))
+}
+
+fn found_part(version: Version, version_id: Option<crate::names::VersionId>, number: u32) -> Result<Found> {
+    if version.parts.is_empty() {
+        if number != 1 {
+            return Err(Error::InvalidPartNumber(number));
+        }
+        let span = (version.size > 0).then_some(Span { offset: 0, length: version.size });
+        return Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new() });
+    }
+    let mut offset = 0;
+    let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
+    for (position, part) in version.parts.iter().enumerate() {
+        // Parts are counted by their place in the object, as S3 does after completion.
+        if position == index {
+            let span = (part.size > 0).then_some(Span { offset, length: part.size });
+            let (parts_count, part_checksums) = (Some(version.parts.len()), part.checksums.clone());
+            return Ok(Found { version, version_id, span, parts_count, part_checksums });
+        }
+        offset += part.size;
+    }
+    Err(Error::InvalidPartNumber(number))
+}

@@ -1,0 +1,154 @@
+//! Settles what crashes and lost answers left open.
+
+use super::{Gateway, now};
+use crate::backend::{Backend, BackendError};
+use crate::error::{Error, Result};
+use crate::metadata::{OpenWrite, Segment, UploadQuery, WriteKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Writes settled at a time.
+const BATCH: usize = 256;
+/// Uploads kept alive at a time.
+const KEPT: usize = 64;
+
+impl Gateway {
+    /// Sweeps until the token's future resolves: abandoned writes, the queue, uploads that
+    /// a backend would forget. Every step is safe to repeat and to be cut off.
+    pub async fn sweep(self: Arc<Self>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut timer = tokio::time::interval(self.options.sweep_interval);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                _ = timer.tick() => {}
+            }
+            tokio::select! {
+                () = &mut stop => return,
+                outcome = self.sweep_once() => {
+                    if let Err(error) = outcome {
+                        tracing::error!("sweeping failed and is tried again: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// The database's; a backend's failure leaves its work for the next round.
+    pub async fn sweep_once(&self) -> Result<()> {
+        if self.metadata.is_restored().await? {
+            return Ok(());
+        }
+        for write in self.metadata.abandoned_writes(BATCH).await? {
+            if let Err(error) = self.settle(&write).await {
+                tracing::warn!(
+                    bucket.name = %write.bucket, location = %write.location, write_id = %write.id,
+                    "an interrupted write stays open until its backend answers: {error}"
+                );
+            }
+        }
+        self.work_queue().await?;
+        self.keep_uploads().await
+    }
+
+    /// Rolls a write forward when it was prepared and its bytes are there, back otherwise.
+    async fn settle(&self, write: &OpenWrite) -> Result<()> {
+        let backend = match &write.kind {
+            // Its parts have homes of their own: nothing happened outside the database.
+            WriteKind::Completion { token, .. } if token.0.is_empty() => {
+                return Ok(self.metadata.rollback(&write.id, None).await?);
+            }
+            WriteKind::Object | WriteKind::Part { .. } | WriteKind::Completion { .. } => {
+                self.backend(&write.location)?
+            }
+        };
+        let _guard = self.keys.lock(&write.bucket, &write.key).await;
+        let failed = |error: BackendError| Error::from_backend(&write.location, error);
+        let found = backend.find(&write.name, Some(&write.id)).await.map_err(failed)?;
+        let is_version = !matches!(write.kind, WriteKind::Part { .. });
+        if let (Some(found), Some(version)) = (&found, write.prepared.as_ref().filter(|_| is_version))
+            && found.size == version.size
+        {
+            let segment = Segment {
+                location: write.location.clone(),
+                name: write.name.clone(),
+                write_id: write.id.clone(),
+                locator: found.locator.clone(),
+                stored_size: found.size,
+                offset: 0,
+                length: version.size,
+            };
+            self.metadata.commit(&write.id, vec![segment]).await?;
+            return Ok(());
+        }
+        if found.is_none() && matches!(write.kind, WriteKind::Object) {
+            self.abort_unknown_uploads(write, backend).await?;
+        }
+        Ok(self.metadata.rollback(&write.id, found.as_ref().map(|found| &found.locator)).await?)
+    }
+
+    /// Aborts the backend's uploads that this write may have opened and nobody else did.
+    async fn abort_unknown_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
+        if !backend.traits().multipart {
+            return Ok(());
+        }
+        let failed = |error: BackendError| Error::from_backend(&write.location, error);
+        let uploads = backend.find_uploads(&write.name, &write.id).await.map_err(failed)?;
+        if uploads.is_empty() {
+            return Ok(());
+        }
+        let query = UploadQuery {
+            bucket: write.bucket.clone(),
+            prefix: write.key.to_string(),
+            delimiter: None,
+            key_marker: None,
+            upload_marker: None,
+            limit: 1_000,
+        };
+        let page = self.metadata.list_uploads(&query).await?;
+        if page.next.is_some() {
+            // Not all are seen: better an upload too many on the backend than one too few.
+            return Ok(());
+        }
+        let known: Vec<_> = page.uploads.iter().filter_map(|upload| upload.backend.as_ref()).collect();
+        for upload in uploads {
+            if !known.iter().any(|(_, token)| *token == upload) {
+                backend.abort_upload(&upload).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Touches uploads at a third of the time after which their backend forgets them.
+    async fn keep_uploads(&self) -> Result<()> {
+        let names = self.locations.names();
+        let expiries = names.iter().filter_map(|name| {
+            let backend = self.locations.location(name)?.backend.ok()?;
+            backend.traits().uploads_expire_after
+        });
+        let Some(after) = expiries.min() else {
+            return Ok(());
+        };
+        let before = now() - millis(after / 3);
+        for upload in self.metadata.uploads_to_keep(before, KEPT).await? {
+            let Ok(backend) = self.backend(&upload.location) else { continue };
+            let Some((_, token)) = &upload.backend else { continue };
+            if backend.traits().uploads_expire_after.is_some()
+                && let Err(error) = backend.keep_upload(token).await
+            {
+                tracing::warn!(location = %upload.location, "an upload could not be kept alive: {error}");
+                continue;
+            }
+            self.metadata.upload_kept(&upload.id, now()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,333 @@
+//! Multipart uploads: ids and parts are ours, whatever the backend makes of them.
+
+mod complete;
+
+use super::ingest::{self, Announced};
+use super::object::finish_anyway;
+use super::request::{Incoming, NewUpload, PutOutcome, PutPart, UploadRef};
+use super::split;
+use super::write::{Begin, leaves_nothing};
+use super::{Gateway, now};
+use crate::backend::{BackendError, CreateUpload, Name, Place, Put, Stored, Token};
+use crate::checksum::{self, Algorithm, Digests};
+use crate::error::{Error, Result};
+use crate::metadata::{Begun, ChecksumKind, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload, WriteKind};
+use crate::names::{ObjectKey, UploadId, WriteId};
+use std::sync::Arc;
+
+/// Largest part, in bytes.
+const LARGEST_PART: u64 = 5 << 30;
+/// Highest part number.
+const HIGHEST_NUMBER: u32 = 10_000;
+
+impl Gateway {
+    /// CreateMultipartUpload: the id.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `InvalidArgument`, the location's.
+    pub async fn create_upload(&self, request: NewUpload) -> Result<Upload> {
+        let bucket = self.bucket(&request.caller, &request.bucket).await?;
+        let location = self.choose_location(request.location.as_deref(), &bucket)?;
+        let backend = self.backend(&location)?;
+        let checksum = request.checksum.map(checksum_type).transpose()?;
+        let time = now();
+        let mut upload = Upload {
+            id: UploadId::random(),
+            bucket: bucket.name,
+            key: request.key,
+            owner: request.caller,
+            initiated: time,
+            object: request.object,
+            storage_class: request.storage_class,
+            checksum,
+            location,
+            write_id: WriteId::random(),
+            backend: None,
+            kept: time,
+        };
+        if backend.traits().multipart {
+            self.open_upload(&mut upload, backend).await?;
+        } else {
+            self.metadata.create_upload(upload.clone()).await?;
+        }
+        Ok(upload)
+    }
+
+    /// Opens the backend's upload. Where an upload is not apart from writes of the same
+    /// place, which is where overwriting loses, it gets a place of its own.
+    async fn open_upload(&self, upload: &mut Upload, backend: Arc<dyn crate::backend::Backend>) -> Result<()> {
+        let exclusive = !backend.traits().keeps_overwritten;
+        let wants_plain = !exclusive && self.may_write_plain(&upload.bucket, &upload.location).await?;
+        let place = if wants_plain { Place::Plain } else { Place::Derived(upload.write_id.to_string()) };
+        let name = Name { bucket: upload.bucket.clone(), key: upload.key.clone(), place };
+        // The intent is there before the backend's upload: a crash in between leaves a row
+        // that the sweeper can follow.
+        let write = self.plain_intent(upload, wants_plain, exclusive);
+        let intent = write.id.clone();
+        self.metadata.begin(write).await?;
+        let request =
+            CreateUpload { name: name.clone(), write_id: upload.write_id.clone(), object: upload.object.clone() };
+        match backend.create_upload(request).await {
+            Ok(token) => {
+                upload.backend = Some((name, token));
+                self.metadata.create_upload(upload.clone()).await?;
+                Ok(self.metadata.rollback(&intent, None).await?)
+            }
+            Err(error) => {
+                if leaves_nothing(&error) {
+                    self.metadata.rollback(&intent, None).await?;
+                } else {
+                    self.metadata.abandon(&intent).await?;
+                }
+                Err(Error::from_backend(&upload.location, error))
+            }
+        }
+    }
+
+    fn plain_intent(&self, upload: &Upload, wants_plain: bool, exclusive: bool) -> NewWrite {
+        NewWrite {
+            id: upload.write_id.clone(),
+            bucket: upload.bucket.clone(),
+            key: upload.key.clone(),
+            location: upload.location.clone(),
+            wants_plain,
+            exclusive,
+            kind: WriteKind::Object,
+            prepared: None,
+        }
+    }
+
+    /// The upload of a request.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
+    pub async fn upload(&self, upload: &UploadRef) -> Result<Upload> {
+        self.bucket(&upload.caller, &upload.bucket).await?;
+        self.metadata.upload(&upload.bucket, &upload.key, &upload.id).await?.ok_or(Error::NoSuchUpload)
+    }
+
+    /// ListParts.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
+    pub async fn parts(&self, upload: &UploadRef, after: u32, limit: usize) -> Result<(Upload, PartPage)> {
+        let found = self.upload(upload).await?;
+        let page = self.metadata.parts(&found.id, after, limit).await?;
+        Ok((found, page))
+    }
+
+    /// UploadPart. The same number again replaces the part.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`, `InvalidArgument`, `EntityTooLarge`,
+    /// those of the body, the location's.
+    pub async fn put_part(self: &Arc<Self>, request: PutPart) -> Result<PutOutcome> {
+        let upload = self.upload(&request.upload).await?;
+        check_number(request.number)?;
+        if request.incoming.size > LARGEST_PART {
+            return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PART });
+        }
+        let this = Arc::clone(self);
+        let (number, incoming) = (request.number, request.incoming);
+        finish_anyway(async move { this.store_part(upload, number, incoming).await }).await
+    }
+
+    pub(super) async fn store_part(&self, upload: Upload, number: u32, mut incoming: Incoming) -> Result<PutOutcome> {
+        if incoming.compute.is_none() {
+            // The object's checksum is made of its parts', so each part has one.
+            incoming.compute = upload.checksum.as_ref().and_then(|(name, _)| Algorithm::parse(name));
+        }
+        // One at a time: the backend and the database must agree on which came last.
+        let _guard = self.part_guard(&upload, number).await?;
+        match upload.backend.clone() {
+            Some((_, token)) => self.store_backend_part(&upload, &token, number, incoming).await,
+            None => self.store_part_object(&upload, number, incoming).await,
+        }
+    }
+
+    pub(super) async fn part_guard(&self, upload: &Upload, number: u32) -> Result<super::keys::KeyGuard> {
+        let key =
+            ObjectKey::parse(&format!("{}/{number}", upload.id)).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(self.keys.lock(&upload.bucket, &key).await)
+    }
+
+    async fn store_backend_part(
+        &self,
+        upload: &Upload,
+        token: &Token,
+        number: u32,
+        incoming: Incoming,
+    ) -> Result<PutOutcome> {
+        let backend = self.backend(&upload.location)?;
+        let (announced, body) = Announced::split(incoming);
+        let size = announced.size();
+        let (body, mut held) = ingest::hold(announced, body);
+        let verified = async move {
+            let digests = held.digests().await;
+            held.release();
+            digests
+        };
+        let storing = split::put_part(backend.as_ref(), token, number, size, body);
+        let (pieces, digests) = tokio::join!(storing, verified);
+        let pieces = pieces.map_err(|error| Error::from_backend(&upload.location, error))?;
+        let digests = digests.ok_or_else(|| early_answer(upload))?;
+        let part = part(number, size, &digests, pieces, None);
+        self.metadata.put_part(&upload.id, part.clone(), None).await.map_err(gone_upload)?;
+        Ok(part_outcome(part))
+    }
+
+    async fn store_part_object(&self, upload: &Upload, number: u32, incoming: Incoming) -> Result<PutOutcome> {
+        let backend = self.backend(&upload.location)?;
+        let write = NewWrite {
+            id: WriteId::random(),
+            kind: WriteKind::Part { upload: upload.id.clone(), number },
+            ..self.plain_intent(upload, false, !backend.traits().keeps_overwritten)
+        };
+        let id = write.id.clone();
+        let Begun::Started { name, replaces } = self.metadata.begin(write).await? else {
+            return Err(Error::Internal("a part has no condition to refuse".to_owned()));
+        };
+        let begun = Begin { id, name, replaces, backend };
+        let (announced, body) = Announced::split(incoming);
+        let size = announced.size();
+        let (body, mut held) = ingest::hold(announced, body);
+        let verified = async move {
+            let digests = held.digests().await;
+            held.release();
+            digests
+        };
+        let put = Put {
+            name: begun.name.clone(),
+            write_id: begun.id.clone(),
+            size,
+            expect: super::write::expectation(&begun),
+            object: crate::backend::Projection::default(),
+            checksums: Vec::new(),
+        };
+        let (stored, digests) = tokio::join!(begun.backend.put(put, body), verified);
+        let stored = self.settle_part(upload, &begun, stored).await?;
+        let digests = digests.ok_or_else(|| early_answer(upload))?;
+        let segment = Segment {
+            location: upload.location.clone(),
+            name: begun.name.clone(),
+            write_id: begun.id.clone(),
+            locator: stored.locator.clone(),
+            stored_size: size,
+            offset: 0,
+            length: size,
+        };
+        let part = part(number, size, &digests, Vec::new(), Some(segment));
+        if let Err(error) = self.metadata.put_part(&upload.id, part.clone(), Some(&begun.id)).await {
+            // The upload went meanwhile.
+            self.metadata.rollback(&begun.id, Some(&stored.locator)).await?;
+            return Err(gone_upload(error));
+        }
+        Ok(part_outcome(part))
+    }
+
+    async fn settle_part(
+        &self,
+        upload: &Upload,
+        begun: &Begin,
+        outcome: Result<Stored, BackendError>,
+    ) -> Result<Stored> {
+        match outcome {
+            Ok(stored) => Ok(stored),
+            Err(error) => {
+                if leaves_nothing(&error) {
+                    self.metadata.rollback(&begun.id, None).await?;
+                } else {
+                    self.metadata.abandon(&begun.id).await?;
+                }
+                Err(Error::from_backend(&upload.location, error))
+            }
+        }
+    }
+
+    /// AbortMultipartUpload: whether there was one is told by `NoSuchUpload`, and whether
+    /// that is an error by the bucket's location (`legacyAwsBehavior`): otherwise it is none.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
+    pub async fn abort_upload(&self, upload: &UploadRef) -> Result<()> {
+        let bucket = self.bucket(&upload.caller, &upload.bucket).await?;
+        if self.metadata.abort_upload(&upload.bucket, &upload.key, &upload.id).await? {
+            return Ok(());
+        }
+        let location = self.locations.location(&bucket.location);
+        if location.is_some_and(|location| location.legacy_aws_behavior) {
+            return Err(Error::NoSuchUpload);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_number(number: u32) -> Result<()> {
+    if (1..=HIGHEST_NUMBER).contains(&number) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument {
+        argument: "partNumber",
+        message: format!("Part number must be an integer between 1 and {HIGHEST_NUMBER}, inclusive"),
+    })
+}
+
+/// The type that S3 gives a checksum that names none, and what it does not allow.
+fn checksum_type((algorithm, kind): (Algorithm, Option<ChecksumKind>)) -> Result<(String, ChecksumKind)> {
+    let whole_only = algorithm == Algorithm::Crc64Nvme;
+    let parts_only = matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256);
+    let default = if whole_only { ChecksumKind::FullObject } else { ChecksumKind::Composite };
+    let kind = kind.unwrap_or(default);
+    if (whole_only && kind == ChecksumKind::Composite) || (parts_only && kind == ChecksumKind::FullObject) {
+        let kind = if whole_only { "COMPOSITE" } else { "FULL_OBJECT" };
+        return Err(Error::InvalidRequest(format!(
+            "The {kind} checksum type cannot be used with the {} checksum algorithm.",
+            algorithm.name()
+        )));
+    }
+    Ok((algorithm.name().to_owned(), kind))
+}
+
+pub(super) fn part(
+    number: u32,
+    size: u64,
+    digests: &Digests,
+    pieces: Vec<(u32, Token, u64)>,
+    segment: Option<Segment>,
+) -> Part {
+    let checksums = digests.others.iter().map(|(algorithm, value)| ObjectChecksum {
+        algorithm: algorithm.name().to_owned(),
+        value: checksum::encode(value),
+        kind: ChecksumKind::FullObject,
+    });
+    Part {
+        number,
+        etag: hex::encode(digests.md5),
+        size,
+        last_modified: now(),
+        checksums: checksums.collect(),
+        pieces,
+        segment,
+    }
+}
+
+pub(super) fn part_outcome(part: Part) -> PutOutcome {
+    PutOutcome {
+        etag: part.etag,
+        version: None,
+        checksums: part.checksums,
+        size: part.size,
+        last_modified: part.last_modified,
+    }
+}
+
+pub(super) fn gone_upload(error: crate::metadata::MetadataError) -> Error {
+    match error {
+        crate::metadata::MetadataError::Gone(_) => Error::NoSuchUpload,
+        other => other.into(),
+    }
+}
+
+fn early_answer(upload: &Upload) -> Error {
+    Error::Internal(format!("the location {} answered before it had the whole part", upload.location))
+}
