@@ -60,7 +60,7 @@ impl Details {
             Ok(Value::Object(fields)) => Reader { fields, problems: Vec::new(), warnings: Vec::new() }.read(),
             Ok(_) | Err(_) => Err(vec![Problem {
                 path: String::new(),
-                message: "details is not a JSON object".to_owned(),
+                message: "is not a JSON object".to_owned(),
                 fix: r#"write an object, such as {"azureContainerName": "my-container", …}"#.to_owned(),
             }]),
         }
@@ -126,7 +126,7 @@ impl Reader {
             Some(Value::String(text)) if text.is_empty() => None,
             Some(Value::String(text)) => Some(text.clone()),
             Some(_) => {
-                self.problem(path, format!("{path} is not a string"), format!("write \"{path}\": \"…\""));
+                self.problem(path, "is not a string", format!("write \"{path}\": \"…\""));
                 None
             }
         }
@@ -139,7 +139,7 @@ impl Reader {
         if text.is_none() && self.problems.len() == known {
             self.problem(
                 path,
-                format!("{path} is missing"),
+                "is missing",
                 format!("set \"{path}\" in details or the environment variable <location>_{variable}"),
             );
         }
@@ -151,7 +151,7 @@ impl Reader {
             None | Some(Value::Null) => false,
             Some(Value::Bool(value)) => *value,
             Some(_) => {
-                self.problem(path, format!("{path} is not a boolean"), format!("write \"{path}\": true or false"));
+                self.problem(path, "is not a boolean", format!("write \"{path}\": true or false"));
                 false
             }
         }
@@ -162,7 +162,7 @@ impl Reader {
         let known = self.problems.len();
         let Some(name) = self.text(PATH) else {
             if self.problems.len() == known {
-                self.problem(PATH, format!("{PATH} is missing"), "name the container that holds this location's objects");
+                self.problem(PATH, "is missing", "name the container that holds this location's objects");
             }
             return None;
         };
@@ -244,7 +244,7 @@ impl Reader {
             if self.problems.iter().all(|problem| problem.path != "azureStorageAccountName") {
                 self.problem(
                     PATH,
-                    format!("{PATH} is missing, and no azureStorageAccountName says which account is meant"),
+                    "is missing, and no azureStorageAccountName says which account is meant",
                     format!("set one of them; {PATH} looks like https://<account>.blob.core.windows.net/"),
                 );
             }
@@ -282,7 +282,7 @@ impl Reader {
         let Some(key) = self.required(PATH, "AZURE_STORAGE_ACCESS_KEY") else { return };
         let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
         if !key.bytes().all(is_base64) {
-            self.problem(PATH, format!("{PATH} is not Base64"), "copy one of the account's two keys as it is, without spaces");
+            self.problem(PATH, "is not Base64", "copy one of the account's two keys as it is, without spaces");
         }
     }
 
