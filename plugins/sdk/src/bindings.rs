@@ -3,11 +3,7 @@
 //! The required interface and each optional one have a world of their own, so that a component
 //! declares just the ones that its author chose; what they share comes from the first one.
 #![allow(unsafe_code, reason = "generated code crosses the component boundary")]
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    reason = "generated code; `wit/` documents it"
-)]
+#![allow(missing_docs, unreachable_pub, reason = "generated code; `wit/` documents it")]
 #![allow(
     clippy::all,
     clippy::allow_attributes_without_reason,

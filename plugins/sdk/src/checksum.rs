@@ -8,9 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 pub fn unquote(etag: &str) -> &str {
     let etag = etag.trim();
     let etag = etag.strip_prefix("W/").unwrap_or(etag);
-    etag.strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(etag)
+    etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag)
 }
 
 /// An ETag in quotes, for a condition.
@@ -24,10 +22,7 @@ pub fn quote(etag: &str) -> String {
 /// caller knows whether its backend's ETags are digests.
 pub fn md5_of_etag(etag: &str) -> Option<Checksum> {
     let etag = unquote(etag);
-    (etag.len() == 32)
-        .then(|| hex::decode(etag).ok())
-        .flatten()
-        .map(|value| checksum("md5", value))
+    (etag.len() == 32).then(|| hex::decode(etag).ok()).flatten().map(|value| checksum("md5", value))
 }
 
 /// A digest from the base64 of a header such as `content-md5` or `x-amz-checksum-crc32`.
@@ -46,16 +41,11 @@ pub fn to_base64(checksum: &Checksum) -> String {
 
 /// The digest of one algorithm, among those that are known.
 pub fn find<'a>(checksums: &'a [Checksum], algorithm: &str) -> Option<&'a Checksum> {
-    checksums
-        .iter()
-        .find(|checksum| checksum.algorithm == algorithm)
+    checksums.iter().find(|checksum| checksum.algorithm == algorithm)
 }
 
 fn checksum(algorithm: &str, value: Vec<u8>) -> Checksum {
-    Checksum {
-        algorithm: algorithm.to_owned(),
-        value,
-    }
+    Checksum { algorithm: algorithm.to_owned(), value }
 }
 
 fn length(algorithm: &str) -> Option<usize> {

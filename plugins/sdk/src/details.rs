@@ -15,10 +15,7 @@ pub struct Details {
 impl Details {
     /// Parses the JSON; what is no object is a problem and reads as an empty one.
     pub fn parse(json: &str) -> Self {
-        let mut details = Self {
-            root: Value::Null,
-            problems: Vec::new(),
-        };
+        let mut details = Self { root: Value::Null, problems: Vec::new() };
         match serde_json::from_str(json) {
             Ok(root @ Value::Object(_)) => details.root = root,
             Ok(_) => details.problem("", "is not an object", "write `\"details\": {}`"),
@@ -29,11 +26,7 @@ impl Details {
 
     /// Notes a problem with the field at a path of names with dots in between.
     pub fn problem(&mut self, path: &str, message: &str, fix: &str) {
-        self.problems.push(Problem {
-            path: path.to_owned(),
-            message: message.to_owned(),
-            fix: fix.to_owned(),
-        });
+        self.problems.push(Problem { path: path.to_owned(), message: message.to_owned(), fix: fix.to_owned() });
     }
 
     /// A text, absent when the field is missing, null or empty. Any other type is a problem.
@@ -83,8 +76,7 @@ impl Details {
     }
 
     fn value(&self, path: &str) -> Option<&Value> {
-        path.split('.')
-            .try_fold(&self.root, |value, name| value.get(name))
+        path.split('.').try_fold(&self.root, |value, name| value.get(name))
     }
 }
 
@@ -98,11 +90,7 @@ mod tests {
         assert!(!details.boolean("bucketMatch", false));
         assert!(details.boolean("https", true));
         assert_eq!(details.required_text("bucketName", "name it"), None);
-        let paths: Vec<String> = details
-            .into_problems()
-            .into_iter()
-            .map(|problem| problem.path)
-            .collect();
+        let paths: Vec<String> = details.into_problems().into_iter().map(|problem| problem.path).collect();
         assert_eq!(paths, ["bucketMatch", "https", "bucketName"]);
     }
 

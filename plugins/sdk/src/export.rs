@@ -23,10 +23,7 @@ impl<P> Opened<P> {
 
     /// What was opened; the contract promises that `open` came first.
     pub fn plugin(&self) -> Result<Rc<P>, Failure> {
-        self.0
-            .borrow()
-            .clone()
-            .ok_or_else(|| failure::invalid("called before `open`"))
+        self.0.borrow().clone().ok_or_else(|| failure::invalid("called before `open`"))
     }
 }
 
@@ -49,6 +46,11 @@ macro_rules! export_plugin {
             use $crate::types::{Failure, Stored, StoredPart};
             use $crate::{Body, Complete, Storage};
 
+            // A native library cannot have symbols of these names, and tests need none.
+            #[cfg_attr(
+                not(target_arch = "wasm32"),
+                allow(dead_code, reason = "exported from a component alone")
+            )]
             struct Exports;
 
             std::thread_local! {
@@ -127,6 +129,7 @@ macro_rules! export_plugin {
                 }
             }
 
+            #[cfg(target_arch = "wasm32")]
             $crate::bindings::__export_storage!(Exports with_types_in $crate::bindings);
             $( $crate::__export_feature!($feature, Exports, opened); )*
         };
@@ -179,6 +182,7 @@ macro_rules! __export_feature {
                 $crate::Multipart::find_uploads(&*$opened()?, request).await
             }
         }
+        #[cfg(target_arch = "wasm32")]
         $crate::bindings::multipart::__export_multipart!(
             $exports with_types_in $crate::bindings::multipart
         );
@@ -197,6 +201,7 @@ macro_rules! __export_feature {
                 $crate::ServerCopy::copy_part(&*$opened()?, request).await
             }
         }
+        #[cfg(target_arch = "wasm32")]
         $crate::bindings::copy::__export_copy!($exports with_types_in $crate::bindings::copy);
     };
     (tagging, $exports:ident, $opened:ident) => {
@@ -207,6 +212,7 @@ macro_rules! __export_feature {
                 $crate::Tagging::put_tags(&*$opened()?, request).await
             }
         }
+        #[cfg(target_arch = "wasm32")]
         $crate::bindings::tagging::__export_tagging!(
             $exports with_types_in $crate::bindings::tagging
         );
@@ -221,6 +227,7 @@ macro_rules! __export_feature {
                 $crate::Versions::hide(&*$opened()?, request).await
             }
         }
+        #[cfg(target_arch = "wasm32")]
         $crate::bindings::versions::__export_versions!(
             $exports with_types_in $crate::bindings::versions
         );
@@ -233,6 +240,7 @@ macro_rules! __export_feature {
                 $crate::Listing::list(&*$opened()?, request).await
             }
         }
+        #[cfg(target_arch = "wasm32")]
         $crate::bindings::listing::__export_listing!(
             $exports with_types_in $crate::bindings::listing
         );

@@ -74,12 +74,7 @@ fn failure(code: &str, mut message: String, retry_after: Option<u64>) -> Failure
         end -= 1;
     }
     message.truncate(end);
-    Failure {
-        code: code.to_owned(),
-        message,
-        retry_after,
-        attributes: Vec::new(),
-    }
+    Failure { code: code.to_owned(), message, retry_after, attributes: Vec::new() }
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use crate::types::Failure;
 pub fn failure_of(error: &ErrorCode) -> Failure {
     let message = format!("no answer: {error:?}");
     match error {
-        ErrorCode::HttpRequestDenied
-        | ErrorCode::DestinationIpProhibited
-        | ErrorCode::TlsCertificateError => failure::denied(message),
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited | ErrorCode::TlsCertificateError => {
+            failure::denied(message)
+        }
         ErrorCode::DnsTimeout
         | ErrorCode::DnsError(_)
         | ErrorCode::DestinationNotFound
@@ -65,9 +65,7 @@ mod tests {
 
     #[test]
     fn a_refused_connection_may_pass_and_a_denied_one_does_not() {
-        assert!(failure::is_retryable(&failure_of(
-            &ErrorCode::ConnectionRefused
-        )));
+        assert!(failure::is_retryable(&failure_of(&ErrorCode::ConnectionRefused)));
         assert_eq!(failure_of(&ErrorCode::HttpRequestDenied).code, "denied");
     }
 }

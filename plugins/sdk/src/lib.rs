@@ -44,55 +44,45 @@ pub use storage::{Body, Complete, Storage};
 /// The types that all interfaces share.
 pub mod types {
     pub use crate::bindings::sallyport::plugin::types::{
-        Attributes, Checksum, Expectation, Failure, Locator, Name, Place, Projection, Span, Stored,
-        StoredPart, Token,
+        Attributes, Checksum, Expectation, Failure, Locator, Name, Place, Projection, Span, Stored, StoredPart, Token,
     };
 }
 
 /// Requests and answers of [`Storage`].
 pub mod objects {
     pub use crate::bindings::exports::sallyport::plugin::storage::{
-        CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, Field,
-        FindRequest, FindResponse, Found, GetRequest, GetResponse, HeadRequest, HeadResponse,
-        Limits, NamespaceRequest, NamespaceResponse, OpenRequest, OpenResponse, Parameter, Problem,
-        Profile, PutRequest, Signing, Validation, ValidationRequest,
+        CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, Field, FindRequest, FindResponse,
+        Found, GetRequest, GetResponse, HeadRequest, HeadResponse, Limits, NamespaceRequest, NamespaceResponse,
+        OpenRequest, OpenResponse, Parameter, Problem, Profile, PutRequest, Signing, Validation, ValidationRequest,
     };
 }
 
 /// Requests and answers of [`Multipart`].
 pub mod multipart {
     pub use crate::bindings::multipart::exports::sallyport::plugin::multipart::{
-        AbortRequest, AbortResponse, CompleteRequest, CompletedPart, CreateRequest, CreateResponse,
-        FindUploadsRequest, FindUploadsResponse, KeepRequest, KeepResponse, PartRequest,
+        AbortRequest, AbortResponse, CompleteRequest, CompletedPart, CreateRequest, CreateResponse, FindUploadsRequest,
+        FindUploadsResponse, KeepRequest, KeepResponse, PartRequest,
     };
 }
 
 /// Requests of [`ServerCopy`].
 pub mod copy {
-    pub use crate::bindings::copy::exports::sallyport::plugin::copy::{
-        CopyPartRequest, CopyRequest,
-    };
+    pub use crate::bindings::copy::exports::sallyport::plugin::copy::{CopyPartRequest, CopyRequest};
 }
 
 /// Requests and answers of [`Tagging`].
 pub mod tagging {
-    pub use crate::bindings::tagging::exports::sallyport::plugin::tagging::{
-        PutTagsRequest, PutTagsResponse,
-    };
+    pub use crate::bindings::tagging::exports::sallyport::plugin::tagging::{PutTagsRequest, PutTagsResponse};
 }
 
 /// Requests and answers of [`Versions`].
 pub mod versions {
-    pub use crate::bindings::versions::exports::sallyport::plugin::versions::{
-        HideRequest, HideResponse,
-    };
+    pub use crate::bindings::versions::exports::sallyport::plugin::versions::{HideRequest, HideResponse};
 }
 
 /// Requests and answers of [`Listing`].
 pub mod listing {
-    pub use crate::bindings::listing::exports::sallyport::plugin::listing::{
-        Entry, ListRequest, ListResponse,
-    };
+    pub use crate::bindings::listing::exports::sallyport::plugin::listing::{Entry, ListRequest, ListResponse};
 }
 
 /// The host's interface to files below the location's folder.

@@ -114,11 +114,7 @@ impl<'a> Reader<'a> {
 
     /// Makes sure that nothing is left.
     pub fn finish(self) -> Result<(), Failure> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(broken())
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(broken()) }
     }
 }
 

@@ -32,12 +32,7 @@ pub struct Naming {
 impl Naming {
     /// What S3 and most of its kin take.
     pub fn s3(bucket_match: bool) -> Self {
-        Self {
-            bucket_match,
-            longest: 1024,
-            most_segments: usize::MAX,
-            escape_empty_segments: false,
-        }
+        Self { bucket_match, longest: 1024, most_segments: usize::MAX, escape_empty_segments: false }
     }
 
     /// The backend's name for a place. The same name gives the same answer for ever.
@@ -57,11 +52,7 @@ impl Naming {
 
     /// What the names of a bucket's plain places start with.
     pub fn prefix(&self, bucket: &str) -> String {
-        if self.bucket_match {
-            String::new()
-        } else {
-            format!("{}/", escape_bucket(bucket))
-        }
+        if self.bucket_match { String::new() } else { format!("{}/", escape_bucket(bucket)) }
     }
 
     /// The key behind a plain place of a bucket; `None` for any other name.
@@ -74,9 +65,7 @@ impl Naming {
     fn plain(&self, bucket: &str, key: &str) -> String {
         let escaped = escape(key, self.escape_empty_segments);
         let reserved = self.bucket_match
-            && escaped
-                .strip_prefix(RESERVED)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            && escaped.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if reserved {
             format!("%2E{}", escaped.trim_start_matches('.'))
         } else {
@@ -114,36 +103,18 @@ mod tests {
     const BOTH: [bool; 2] = [false, true];
 
     fn plain(key: &str) -> Name {
-        Name {
-            bucket: "bucket".to_owned(),
-            key: key.to_owned(),
-            place: Place::Plain,
-        }
+        Name { bucket: "bucket".to_owned(), key: key.to_owned(), place: Place::Plain }
     }
 
     fn derived(token: &str) -> Name {
-        Name {
-            place: Place::Derived(token.to_owned()),
-            ..plain("key")
-        }
+        Name { place: Place::Derived(token.to_owned()), ..plain("key") }
     }
 
     #[test]
     fn an_ordinary_key_stays_as_it_is() {
-        for key in [
-            "photo.jpg",
-            "a/b/c",
-            "100% ü",
-            "a%20b",
-            "dir/",
-            ".hidden",
-            "~x",
-        ] {
+        for key in ["photo.jpg", "a/b/c", "100% ü", "a%20b", "dir/", ".hidden", "~x"] {
             assert_eq!(Naming::s3(true).place(&plain(key)), key);
-            assert_eq!(
-                Naming::s3(false).place(&plain(key)),
-                format!("bucket/{key}")
-            );
+            assert_eq!(Naming::s3(false).place(&plain(key)), format!("bucket/{key}"));
         }
     }
 
@@ -174,10 +145,7 @@ mod tests {
 
     #[test]
     fn a_name_of_too_many_segments_is_hashed() {
-        let naming = Naming {
-            most_segments: 254,
-            ..Naming::s3(true)
-        };
+        let naming = Naming { most_segments: 254, ..Naming::s3(true) };
         assert_eq!(naming.place(&plain(&"a/".repeat(253))).len(), 506);
         assert!(naming.place(&plain(&"a/".repeat(254))).contains('~'));
     }

@@ -2,16 +2,13 @@
 //!
 //! A plugin implements the ones that its backend can do and names them in `export_plugin!`;
 //! the host finds out by looking at the component's exports.
-#![expect(
-    async_fn_in_trait,
-    reason = "a component has one thread: no future here needs to be Send"
-)]
+#![expect(async_fn_in_trait, reason = "a component has one thread: no future here needs to be Send")]
 
 use crate::copy::{CopyPartRequest, CopyRequest};
 use crate::listing::{ListRequest, ListResponse};
 use crate::multipart::{
-    AbortRequest, AbortResponse, CompleteRequest, CreateRequest, CreateResponse,
-    FindUploadsRequest, FindUploadsResponse, KeepRequest, KeepResponse, PartRequest,
+    AbortRequest, AbortResponse, CompleteRequest, CreateRequest, CreateResponse, FindUploadsRequest,
+    FindUploadsResponse, KeepRequest, KeepResponse, PartRequest,
 };
 use crate::storage::{Body, Complete, Storage};
 use crate::tagging::{PutTagsRequest, PutTagsResponse};
@@ -24,12 +21,7 @@ pub trait Multipart: Storage {
     async fn create(&self, request: CreateRequest) -> Result<CreateResponse, Failure>;
 
     /// Stores a part; the same number again replaces it.
-    async fn put_part(
-        &self,
-        request: PartRequest,
-        body: Body,
-        complete: Complete,
-    ) -> Result<StoredPart, Failure>;
+    async fn put_part(&self, request: PartRequest, body: Body, complete: Complete) -> Result<StoredPart, Failure>;
 
     /// Turns the parts into an object, by reference.
     async fn complete(&self, request: CompleteRequest) -> Result<Stored, Failure>;
@@ -41,10 +33,7 @@ pub trait Multipart: Storage {
     async fn keep(&self, request: KeepRequest) -> Result<KeepResponse, Failure>;
 
     /// The open uploads at a place that a write may have left behind.
-    async fn find_uploads(
-        &self,
-        request: FindUploadsRequest,
-    ) -> Result<FindUploadsResponse, Failure>;
+    async fn find_uploads(&self, request: FindUploadsRequest) -> Result<FindUploadsResponse, Failure>;
 }
 
 /// The `copy` interface: the backend copies without the bytes passing the host.

@@ -20,11 +20,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            attempts: 4,
-            first: 100,
-            longest: 5_000,
-        }
+        Self { attempts: 4, first: 100, longest: 5_000 }
     }
 }
 
@@ -61,10 +57,7 @@ impl Retry {
     /// not come back together. What the backend asked for is the least.
     fn pause(&self, tried: u32, asked: u64, remaining: Option<u64>, random: u64) -> Option<u64> {
         let doublings = tried.saturating_sub(1).min(32);
-        let bound = self
-            .first
-            .saturating_mul(1 << doublings)
-            .clamp(1, self.longest.max(1));
+        let bound = self.first.saturating_mul(1 << doublings).clamp(1, self.longest.max(1));
         let jitter = random.checked_rem(bound).unwrap_or_default();
         let pause = jitter.max(asked).min(self.longest);
         match remaining {

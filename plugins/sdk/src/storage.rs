@@ -1,9 +1,9 @@
 //! The trait that every plugin implements.
 
 use crate::objects::{
-    CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, FindRequest,
-    FindResponse, GetRequest, GetResponse, HeadRequest, HeadResponse, NamespaceRequest,
-    NamespaceResponse, OpenRequest, PutRequest, Validation, ValidationRequest,
+    CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, FindRequest, FindResponse, GetRequest,
+    GetResponse, HeadRequest, HeadResponse, NamespaceRequest, NamespaceResponse, OpenRequest, PutRequest, Validation,
+    ValidationRequest,
 };
 use crate::types::{Failure, Stored};
 use wit_bindgen::rt::async_support::{FutureReader, StreamReader};
@@ -20,10 +20,7 @@ pub type Complete = FutureReader<Result<(), Failure>>;
 ///
 /// An instance is a location that was opened. Calls may overlap, so state that changes lives
 /// in cells, and no borrow of one is held across an await.
-#[expect(
-    async_fn_in_trait,
-    reason = "a component has one thread: no future here needs to be Send"
-)]
+#[expect(async_fn_in_trait, reason = "a component has one thread: no future here needs to be Send")]
 pub trait Storage: Sized + 'static {
     /// What the host must know of this type of location. Pure, and the same for ever.
     fn describe() -> Description;
@@ -41,12 +38,7 @@ pub trait Storage: Sized + 'static {
     fn namespace(&self, request: NamespaceRequest) -> NamespaceResponse;
 
     /// Stores an object whole or not at all. Atomic, not idempotent.
-    async fn put(
-        &self,
-        request: PutRequest,
-        body: Body,
-        complete: Complete,
-    ) -> Result<Stored, Failure>;
+    async fn put(&self, request: PutRequest, body: Body, complete: Complete) -> Result<Stored, Failure>;
 
     /// Reads an object or a span of it.
     async fn get(&self, request: GetRequest) -> Result<(GetResponse, Body), Failure>;

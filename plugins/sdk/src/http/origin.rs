@@ -49,10 +49,7 @@ impl Origin {
             Some(slash) => rest.split_at(slash),
             None => (rest, ""),
         };
-        let origin = Self {
-            secure,
-            authority: authority.to_ascii_lowercase(),
-        };
+        let origin = Self { secure, authority: authority.to_ascii_lowercase() };
         origin.verify()?;
         Ok((origin, path.trim_end_matches('/').to_owned()))
     }
@@ -74,18 +71,12 @@ impl Origin {
 
     /// The port, the scheme's own one when none was given.
     pub fn port(&self) -> u16 {
-        self.split()
-            .1
-            .and_then(|port| port.parse().ok())
-            .unwrap_or(if self.secure { 443 } else { 80 })
+        self.split().1.and_then(|port| port.parse().ok()).unwrap_or(if self.secure { 443 } else { 80 })
     }
 
     /// The same with a label in front of the host: `bucket` for virtual-host addressing.
     pub fn with_label(&self, label: &str) -> Self {
-        Self {
-            secure: self.secure,
-            authority: format!("{label}.{}", self.authority),
-        }
+        Self { secure: self.secure, authority: format!("{label}.{}", self.authority) }
     }
 
     /// `scheme://host:port`, as `validation.egress` wants it.
@@ -95,11 +86,7 @@ impl Origin {
 
     /// The scheme for a request.
     pub fn scheme(&self) -> Scheme {
-        if self.secure {
-            Scheme::Https
-        } else {
-            Scheme::Http
-        }
+        if self.secure { Scheme::Https } else { Scheme::Http }
     }
 
     fn scheme_name(&self) -> &'static str {
@@ -108,17 +95,10 @@ impl Origin {
 
     fn verify(&self) -> Result<(), InvalidOrigin> {
         let (host, port) = self.split();
-        let address = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let legal = match address {
             Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !host.is_empty()
-                    && host
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-            }
+            None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
         };
         if !legal {
             return Err(InvalidOrigin::Host);
@@ -155,10 +135,7 @@ mod tests {
 
     #[test]
     fn a_host_takes_the_scheme_that_is_asked_for() {
-        assert_eq!(
-            parsed("S3.amazonaws.com"),
-            "https://s3.amazonaws.com https://s3.amazonaws.com:443 "
-        );
+        assert_eq!(parsed("S3.amazonaws.com"), "https://s3.amazonaws.com https://s3.amazonaws.com:443 ");
     }
 
     #[test]
@@ -172,10 +149,7 @@ mod tests {
     #[test]
     fn an_address_of_six_keeps_its_brackets() {
         assert_eq!(parsed("[::1]"), "https://[::1] https://[::1]:443 ");
-        assert_eq!(
-            parsed("[::1]:9000"),
-            "https://[::1]:9000 https://[::1]:9000 "
-        );
+        assert_eq!(parsed("[::1]:9000"), "https://[::1]:9000 https://[::1]:9000 ");
     }
 
     #[test]

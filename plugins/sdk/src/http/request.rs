@@ -41,8 +41,7 @@ impl Request {
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers
-            .push((name.to_owned(), value.into().into_bytes()));
+        self.headers.push((name.to_owned(), value.into().into_bytes()));
         self
     }
 
@@ -72,11 +71,7 @@ impl Request {
     #[must_use]
     pub fn bytes(mut self, body: Vec<u8>) -> Self {
         let size = body.len();
-        self.contents = if body.is_empty() {
-            Contents::Nothing
-        } else {
-            Contents::Bytes(body)
-        };
+        self.contents = if body.is_empty() { Contents::Nothing } else { Contents::Bytes(body) };
         self.header("content-length", size.to_string())
     }
 
@@ -98,8 +93,8 @@ impl Request {
     /// Any status is an answer. A failure means that there was none.
     pub async fn send(self) -> Result<Response, Failure> {
         // Each call into the host costs as much as several headers do, hence one list.
-        let headers = Fields::from_list(&self.headers)
-            .map_err(|error| failure::invalid(format!("illegal header: {error:?}")))?;
+        let headers =
+            Fields::from_list(&self.headers).map_err(|error| failure::invalid(format!("illegal header: {error:?}")))?;
         let contents = match self.contents {
             Contents::Nothing => None,
             Contents::Bytes(bytes) => Some(feed(bytes)),
@@ -109,19 +104,11 @@ impl Request {
         let (request, _sent) = Outgoing::new(headers, contents, trailers, None);
         let refused = |what: &str| failure::invalid(format!("illegal {what}"));
         if !matches!(self.method, Method::Get) {
-            request
-                .set_method(&self.method)
-                .map_err(|()| refused("method"))?;
+            request.set_method(&self.method).map_err(|()| refused("method"))?;
         }
-        request
-            .set_scheme(Some(&self.origin.scheme()))
-            .map_err(|()| refused("scheme"))?;
-        request
-            .set_authority(Some(self.origin.authority()))
-            .map_err(|()| refused("authority"))?;
-        request
-            .set_path_with_query(Some(&self.path_and_query))
-            .map_err(|()| refused("path"))?;
+        request.set_scheme(Some(&self.origin.scheme())).map_err(|()| refused("scheme"))?;
+        request.set_authority(Some(self.origin.authority())).map_err(|()| refused("authority"))?;
+        request.set_path_with_query(Some(&self.path_and_query)).map_err(|()| refused("path"))?;
         match client::send(request).await {
             Ok(response) => Ok(Response::from_host(response)),
             Err(error) => Err(failure_of(&error)),
@@ -171,10 +158,7 @@ mod tests {
 
     #[test]
     fn a_span_becomes_an_inclusive_range() {
-        let request = request().span(Some(Span {
-            offset: 5,
-            length: 1,
-        }));
+        let request = request().span(Some(Span { offset: 5, length: 1 }));
         assert_eq!(request.header_value("Range"), Some("bytes=5-5"));
     }
 

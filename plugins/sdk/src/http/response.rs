@@ -39,10 +39,7 @@ impl Response {
     pub fn canned(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
         Self {
             status,
-            headers: headers
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-                .collect(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect(),
             contents: Contents::Bytes(body.as_bytes().to_vec()),
         }
     }
@@ -131,9 +128,9 @@ impl Response {
         drop(stream);
         trailers.await.map_err(|error| failure_of(&error))?;
         match expected {
-            Some(expected) if expected > bytes.len() as u64 && !bytes.is_empty() => Err(
-                failure::unavailable(format!("{} of {expected} bytes came", bytes.len())),
-            ),
+            Some(expected) if expected > bytes.len() as u64 && !bytes.is_empty() => {
+                Err(failure::unavailable(format!("{} of {expected} bytes came", bytes.len())))
+            }
             _ => Ok(bytes),
         }
     }
