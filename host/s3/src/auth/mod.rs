@@ -59,3 +59,21 @@ pub fn authenticate(
     }
     Err(Code::AccessDenied.into())
 }
+
+/// The start of a chain of AWS's example account.
+#[cfg(test)]
+pub(crate) fn test_seed(time: &str, signature: &str) -> SeedSignature {
+    let secret = Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    let credential = signing::Credential {
+        access_key: "AKIAIOSFODNN7EXAMPLE".into(),
+        date: "20130524".into(),
+        region: "us-east-1".into(),
+        service: "s3".into(),
+    };
+    SeedSignature {
+        key: signing::SigningKey::derive(&secret, &credential),
+        time: time.into(),
+        scope: credential.scope(),
+        signature: signature.into(),
+    }
+}

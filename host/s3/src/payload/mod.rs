@@ -1,0 +1,178 @@
+//! Bodies of requests: what their headers announce, and the decoding that follows from it.
+
+mod chunks;
+mod decoded;
+#[cfg(test)]
+mod tests;
+
+use crate::auth::{Head, Identity};
+use crate::error::{Code, S3Error};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chunks::Chunks;
+use decoded::{Decoded, Decoder};
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use sallyport_core::checksum::Algorithm;
+use sallyport_core::{Incoming, Trailer};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a request's headers say of its body.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    encoding: Encoding,
+    /// The decoded length in bytes; `None` when no header says it.
+    pub(crate) size: Option<u64>,
+    md5: Option<[u8; 16]>,
+    checksums: Vec<(Algorithm, Vec<u8>)>,
+    trailer: Option<Trailer>,
+    /// `x-amz-sdk-checksum-algorithm`.
+    pub(crate) compute: Option<Algorithm>,
+}
+
+#[derive(Debug)]
+enum Encoding {
+    Plain,
+    Hashed(Vec<u8>),
+    Chunked { signed: bool, trailers: bool },
+}
+
+impl Payload {
+    /// Reads the headers; nothing of the body is read.
+    pub(crate) fn parse(head: &Head, identity: &Identity) -> Result<Self, S3Error> {
+        let encoding = match identity.payload.as_deref().or_else(|| head.header("x-amz-content-sha256")) {
+            None | Some("UNSIGNED-PAYLOAD") => Encoding::Plain,
+            Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") => Encoding::Chunked { signed: true, trailers: false },
+            Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") => Encoding::Chunked { signed: true, trailers: true },
+            Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => Encoding::Chunked { signed: false, trailers: true },
+            Some(other) if other.starts_with("STREAMING-AWS4-ECDSA") => {
+                return Err(S3Error::not_implemented("SigV4A"));
+            }
+            Some(hash) => Encoding::Hashed(parse_sha256(hash)?),
+        };
+        if matches!(encoding, Encoding::Chunked { signed: true, .. }) && identity.seed.is_none() {
+            // Without a seed there is no chain to verify, and nothing to trust.
+            return Err(S3Error::because(Code::InvalidRequest, "Signed chunks need a SigV4 signature."));
+        }
+        let chunked = matches!(encoding, Encoding::Chunked { .. });
+        let size = if chunked {
+            head.header("x-amz-decoded-content-length")
+        } else {
+            head.header("content-length")
+        };
+        let size = size
+            .map(|size| size.parse::<u64>().map_err(|_| S3Error::because(Code::BadRequest, "A length is no number.")))
+            .transpose()?;
+        let trailer = match head.header("x-amz-trailer") {
+            Some(names) if matches!(encoding, Encoding::Chunked { trailers: true, .. }) => parse_trailer(names)?,
+            Some(_) => {
+                let message = "The value specified in the x-amz-trailer header is not supported";
+                return Err(S3Error::because(Code::InvalidRequest, message));
+            }
+            None => None,
+        };
+        let checksums = parse_checksums(head)?;
+        if checksums.len() + usize::from(trailer.is_some()) > 1 {
+            let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
+            return Err(S3Error::because(Code::InvalidRequest, message));
+        }
+        let compute = parse_algorithm(head, "x-amz-sdk-checksum-algorithm")?;
+        Ok(Self { encoding, size, md5: parse_md5(head)?, checksums, trailer, compute })
+    }
+
+    /// The length, without which nothing is stored.
+    pub(crate) fn known_size(&self) -> Result<u64, S3Error> {
+        self.size.ok_or_else(|| Code::MissingContentLength.into())
+    }
+
+    /// Whether a digest of the body was sent in any form.
+    pub(crate) fn has_digest(&self) -> bool {
+        self.md5.is_some()
+            || !self.checksums.is_empty()
+            || self.trailer.is_some()
+            || matches!(self.encoding, Encoding::Hashed(_) | Encoding::Chunked { signed: true, .. })
+    }
+
+    /// The body as the gateway takes it.
+    pub(crate) fn open<B>(self, body: B, identity: &Identity, idle: Duration) -> Result<Incoming, S3Error>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let size = self.known_size()?;
+        let decoder = match self.encoding {
+            Encoding::Plain => Decoder::Plain,
+            Encoding::Hashed(expected) => Decoder::Hashed { hash: Sha256::new(), expected },
+            Encoding::Chunked { signed, trailers } => Decoder::Chunked {
+                chunks: Box::new(Chunks::new(identity.seed.clone().filter(|_| signed), trailers)),
+                trailer: self.trailer.clone(),
+            },
+        };
+        Ok(Incoming {
+            body: Decoded::new(body, decoder, size, idle).boxed_unsync(),
+            size,
+            md5: self.md5,
+            checksums: self.checksums,
+            trailer: self.trailer,
+            compute: self.compute,
+        })
+    }
+}
+
+fn parse_sha256(text: &str) -> Result<Vec<u8>, S3Error> {
+    let hash = hex::decode(text).ok().filter(|hash| hash.len() == 32);
+    hash.ok_or_else(|| {
+        S3Error::argument(
+            "x-amz-content-sha256",
+            text,
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, \
+             STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.",
+        )
+    })
+}
+
+fn parse_md5(head: &Head) -> Result<Option<[u8; 16]>, S3Error> {
+    let Some(value) = head.headers.get("content-md5") else { return Ok(None) };
+    let md5 = STANDARD.decode(value.as_bytes()).ok().and_then(|md5| <[u8; 16]>::try_from(md5).ok());
+    md5.map(Some).ok_or_else(|| Code::InvalidDigest.into())
+}
+
+/// The algorithm that a header names.
+pub(crate) fn parse_algorithm(head: &Head, header: &'static str) -> Result<Option<Algorithm>, S3Error> {
+    let Some(name) = head.header(header) else { return Ok(None) };
+    let unknown = || {
+        let message = "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
+                       [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]";
+        S3Error::because(Code::InvalidRequest, message)
+    };
+    Algorithm::parse(name).map(Some).ok_or_else(unknown)
+}
+
+fn parse_checksums(head: &Head) -> Result<Vec<(Algorithm, Vec<u8>)>, S3Error> {
+    let mut checksums = Vec::new();
+    for algorithm in Algorithm::ALL {
+        let name = format!("x-amz-checksum-{}", algorithm.name());
+        let Some(text) = head.header(&name) else { continue };
+        let value = algorithm.decode(text).ok_or_else(|| {
+            S3Error::because(Code::InvalidRequest, format!("Value for {name} header is invalid."))
+        })?;
+        checksums.push((algorithm, value));
+    }
+    Ok(checksums)
+}
+
+fn parse_trailer(names: &str) -> Result<Option<Trailer>, S3Error> {
+    let mut trailer = None;
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let algorithm = name.to_ascii_lowercase().strip_prefix("x-amz-checksum-").and_then(Algorithm::parse);
+        let Some(algorithm) = algorithm.filter(|_| trailer.is_none()) else {
+            let message = "The value specified in the x-amz-trailer header is not supported";
+            return Err(S3Error::because(Code::InvalidRequest, message));
+        };
+        trailer = Some(Trailer { algorithm, value: Arc::default() });
+    }
+    Ok(trailer)
+}
