@@ -1,6 +1,7 @@
 //! The gateway: each S3 operation's meaning, whichever location holds the bytes.
 
 mod bucket;
+mod check;
 mod conditions;
 mod copy;
 mod ingest;
@@ -15,6 +16,7 @@ mod sweep;
 mod upload;
 mod write;
 
+pub use check::CheckReport;
 pub use request::{
     ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreatedBucket, DeleteObject, Found,
     GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, Source, Trailer,

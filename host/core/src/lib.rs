@@ -12,7 +12,7 @@ mod gateway;
 
 pub use error::{Error, Result};
 pub use gateway::{
-    ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreatedBucket, DeleteObject, Found,
-    Gateway, GatewayOptions, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart,
-    ReadConditions, Source, Trailer, UploadRef,
+    ByteRange, CheckReport, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreatedBucket,
+    DeleteObject, Found, Gateway, GatewayOptions, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome,
+    PutPart, ReadConditions, Source, Trailer, UploadRef,
 };

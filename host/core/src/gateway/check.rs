@@ -1,0 +1,159 @@
+//! Compares rows with bytes, both ways.
+
+use super::Gateway;
+use crate::backend::{BackendError, FailureCode, ListStored, StoredEntry};
+use crate::error::{Error, Result};
+use crate::metadata::{Segment, Version};
+use crate::names::LocationName;
+
+/// Rows looked at per page.
+const PAGE: usize = 500;
+/// Entries listed per page.
+const LISTED: u32 = 1_000;
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Segments that were looked for.
+    pub segments: u64,
+    /// Stored objects that were listed.
+    pub stored: u64,
+    /// Versions whose bytes are missing or have another size: the sentence names them.
+    pub lost: Vec<String>,
+    /// Stored objects of ours that nothing refers to; queued for deletion when repairing.
+    pub orphans: u64,
+    /// Stored objects that are not ours; they stay.
+    pub foreign: u64,
+    /// Locations that could not be asked, and why.
+    pub unchecked: Vec<(LocationName, String)>,
+}
+
+impl CheckReport {
+    /// Whether everything was looked at, whatever was found.
+    pub fn is_complete(&self) -> bool {
+        self.unchecked.is_empty()
+    }
+}
+
+impl Gateway {
+    /// Looks for the bytes of every row, and for the row of every stored object. With
+    /// `repair`, orphans are queued for deletion. A complete check allows a restored
+    /// database to be swept. Safe beside a running gateway's writes only when it runs in
+    /// that gateway's process, as `sallyport fsck` has the database to itself.
+    ///
+    /// `progress` is called after each page.
+    ///
+    /// # Errors
+    /// The database's. A location that does not answer is part of the report.
+    pub async fn check(&self, repair: bool, mut progress: impl FnMut(&CheckReport) + Send) -> Result<CheckReport> {
+        let mut report = CheckReport::default();
+        self.check_rows(&mut report, &mut progress).await?;
+        for name in self.locations.names() {
+            self.check_location(&name, repair, &mut report, &mut progress).await?;
+        }
+        if report.is_complete() {
+            self.metadata.mark_checked().await?;
+        }
+        Ok(report)
+    }
+
+    async fn check_rows(
+        &self,
+        report: &mut CheckReport,
+        progress: &mut (impl FnMut(&CheckReport) + Send),
+    ) -> Result<()> {
+        let mut cursor = 0;
+        loop {
+            let page = self.metadata.segments(cursor, PAGE).await?;
+            let Some((last, _, _)) = page.last() else {
+                return Ok(());
+            };
+            cursor = *last;
+            for (_, version, segment) in &page {
+                report.segments += 1;
+                self.check_segment(version, segment, report).await;
+            }
+            progress(report);
+        }
+    }
+
+    async fn check_segment(&self, version: &Version, segment: &Segment, report: &mut CheckReport) {
+        let backend = match self.backend(&segment.location) {
+            Ok(backend) => backend,
+            Err(error) => return unchecked(report, &segment.location, &error.to_string()),
+        };
+        let what = format!("{}/{} version {} in {}", version.bucket, version.key, version.id, segment.location);
+        match backend.head(&segment.locator).await {
+            Ok(size) if size == segment.stored_size => {}
+            Ok(size) => report.lost.push(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
+            Err(error) => match error.code() {
+                Some(FailureCode::NotFound) => report.lost.push(format!("{what}: its bytes are gone")),
+                Some(FailureCode::Changed) => report.lost.push(format!("{what}: other bytes are in its place")),
+                _ => unchecked(report, &segment.location, &error.to_string()),
+            },
+        }
+    }
+
+    async fn check_location(
+        &self,
+        name: &LocationName,
+        repair: bool,
+        report: &mut CheckReport,
+        progress: &mut (impl FnMut(&CheckReport) + Send),
+    ) -> Result<()> {
+        let backend = match self.backend(name) {
+            Ok(backend) if backend.traits().listing => backend,
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                unchecked(report, name, &error.to_string());
+                return Ok(());
+            }
+        };
+        let mut query = ListStored { limit: LISTED, versions: true, ..ListStored::default() };
+        loop {
+            let page = match backend.list(query.clone()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    unchecked(report, name, &BackendError::to_string(&error));
+                    return Ok(());
+                }
+            };
+            for entry in &page.entries {
+                self.check_entry(name, entry, repair, report).await?;
+            }
+            progress(report);
+            if page.cursor.is_none() || page.cursor == query.cursor {
+                return Ok(());
+            }
+            query.cursor = page.cursor;
+        }
+    }
+
+    async fn check_entry(
+        &self,
+        location: &LocationName,
+        entry: &StoredEntry,
+        repair: bool,
+        report: &mut CheckReport,
+    ) -> Result<(), Error> {
+        report.stored += 1;
+        if self.metadata.is_known(location, &entry.locator, entry.write_id.as_ref()).await? {
+            return Ok(());
+        }
+        if entry.write_id.is_none() {
+            report.foreign += 1;
+            return Ok(());
+        }
+        report.orphans += 1;
+        if repair {
+            self.metadata.queue_deletion(location, &entry.locator).await?;
+        }
+        Ok(())
+    }
+}
+
+fn unchecked(report: &mut CheckReport, location: &LocationName, cause: &str) {
+    if !report.unchecked.iter().any(|(name, _)| name == location) {
+        report.unchecked.push((location.clone(), cause.to_owned()));
+    }
+}
