@@ -1,0 +1,81 @@
+# The ways to build, run and check Sallyport. Everything that is downloaded lands below tests/.tools.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+# Cargo's own variable is honoured; what others read is always found below target/.
+BUILD_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
+WASM_TARGET := wasm32-wasip2
+PLUGINS := local aws_s3 azure
+TOOLS := $(CURDIR)/tests/.tools
+SERVER := target/release/sallyport
+WASM := $(BUILD_DIR)/$(WASM_TARGET)/plugin
+
+.PHONY: build plugins run test tools lint bench soak clean wasm-target cargo-deny
+
+## build: the server at target/release/sallyport
+build:
+	cargo build --release --package sallyport
+	mkdir -p target/release
+	[ "$(BUILD_DIR)/release/sallyport" -ef $(SERVER) ] || install -m 755 "$(BUILD_DIR)/release/sallyport" $(SERVER)
+
+wasm-target:
+	@if ! rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null | xargs -r test -d; then \
+	  echo "rustup target add $(WASM_TARGET)"; \
+	  rustup target add $(WASM_TARGET) || { \
+	    echo "The Rust target $(WASM_TARGET) is missing and rustup could not add it."; \
+	    echo "Install rustup (https://rustup.rs) or your distribution's rust-std for $(WASM_TARGET), then run make again."; \
+	    exit 1; }; \
+	fi
+
+## plugins: the components at target/plugins/<type>.wasm, with the checksums that make them the release's own
+plugins: wasm-target
+	cargo build --profile plugin --target $(WASM_TARGET) $(addprefix --package ,$(PLUGINS))
+	mkdir -p target/plugins
+	for plugin in $(PLUGINS); do cmp -s "$(WASM)/$$plugin.wasm" target/plugins/$$plugin.wasm \
+	  || install -m 644 "$(WASM)/$$plugin.wasm" target/plugins/$$plugin.wasm; done
+	cd target/plugins && sha256sum $(addsuffix .wasm,$(PLUGINS)) > SHA256SUMS
+
+## run: builds what is missing and serves on 127.0.0.1:8000
+run: build plugins
+	@echo
+	@echo "  endpoint    http://127.0.0.1:8000"
+	@echo "  access key  accessKey1"
+	@echo "  secret key  verySecretKey1"
+	@echo
+	@echo "  s3cmd -c conf/s3cfg mb s3://first"
+	@echo "  s3cmd -c conf/s3cfg put README.md s3://first"
+	@echo "  s3cmd -c conf/s3cfg ls s3://first"
+	@echo
+	@exec $(SERVER) serve --plugins target/plugins $(SERVE_ARGUMENTS)
+
+tools:
+	tests/tools/install.sh
+
+## test: installs what the tests need below tests/.tools and runs all of them
+test: tools plugins
+	tests/tools/run_tests.sh
+
+cargo-deny:
+	@command -v cargo-deny >/dev/null || [ -x $(TOOLS)/bin/cargo-deny ] \
+	  || cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny@0.20.2
+
+## lint: formatting, clippy on both targets, and what may be depended upon
+lint: wasm-target cargo-deny
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --target $(WASM_TARGET) $(addprefix --package ,$(PLUGINS)) -- --deny warnings
+	PATH=$(TOOLS)/bin:$$PATH cargo deny --log-level error check bans licenses sources
+
+## bench: prints a table and saves target/bench.json
+bench: build plugins tools
+	tests/bench/run.sh
+
+## soak: the fault tests, a thousand kills long
+soak: tools plugins
+	SALLYPORT_KILLS=1000 tests/tools/run_tests.sh faults
+
+clean:
+	cargo clean
+	rm -rf target tests/.tools
