@@ -39,16 +39,18 @@ impl ServerCopy for Azure {
         let stored = on_bytes(self, &source, async |source: &Locator| {
             let headers = headers(self, &blob, &request, source, condition.clone());
             match &self.details.authentication {
-                Authentication::SharedAccessSignature { .. } => {
-                    at_once(self, &blob, &request, &headers).await
-                }
+                Authentication::SharedAccessSignature { .. } => at_once(self, &blob, &request, &headers).await,
                 Authentication::SharedKey { .. } | Authentication::ClientSecret { .. } => {
                     in_background(self, &blob, &request, &headers).await
                 }
             }
         })
         .await
-        .map_err(|failure| refused(failure, &request.expect))?;
+        .map_err(|failure| {
+            // An unmet condition may be the source's as well.
+            let is_target = errors::is(&failure, "TargetConditionNotMet");
+            if is_target { refused(failure, &request.expect) } else { failure }
+        })?;
         if !self.may_tag_in_writes() && !request.object.tags.is_empty() {
             tagging::set_index_tags(self, &blob, &request.object.tags).await;
         }
@@ -78,10 +80,18 @@ impl ServerCopy for Azure {
 }
 
 /// What both ways to copy have in common.
-fn headers(azure: &Azure, blob: &str, request: &CopyRequest, source: &Locator, condition: Option<Header>) -> Vec<Header> {
+fn headers(
+    azure: &Azure,
+    blob: &str,
+    request: &CopyRequest,
+    source: &Locator,
+    condition: Option<Header>,
+) -> Vec<Header> {
     let projected = projected(&request.object);
     let mut headers = headers_of(blob, projected.metadata_headers(WRITE_ID, &request.write_id));
-    headers.extend(projected.index_tags().filter(|_| azure.may_tag_in_writes()).map(|tags| ("x-ms-tags".to_owned(), tags)));
+    headers.extend(
+        projected.index_tags().filter(|_| azure.may_tag_in_writes()).map(|tags| ("x-ms-tags".to_owned(), tags)),
+    );
     headers.extend([from(azure, source), if_source(source)]);
     headers.extend(condition);
     headers
@@ -128,7 +138,12 @@ async fn at_once(azure: &Azure, blob: &str, request: &CopyRequest, headers: &[He
 }
 
 /// Copy Blob: waits for the end, then gives the copy its own content headers.
-async fn in_background(azure: &Azure, blob: &str, request: &CopyRequest, headers: &[Header]) -> Result<Stored, Failure> {
+async fn in_background(
+    azure: &Azure,
+    blob: &str,
+    request: &CopyRequest,
+    headers: &[Header],
+) -> Result<Stored, Failure> {
     let outgoing = with(azure.container.blob(Method::Put, blob, &[]), headers).header("content-length", "0");
     let response = send(outgoing).await.map_err(source_refused)?;
     let mut now = Blob::read(&response)?;
@@ -224,7 +239,10 @@ mod tests {
     #[test]
     fn a_source_is_encoded_and_pinned() {
         let (name, url) = from(&azure("azureStorageAccessKey", "a2V5"), &source());
-        assert_eq!((name.as_str(), url.as_str()), ("x-ms-copy-source", "https://acc.blob.core.windows.net/container/b/%C3%BC"));
+        assert_eq!(
+            (name.as_str(), url.as_str()),
+            ("x-ms-copy-source", "https://acc.blob.core.windows.net/container/b/%C3%BC")
+        );
         assert_eq!(if_source(&source()).1, "\"0x8D\"");
     }
 

@@ -1,6 +1,8 @@
 //! What the host must know of this type of location.
 
-use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Problem, Signing, Validation, ValidationRequest};
+use sallyport_plugin_sdk::objects::{
+    Description, Field, Limits, Parameter, Problem, Signing, Validation, ValidationRequest,
+};
 
 use crate::details::{AUTHORITY, Authentication, Details};
 
@@ -134,8 +136,14 @@ mod tests {
     fn every_documented_variable_overrides_a_field() {
         let variables: Vec<String> = fields().into_iter().filter_map(|field| field.environment).collect();
         for suffix in [
-            "STORAGE_ACCOUNT_NAME", "STORAGE_ACCESS_KEY", "SAS_TOKEN", "TENANT_ID", "CLIENT_ID", "CLIENT_KEY",
-            "STORAGE_ENDPOINT", "AUTH_METHOD",
+            "STORAGE_ACCOUNT_NAME",
+            "STORAGE_ACCESS_KEY",
+            "SAS_TOKEN",
+            "TENANT_ID",
+            "CLIENT_ID",
+            "CLIENT_KEY",
+            "STORAGE_ENDPOINT",
+            "AUTH_METHOD",
         ] {
             assert!(variables.contains(&format!("AZURE_{suffix}")), "{suffix}");
         }

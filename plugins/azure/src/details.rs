@@ -184,9 +184,8 @@ impl Reader {
         if self.problems.len() > known {
             return None;
         }
-        let is_there = |path: &str| {
-            self.fields.get(path).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
-        };
+        let is_there =
+            |path: &str| self.fields.get(path).is_some_and(|value| !value.is_null() && value.as_str() != Some(""));
         let method = written.unwrap_or_else(|| {
             let inferred = if is_there("azureStorageAccessKey") {
                 SHARED_KEY
@@ -294,13 +293,21 @@ impl Reader {
         let authority = match Endpoint::parse(&authority) {
             Ok(authority) => Some(authority),
             Err(message) => {
-                self.problem("azureAuthorityHost", message, format!("write a URL such as {AUTHORITY}, or leave it out"));
+                self.problem(
+                    "azureAuthorityHost",
+                    message,
+                    format!("write a URL such as {AUTHORITY}, or leave it out"),
+                );
                 None
             }
         };
         let tenant = tenant?;
         if !tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) {
-            self.problem("tenantId", format!("\"{tenant}\" is not a tenant"), "write the tenant's id (a UUID) or its domain");
+            self.problem(
+                "tenantId",
+                format!("\"{tenant}\" is not a tenant"),
+                "write the tenant's id (a UUID) or its domain",
+            );
             return None;
         }
         let (authority, _, _) = (authority?, client?, key?);

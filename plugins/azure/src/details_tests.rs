@@ -63,7 +63,13 @@ fn all_mistakes_are_said_at_once() {
     });
     assert_eq!(
         paths(&details),
-        ["bucketMatch", "azureContainerName", "azureStorageAccountName", "azureStorageEndpoint", "azureStorageAccessKey"]
+        [
+            "bucketMatch",
+            "azureContainerName",
+            "azureStorageAccountName",
+            "azureStorageEndpoint",
+            "azureStorageAccessKey"
+        ]
     );
     assert_eq!(
         paths(&serde_json::json!({})),
@@ -142,7 +148,9 @@ fn another_authority_is_taken_for_sovereign_clouds() {
         "tenantId": "t", "clientId": "c", "clientKey": "k",
         "azureAuthorityHost": "http://127.0.0.1:9999/",
     });
-    let Authentication::ClientSecret { token_url, authority } = parse(&details).unwrap().authentication else { panic!() };
+    let Authentication::ClientSecret { token_url, authority } = parse(&details).unwrap().authentication else {
+        panic!()
+    };
     assert_eq!(token_url, "http://127.0.0.1:9999/t/oauth2/v2.0/token");
     assert_eq!(authority, "http://127.0.0.1:9999");
 }

@@ -43,27 +43,39 @@ fn translate(status: u16, code: &str, message: &str) -> Failure {
         "BlobNotFound" | "ResourceNotFound" => failure::not_found(text),
         "ContainerNotFound" => failure::unavailable(format!("the container does not exist; {text}")),
         "ContainerDisabled" => failure::unavailable(format!("the container is disabled; {text}")),
-        "ContainerBeingDeleted" => failure::unavailable(format!(
-            "the container is being deleted, which takes Azure some minutes; {text}"
-        )),
+        "ContainerBeingDeleted" => {
+            failure::unavailable(format!("the container is being deleted, which takes Azure some minutes; {text}"))
+        }
         "AccountBeingCreated" | "OperationTimedOut" | "InternalError" => failure::unavailable(text),
         "ServerBusy" => failure::throttled(text),
         "BlobAlreadyExists" => failure::exists(text),
         "ConditionNotMet" | "TargetConditionNotMet" | "SourceConditionNotMet" | "CannotVerifyCopySourceCondition" => {
             failure::changed(text)
         }
-        "AuthenticationFailed" | "AuthorizationFailure" | "AuthorizationPermissionMismatch"
-        | "AuthorizationProtocolMismatch" | "AuthorizationResourceTypeMismatch" | "AuthorizationServiceMismatch"
-        | "AuthorizationSourceIPMismatch" | "InvalidAuthenticationInfo" | "InsufficientAccountPermissions"
-        | "NoAuthenticationInformation" | "AccountIsDisabled" | "PublicAccessNotPermitted"
+        "AuthenticationFailed"
+        | "AuthorizationFailure"
+        | "AuthorizationPermissionMismatch"
+        | "AuthorizationProtocolMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "AuthorizationSourceIPMismatch"
+        | "InvalidAuthenticationInfo"
+        | "InsufficientAccountPermissions"
+        | "NoAuthenticationInformation"
+        | "AccountIsDisabled"
+        | "PublicAccessNotPermitted"
         | "KeyBasedAuthenticationNotPermitted" => failure::denied(text),
-        "BlobImmutableDueToPolicy" | "BlobImmutableDueToLegalHold" | "SnapshotsPresent" | "LeaseIdMissing"
+        "BlobImmutableDueToPolicy"
+        | "BlobImmutableDueToLegalHold"
+        | "SnapshotsPresent"
+        | "LeaseIdMissing"
         | "BlobArchived" => failure::denied(text),
         "RequestBodyTooLarge" | "MetadataTooLarge" | "BlockCountExceedsLimit" => failure::too_large(text),
-        "CannotVerifyCopySource" | "CopyAcrossAccountsNotSupported" | "NotImplemented"
-        | "FeatureNotYetSupportedForHierarchicalNamespaceAccounts" | "APINotImplemented" => {
-            failure::unsupported(text)
-        }
+        "CannotVerifyCopySource"
+        | "CopyAcrossAccountsNotSupported"
+        | "NotImplemented"
+        | "FeatureNotYetSupportedForHierarchicalNamespaceAccounts"
+        | "APINotImplemented" => failure::unsupported(text),
         // Anything else says enough by its status. A 404 without a code may well come from
         // a proxy or the wrong service, and would pass for a lost object.
         "" if status == 404 => failure::unavailable(text),

@@ -75,8 +75,10 @@ fn warnings(response: &Response) -> Vec<String> {
     if response.header("x-ms-blob-public-access").is_some() {
         warnings.push("anybody can read this container without credentials".to_owned());
     }
-    if [response.header("x-ms-has-immutability-policy"), response.header("x-ms-has-legal-hold")].contains(&Some("true")) {
-        warnings.push("the container has an immutability policy or a legal hold: deleted objects stay in it".to_owned());
+    if [response.header("x-ms-has-immutability-policy"), response.header("x-ms-has-legal-hold")].contains(&Some("true"))
+    {
+        warnings
+            .push("the container has an immutability policy or a legal hold: deleted objects stay in it".to_owned());
     }
     warnings
 }

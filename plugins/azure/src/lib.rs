@@ -1,20 +1,20 @@
 //! The plugin for locations of the type `azure`: block blobs in one container.
 
+mod copy;
 mod description;
 mod details;
 mod endpoint;
-mod names;
+mod errors;
+mod health;
+mod listing;
 mod locator;
+mod multipart;
+mod names;
+mod objects;
+mod plugin;
 mod projection;
 mod requests;
-mod errors;
-mod plugin;
-mod objects;
-mod health;
-mod multipart;
-mod copy;
 mod tagging;
-mod listing;
 
 pub use plugin::Azure;
 

@@ -23,6 +23,8 @@ use crate::projection::{Header, UPLOAD_ID, WRITE_ID};
 use crate::requests::{Blob, etag, if_match, if_nothing, md5, repeat, send, with};
 use crate::tagging;
 
+const EMPTY_LIST: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList></BlockList>";
+
 impl Multipart for Azure {
     async fn create(&self, request: CreateRequest) -> Result<CreateResponse, Failure> {
         let blob = self.blob_of(&request.name);
@@ -56,9 +58,8 @@ impl Multipart for Azure {
         }
         let id = block_id(request.number, nonce());
         let md5_before = checksum::find(&request.checksums, "md5").map(checksum::to_base64);
-        let outgoing = block(self, &upload.blob, &id)
-            .maybe_header("content-md5", md5_before)
-            .stream(body, request.size);
+        let outgoing =
+            block(self, &upload.blob, &id).maybe_header("content-md5", md5_before).stream(body, request.size);
         let response = send(outgoing).await?;
         Ok(StoredPart { part: Part::Block(id).encode(), checksums: md5(&response), attributes: Vec::new() })
     }
@@ -70,11 +71,7 @@ impl Multipart for Azure {
         let tags = tags_in(&now.kept);
         let mut headers = completed(now.kept, &upload.write_id);
         headers.push(if_match(&now.etag));
-        let committed = repeat(|| {
-            let request = self.container.blob(Method::Put, &upload.blob, &[("comp", "blocklist")]);
-            with(request, &headers).header("content-type", "application/xml").bytes(list.clone().into_bytes())
-        })
-        .await;
+        let committed = repeat(|| commit(self, &upload.blob, &headers, &list)).await;
         let etag = match committed {
             Ok(response) => etag(&response)?,
             Err(failure) if failure.code == "changed" => completed_before(self, &upload, failure).await?,
@@ -135,11 +132,11 @@ pub(crate) async fn open(azure: &Azure, upload: &Upload) -> Result<Blob, Failure
     }
 }
 
-/// Writing the blob drops its blocks, which deleting it does not promise.
+/// Committing an empty list drops the blocks, which deleting the blob does not promise.
 async fn free(azure: &Azure, upload: &Upload, now: Blob) -> Result<Response, Failure> {
     let mark = (format!("x-ms-meta-{UPLOAD_ID}"), upload.write_id.clone());
     let headers = [mark, if_match(&now.etag)];
-    let emptied = repeat(|| with(empty(azure, &upload.blob), &headers)).await?;
+    let emptied = repeat(|| commit(azure, &upload.blob, &headers, EMPTY_LIST)).await?;
     let (name, value) = if_match(&etag(&emptied)?);
     repeat(|| azure.container.blob(Method::Delete, &upload.blob, &[]).header(&name, value.clone())).await
 }
@@ -154,11 +151,13 @@ async fn completed_before(azure: &Azure, upload: &Upload, failure: Failure) -> R
 }
 
 fn empty(azure: &Azure, blob: &str) -> Request {
-    azure
-        .container
-        .blob(Method::Put, blob, &[])
-        .header("x-ms-blob-type", "BlockBlob")
-        .header("content-length", "0")
+    azure.container.blob(Method::Put, blob, &[]).header("x-ms-blob-type", "BlockBlob").header("content-length", "0")
+}
+
+/// Put Block List.
+fn commit(azure: &Azure, blob: &str, headers: &[Header], list: &str) -> Request {
+    let request = azure.container.blob(Method::Put, blob, &[("comp", "blocklist")]);
+    with(request, headers).header("content-type", "application/xml").bytes(list.as_bytes().to_vec())
 }
 
 /// Put Block, but for its body or source.

@@ -31,11 +31,8 @@ pub(crate) struct Names {
 impl Names {
     /// The place that shows bucket and key as they are, as far as Azure takes them.
     pub(crate) fn plain(self, bucket: &str, key: &str) -> String {
-        let escaped = if self.bucket_match {
-            escape_key(key)
-        } else {
-            format!("{}/{}", escape_segment(bucket), escape_key(key))
-        };
+        let escaped =
+            if self.bucket_match { escape_key(key) } else { format!("{}/{}", escape_segment(bucket), escape_key(key)) };
         if fits(&escaped) {
             return escaped;
         }
@@ -44,12 +41,7 @@ impl Names {
 
     /// A place of its own for a token that the host never uses twice.
     pub(crate) fn derived(self, bucket: &str, key: &str, token: &str) -> String {
-        format!(
-            "{RESERVED}derived/{}/{}/{}",
-            escape_segment(bucket),
-            digest(bucket, key),
-            escape_segment(token)
-        )
+        format!("{RESERVED}derived/{}/{}/{}", escape_segment(bucket), digest(bucket, key), escape_segment(token))
     }
 
     /// What all plain places of a bucket start with, within the container.
@@ -169,7 +161,8 @@ mod tests {
 
     #[test]
     fn an_ordinary_key_is_shown_as_it_is() {
-        for key in ["a", "photos/2024/a b.jpg", "50% off", "a%20b", "ünï/côdé", "日本語", "a.b..c", ".hidden/x"] {
+        for key in ["a", "photos/2024/a b.jpg", "50% off", "a%20b", "ünï/côdé", "日本語", "a.b..c", ".hidden/x"]
+        {
             assert_eq!(BESIDE.plain("bucket", key), format!("bucket/{key}"));
             assert_eq!(MATCH.plain("bucket", key), key);
         }

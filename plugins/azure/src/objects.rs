@@ -44,10 +44,9 @@ fn put_blob(azure: &Azure, blob: &str, request: &PutRequest) -> Result<Request, 
 
 pub(crate) async fn get(azure: &Azure, request: GetRequest) -> Result<(GetResponse, Body), Failure> {
     let locator = Locator::decode(&request.locator).map_err(unreadable)?;
-    let response = on_bytes(azure, &locator, async |locator: &Locator| {
-        repeat(|| read(azure, locator, request.span)).await
-    })
-    .await?;
+    let response =
+        on_bytes(azure, &locator, async |locator: &Locator| repeat(|| read(azure, locator, request.span)).await)
+            .await?;
     let (offset, length) = extent(&response, request.size)?;
     let body = response.into_stream()?;
     Ok((GetResponse { offset, length, attributes: Vec::new() }, body))

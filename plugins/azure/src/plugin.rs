@@ -46,13 +46,12 @@ impl Azure {
     /// Metadata that somebody changed, or a tagging of which nobody heard the end, alters the
     /// etag and leaves the bytes and the id of their write. `None` for other bytes.
     pub(crate) async fn same_bytes(&self, locator: &Locator) -> Result<Option<Locator>, Failure> {
-        if locator.write_id.is_empty() {
-            return Ok(None);
-        }
+        // Some answer a condition on a blob that is not there as an unmet one.
         let Some(now) = self.look(&locator.blob).await? else {
             return Err(failure::not_found("the blob is gone"));
         };
-        Ok((now.write_id == locator.write_id).then(|| now.locator(&locator.blob)))
+        let is_same = now.write_id == locator.write_id && !locator.write_id.is_empty();
+        Ok(is_same.then(|| now.locator(&locator.blob)))
     }
 
     /// Whether index tags may travel in the request that writes a blob. A signature may lack

@@ -30,8 +30,7 @@ const MOST_METADATA: usize = 8 * 1024;
 const MOST_TAGS: usize = 10;
 
 /// All but RFC 3986's unreserved characters.
-const TAG_ESCAPES: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const TAG_ESCAPES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A header of a request.
 pub(crate) type Header = (String, String);
@@ -98,9 +97,8 @@ impl Projected<'_> {
 
     /// <https://learn.microsoft.com/rest/api/storageservices/set-blob-tags>
     pub(crate) fn tags_fit_the_index(&self) -> bool {
-        let is_tag_text = |text: &str| {
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" +-./:=_".contains(&byte))
-        };
+        let is_tag_text =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" +-./:=_".contains(&byte));
         self.tags.len() <= MOST_TAGS
             && self.tags.iter().all(|(key, value)| {
                 (1..=128).contains(&key.len()) && value.len() <= 256 && is_tag_text(key) && is_tag_text(value)
@@ -182,8 +180,7 @@ fn is_header_text(value: &str) -> bool {
 
 /// A JSON object in ASCII, sorted by key.
 fn tags_json(tags: &[(String, String)]) -> String {
-    let sorted: BTreeMap<&str, &str> =
-        tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let sorted: BTreeMap<&str, &str> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let mut ascii = String::new();
     for unit in serde_json::json!(sorted).to_string().encode_utf16() {
         match u8::try_from(unit) {

@@ -61,8 +61,7 @@ impl Container {
     fn build(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Request {
         let query: Vec<String> =
             query.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, QUERY))).collect();
-        let path_and_query =
-            if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
+        let path_and_query = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
         Request::new(method, &self.origin, path_and_query).header("x-ms-version", VERSION)
     }
 }
@@ -178,10 +177,7 @@ mod tests {
     fn a_blobs_name_is_encoded_once() {
         let container = container("https://acc.blob.core.windows.net/");
         let request = container.blob(Method::Put, "b/ü %2E+'?#", &[("comp", "block"), ("blockid", "a+/=")]);
-        assert_eq!(
-            request.path_and_query(),
-            "/container/b/%C3%BC%20%252E%2B%27%3F%23?comp=block&blockid=a%2B%2F%3D"
-        );
+        assert_eq!(request.path_and_query(), "/container/b/%C3%BC%20%252E%2B%27%3F%23?comp=block&blockid=a%2B%2F%3D");
         assert_eq!(request.header_value("x-ms-version"), Some(VERSION));
         assert_eq!(container.url_of("b/ü"), "https://acc.blob.core.windows.net/container/b/%C3%BC");
     }
