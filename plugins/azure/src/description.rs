@@ -1,8 +1,6 @@
 //! What the host must know of this type of location.
 
-use sallyport_plugin_sdk::objects::{
-    Description, Field, Limits, Parameter, Problem, Signing, Validation, ValidationRequest,
-};
+use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Signing, Validation, ValidationRequest};
 
 use crate::details::{AUTHORITY, Authentication, Details};
 
@@ -89,10 +87,7 @@ pub(crate) fn validate(request: &ValidationRequest) -> Validation {
             attributes: details.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)).collect(),
         },
         Err(problems) => Validation {
-            problems: problems
-                .into_iter()
-                .map(|problem| Problem { path: problem.path, message: problem.message, fix: problem.fix })
-                .collect(),
+            problems,
             egress: Vec::new(),
             signing: None,
             keeps_overwritten: false,

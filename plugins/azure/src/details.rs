@@ -1,9 +1,11 @@
 //! The location's `details`: what they may hold, every problem they have, what follows from them.
 
+use sallyport_plugin_sdk::naming::Naming;
+use sallyport_plugin_sdk::objects::Problem;
 use serde_json::{Map, Value};
 
 use crate::endpoint::Endpoint;
-use crate::names::Names;
+use crate::names::naming;
 
 /// Where tokens for client secrets come from, unless the operator names a sovereign cloud's.
 pub(crate) const AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -11,14 +13,6 @@ pub(crate) const AUTHORITY: &str = "https://login.microsoftonline.com";
 const SHARED_KEY: &str = "shared-key";
 const SHARED_ACCESS_SIGNATURE: &str = "shared-access-signature";
 const CLIENT_SECRET: &str = "client-secret";
-
-/// A mistake in `details`, with what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) path: String,
-    pub(crate) message: String,
-    pub(crate) fix: String,
-}
 
 /// How the host authenticates the location's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +41,7 @@ pub(crate) enum Authentication {
 pub(crate) struct Details {
     pub(crate) endpoint: Endpoint,
     pub(crate) container: String,
-    pub(crate) names: Names,
+    pub(crate) naming: Naming,
     pub(crate) authentication: Authentication,
     /// Sentences for the operator.
     pub(crate) warnings: Vec<String>,
@@ -73,7 +67,7 @@ impl Details {
 
     /// What all plain places of a bucket start with, [`Self::target`] included.
     pub(crate) fn namespace(&self, bucket: &str) -> String {
-        format!("{}/{}", self.target(), self.names.prefix(bucket))
+        format!("{}/{}", self.target(), self.naming.prefix(bucket))
     }
 
     /// What the location is connected to.
@@ -107,7 +101,7 @@ impl Reader {
             (Some(endpoint), Some(container), Some(authentication)) if self.problems.is_empty() => Ok(Details {
                 endpoint,
                 container,
-                names: Names { bucket_match },
+                naming: naming(bucket_match),
                 authentication,
                 warnings: self.warnings,
             }),

@@ -34,7 +34,7 @@ fn the_documentations_own_location_is_accepted() {
     assert_eq!(details.namespace("bucket"), "azure://acc.blob.core.windows.net/container/bucket/");
     assert_eq!(details.egress(), ["https://acc.blob.core.windows.net:443"]);
     assert_eq!(details.authentication, Authentication::SharedKey { account: "acc".to_owned() });
-    assert!(!details.names.bucket_match);
+    assert!(!details.naming.bucket_match);
     assert!(details.warnings.is_empty());
 }
 

@@ -2,11 +2,11 @@
 
 use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::http::{Method, Response};
+use sallyport_plugin_sdk::naming::RESERVED;
 use sallyport_plugin_sdk::objects::CheckResponse;
 use sallyport_plugin_sdk::types::Failure;
 
 use crate::errors;
-use crate::names::RESERVED;
 use crate::plugin::Azure;
 use crate::requests::repeat;
 
@@ -31,7 +31,7 @@ pub(crate) async fn check(azure: &Azure, thorough: bool) -> Result<CheckResponse
 /// Some signatures and roles reach the blobs and not the container: a blob that is not there
 /// tells as much, since Azure says whether the blob is missing or all of the container.
 async fn probe(azure: &Azure, thorough: bool) -> Result<(), Failure> {
-    let blob = format!("{RESERVED}check");
+    let blob = format!("{RESERVED}/check");
     match repeat(|| azure.container.blob(Method::Head, &blob, &[])).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.code == "not-found" => Ok(()),

@@ -6,7 +6,7 @@ use sallyport_plugin_sdk::objects::{
     GetResponse, HeadRequest, HeadResponse, NamespaceRequest, NamespaceResponse, OpenRequest, PutRequest, Validation,
     ValidationRequest,
 };
-use sallyport_plugin_sdk::types::{Expectation, Failure, Name, Place, Projection, Stored};
+use sallyport_plugin_sdk::types::{Expectation, Failure, Name, Projection, Stored};
 use sallyport_plugin_sdk::{Body, Complete, Storage, failure, log};
 
 use crate::details::{Authentication, Details};
@@ -25,11 +25,7 @@ pub struct Azure {
 impl Azure {
     /// The blob for a name.
     pub(crate) fn blob_of(&self, name: &Name) -> String {
-        let names = self.details.names;
-        match &name.place {
-            Place::Plain => names.plain(&name.bucket, &name.key),
-            Place::Derived(token) => names.derived(&name.bucket, &name.key, token),
-        }
+        self.details.naming.place(name)
     }
 
     /// What is at a blob's name now.
