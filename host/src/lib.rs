@@ -1,1 +1,3 @@
-//! Not written yet.
+//! The server around the parts: configuration, listeners, the admin port.
+
+pub mod config;

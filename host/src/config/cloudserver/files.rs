@@ -1,0 +1,120 @@
+//! Finds and reads the files that CloudServer's variables name.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::config::json;
+use crate::config::problem::{Problem, Problems};
+
+/// A file and who chose it.
+pub(super) struct Chosen {
+    pub(super) path: PathBuf,
+    /// Shown in reports.
+    pub(super) name: String,
+    /// What to set to choose another one.
+    setting: &'static str,
+}
+
+/// The three ways by which a file is chosen, the strongest first.
+pub(super) struct Choice<'a> {
+    /// From the command line: relative to the working directory, as for any command.
+    pub(super) argument: Option<&'a Path>,
+    /// From CloudServer's variable: looked for in `<root>/conf`, then in `<root>`.
+    pub(super) variable: Option<String>,
+    /// Its place below the root otherwise.
+    pub(super) default: &'a str,
+    /// How an operator chooses another one.
+    pub(super) setting: &'static str,
+}
+
+impl Choice<'_> {
+    pub(super) fn resolve(self, root: &Path) -> Chosen {
+        let path = match (self.argument, self.variable) {
+            (Some(argument), _) => argument.to_owned(),
+            (None, Some(variable)) => search(root, Path::new(&variable)),
+            (None, None) => root.join(self.default),
+        };
+        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        Chosen { path, name, setting: self.setting }
+    }
+}
+
+/// Absolute: as it is. Relative: in `<root>/conf`, then in `<root>`.
+fn search(root: &Path, wanted: &Path) -> PathBuf {
+    let in_conf = root.join("conf").join(wanted);
+    if in_conf.is_file() { in_conf } else { root.join(wanted) }
+}
+
+/// Reads a JSON object; anything else is fatal, and so is a key that is given twice: which
+/// of the two counts would decide where data goes.
+pub(super) fn read_object(file: &Chosen, problems: &mut Problems) -> Option<Map<String, Value>> {
+    let text = match std::fs::read_to_string(&file.path) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.push(Problem::fatal(
+                &file.name,
+                format!("cannot be read: {error} ({})", file.path.display()),
+                format!("start where the file is, or name another one with {}", file.setting),
+            ));
+            return None;
+        }
+    };
+    let document = match json::read(&text) {
+        Ok(document) => document,
+        Err(error) => {
+            let what = format!("is not JSON: {error}");
+            problems.push(Problem::fatal(&file.name, what, "correct that line and column"));
+            return None;
+        }
+    };
+    problems.extend(document.repeated.into_iter().map(|path| {
+        Problem::fatal(&file.name, "is given twice", "keep one of them, or rename one").at(path)
+    }));
+    match document.value {
+        Value::Object(map) => Some(map),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            problems.push(Problem::fatal(&file.name, "is not an object", "begin it with {"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_name_is_looked_for_in_conf_then_in_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("conf")).unwrap();
+        std::fs::write(root.path().join("conf/both.json"), "{}").unwrap();
+        std::fs::write(root.path().join("both.json"), "{}").unwrap();
+        let cases = [
+            ("both.json", root.path().join("conf/both.json")),
+            ("conf/both.json", root.path().join("conf/both.json")),
+            ("only-root.json", root.path().join("only-root.json")),
+            ("/etc/x.json", PathBuf::from("/etc/x.json")),
+        ];
+        for (wanted, expected) in cases {
+            let choice = Choice {
+                argument: None,
+                variable: Some(wanted.to_owned()),
+                default: "default.json",
+                setting: "S3_CONFIG_FILE",
+            };
+            assert_eq!(choice.resolve(root.path()).path, expected, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_variable() {
+        let choice = Choice {
+            argument: Some(Path::new("mine.json")),
+            variable: Some("theirs.json".to_owned()),
+            default: "default.json",
+            setting: "S3_CONFIG_FILE",
+        };
+        assert_eq!(choice.resolve(Path::new("/root")).path, Path::new("mine.json"));
+    }
+}

@@ -1,0 +1,11 @@
+//! Reads CloudServer's files and variables: the one place that knows their names.
+
+mod accounts;
+mod field;
+mod files;
+mod load;
+mod locations;
+mod server;
+mod variables;
+
+pub use load::{Overrides, load};

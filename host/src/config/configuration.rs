@@ -1,0 +1,235 @@
+//! The typed configuration that the rest of the server works with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::network::Network;
+use super::secret::Secret;
+
+/// Everything that an operator decides, checked.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// The folder that relative paths count from.
+    pub root: PathBuf,
+    /// Where S3 is served; never empty. Port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Where `/live`, `/ready` and the metrics are served; empty when they are not.
+    pub metrics_listen: Vec<SocketAddr>,
+    /// Absent: plain HTTP.
+    pub tls: Option<TlsSource>,
+    /// Location of a bucket created without naming one, by the host that it was asked of.
+    /// The hosts are in lower case, without port.
+    pub rest_endpoints: BTreeMap<String, String>,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// Who may sign requests.
+    pub accounts: Vec<Account>,
+    /// Every location of the file, those with a mistake included.
+    pub locations: Vec<LocationConfiguration>,
+    /// Below it lie the folders of locations that keep bytes on this machine.
+    pub data_dir: PathBuf,
+    /// The database and what else the server itself remembers.
+    pub metadata_dir: PathBuf,
+    /// Where `<type>.wasm` is looked for, in this order.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// How backends are reached.
+    pub proxies: Proxies,
+    /// How far in the future a SigV2 URL may expire; absent for the default.
+    pub presign_expiry: Option<Duration>,
+    /// Parts of an upload may be smaller than 5 MiB.
+    pub mpu_testing: bool,
+    /// Who may ask the admin port.
+    pub health_allow: Vec<Network>,
+    /// Bounds on connections.
+    pub limits: ConnectionLimits,
+}
+
+impl Configuration {
+    /// The location of that name.
+    pub fn location(&self, name: &str) -> Option<&LocationConfiguration> {
+        self.locations.iter().find(|location| location.name == name)
+    }
+}
+
+/// One location, as `locationConfig.json` gives it.
+#[derive(Clone)]
+pub struct LocationConfiguration {
+    /// Its name, which is also the region that clients name.
+    pub name: String,
+    /// Its type: the plugin's name. Empty when the file gives none.
+    pub kind: String,
+    /// A stable identity that outlives renaming.
+    pub object_id: Option<String>,
+    /// The two old habits of us-east-1: re-creating an own bucket is fine, aborting an
+    /// unknown upload is not.
+    pub legacy_aws_behavior: bool,
+    /// What the plugin is configured with; holds secrets.
+    pub details: Map<String, Value>,
+    /// Objects only pass through.
+    pub is_transient: bool,
+    /// No bucket is created here.
+    pub is_cold: bool,
+    /// Most that may be stored.
+    pub size_limit_gb: Option<f64>,
+    /// Hosts that its plugin may connect to beyond what its endpoints name, as
+    /// `scheme://host:port`.
+    pub grants: Vec<String>,
+    /// Why the location cannot be used, when its entry has a mistake.
+    pub fault: Option<String>,
+}
+
+impl fmt::Debug for LocationConfiguration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Which fields are secret only the plugin knows: none is shown.
+        let fields: Vec<&String> = self.details.keys().collect();
+        out.debug_struct("LocationConfiguration")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("object_id", &self.object_id)
+            .field("legacy_aws_behavior", &self.legacy_aws_behavior)
+            .field("details", &fields)
+            .field("is_transient", &self.is_transient)
+            .field("is_cold", &self.is_cold)
+            .field("size_limit_gb", &self.size_limit_gb)
+            .field("grants", &self.grants)
+            .field("fault", &self.fault)
+            .finish()
+    }
+}
+
+/// Somebody who owns buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub email: String,
+    /// `arn:aws:iam::<short id>:root`.
+    pub arn: String,
+    /// What owners are shown as.
+    pub canonical_id: String,
+    /// Twelve digits.
+    pub short_id: String,
+    /// Its key pairs.
+    pub keys: Vec<AccessKey>,
+}
+
+/// A key pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// The public half.
+    pub access: String,
+    /// The secret half.
+    pub secret: Secret,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSource {
+    /// The files that `certFilePaths` names, in PEM.
+    Files {
+        /// The private key.
+        key: PathBuf,
+        /// The certificate, followed by its chain.
+        certificate: PathBuf,
+        /// Certificates to send after it.
+        authority: Option<PathBuf>,
+    },
+    /// Made at the first start and kept (`SSL`).
+    Generated {
+        /// Names and addresses that it is made out to.
+        hosts: Vec<String>,
+        /// Where it is kept, with `ca.crt` for clients to trust.
+        folder: PathBuf,
+    },
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least grave that is still logged.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// CloudServer's log levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// What helps to find a mistake.
+    Debug,
+    /// What an operator wants to know.
+    Info,
+    /// What may become a failure.
+    Warn,
+    /// What somebody must act on; also `fatal`.
+    Error,
+}
+
+impl LogLevel {
+    /// Reads CloudServer's name of a level.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "trace" => Some(Self::Trace),
+            "debug" => Some(Self::Debug),
+            "info" => Some(Self::Info),
+            "warn" => Some(Self::Warn),
+            "error" | "fatal" => Some(Self::Error),
+            _ => None,
+        }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, otherwise JSON.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// How backends are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For `http` endpoints. May hold a password.
+    pub http: Option<Secret>,
+    /// For `https` endpoints. May hold a password.
+    pub https: Option<Secret>,
+    /// Hosts that are reached directly; `*` stands for any text.
+    pub no_proxy: Vec<String>,
+}
+
+/// Bounds on what connections may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Most connections at a time; further ones wait to be accepted.
+    pub connections: usize,
+    /// How long a client may take over the head of a request.
+    pub header: Duration,
+    /// How long a body may stand still, in either direction.
+    pub idle_body: Duration,
+    /// How long requests may go on after the signal to stop.
+    pub drain: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            header: Duration::from_secs(30),
+            idle_body: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
