@@ -159,7 +159,17 @@ impl Gateway {
                 self.metadata.abandon(&begun.id).await?;
                 Err(failure.into())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.leave_to_sweeper(&begun.id).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Best effort, since the database just failed: a restart abandons all open writes.
+    pub(super) async fn leave_to_sweeper(&self, write: &WriteId) {
+        if let Err(error) = self.metadata.abandon(write).await {
+            tracing::error!(write_id = %write, "an open write waits for the next start: {error}");
         }
     }
 
@@ -256,7 +266,12 @@ impl Gateway {
             offset: 0,
             length: version.size,
         };
-        self.metadata.commit(&begun.id, vec![segment]).await?;
+        let committed = self.metadata.commit(&begun.id, vec![segment]).await;
+        if committed.is_err() {
+            // The bytes are there: the sweeper rolls the write forward.
+            self.leave_to_sweeper(&begun.id).await;
+        }
+        committed?;
         Ok(())
     }
 
