@@ -1,0 +1,143 @@
+//! Stores, reads and frees objects, each with one unsigned request.
+
+use sallyport_plugin_sdk::http::{Method, Request};
+use sallyport_plugin_sdk::objects::{
+    DeleteRequest, FindRequest, FindResponse, Found, GetRequest, GetResponse, HeadRequest, PutRequest,
+};
+use sallyport_plugin_sdk::types::{Attributes, Checksum, Expectation, Failure, Stored};
+use sallyport_plugin_sdk::{Body, checksum, failure};
+
+use crate::backend::{Backend, Seen, checksums, other_bytes};
+use crate::locator::Locator;
+use crate::projection::Fitted;
+use crate::versions;
+
+/// The header that asks the backend to encrypt.
+pub(crate) const ENCRYPT: (&str, &str) = ("x-amz-server-side-encryption", "AES256");
+
+pub(crate) async fn put(backend: &Backend, request: PutRequest, body: Body) -> Result<Stored, Failure> {
+    let key = backend.naming.place(&request.name);
+    let fitted = Fitted::of(&request.object, &request.write_id);
+    let mut sent = backend.request(Method::Put, &key, &[]);
+    for (name, value) in fitted.headers() {
+        sent = sent.header(&name, value);
+    }
+    if backend.details.encrypt {
+        sent = sent.header(ENCRYPT.0, ENCRYPT.1);
+    }
+    let must_be_absent = matches!(request.expect, Expectation::Nothing);
+    if let Some((name, value)) = condition(backend, &key, &request.expect)? {
+        sent = sent.header(name, value);
+    }
+    sent = verified(sent, &request.checksums).stream(body, request.size);
+    let response = backend.send(sent).await.map_err(|failure| unmet(failure, must_be_absent))?;
+    let locator =
+        backend.stored(&key, response.header("etag"), response.header("x-amz-version-id"), &request.write_id).await?;
+    Ok(Stored { locator: locator.encode(), checksums: checksums(&response), attributes: warnings(fitted.left_out) })
+}
+
+pub(crate) async fn get(backend: &Backend, request: GetRequest) -> Result<(GetResponse, Body), Failure> {
+    let locator = read_locator(&request.locator)?;
+    let sent = || {
+        let etag = Some(checksum::quote(&locator.etag)).filter(|_| !locator.etag.is_empty());
+        backend.request_for(Method::Get, &locator).maybe_header("if-match", etag).span(request.span)
+    };
+    let response = backend.repeat(sent).await.map_err(|failure| {
+        // The span lies within what was stored, so whatever is shorter is something else.
+        if failure.message.contains("answered 416") { other_bytes() } else { failure }
+    })?;
+    let (offset, length) = if response.status() == 206 {
+        let (offset, length, size) =
+            response.content_range().ok_or_else(|| failure::internal("a 206 without a content-range"))?;
+        if size.is_some_and(|size| size != request.size) {
+            return Err(other_bytes());
+        }
+        (offset, length)
+    } else {
+        let length =
+            response.content_length().ok_or_else(|| failure::internal("the backend did not say the body's length"))?;
+        if length != request.size {
+            return Err(other_bytes());
+        }
+        (0, length)
+    };
+    Ok((GetResponse { offset, length, attributes: Vec::new() }, response.into_stream()?))
+}
+
+pub(crate) async fn head(backend: &Backend, request: HeadRequest) -> Result<u64, Failure> {
+    let locator = read_locator(&request.locator)?;
+    Ok(backend.unchanged(&locator).await?.size)
+}
+
+pub(crate) async fn delete(backend: &Backend, request: DeleteRequest) -> Result<(), Failure> {
+    let locator = read_locator(&request.locator)?;
+    if locator.version.is_none() {
+        match backend.unchanged(&locator).await {
+            Ok(_) => {}
+            Err(failure) if failure.code == "not-found" => return Ok(()),
+            Err(failure) => return Err(failure),
+        }
+    }
+    match backend.repeat(|| backend.request_for(Method::Delete, &locator)).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.code == "not-found" => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+pub(crate) async fn find(backend: &Backend, request: FindRequest) -> Result<FindResponse, Failure> {
+    let key = backend.naming.place(&request.name);
+    let mut seen = backend.look(&key, None).await?;
+    if let Some(write) = request.write_id.as_deref() {
+        seen = seen.filter(|seen| wrote(seen, write));
+        if seen.is_none() && backend.versions() {
+            seen = versions::find(backend, &key, write).await?;
+        }
+    }
+    let found = seen.map(|seen| Found { locator: seen.locator.encode(), size: seen.size, checksums: seen.checksums });
+    Ok(FindResponse { found, attributes: Vec::new() })
+}
+
+/// Whether the object is what a write stored.
+pub(crate) fn wrote(seen: &Seen, write: &str) -> bool {
+    seen.locator.write.as_deref() == Some(write)
+}
+
+/// The locator that the host handed back.
+pub(crate) fn read_locator(bytes: &[u8]) -> Result<Locator, Failure> {
+    Locator::decode(bytes).ok_or_else(|| failure::invalid("a locator of an unknown format"))
+}
+
+/// Sentences for the operator beside an answer.
+pub(crate) fn warnings(sentences: Vec<String>) -> Attributes {
+    sentences.into_iter().map(|sentence| ("warning".to_owned(), sentence)).collect()
+}
+
+/// What is known of the bytes beforehand, for the backend to verify.
+pub(crate) fn verified(request: Request, checksums: &[Checksum]) -> Request {
+    request.maybe_header("content-md5", checksum::find(checksums, "md5").map(checksum::to_base64))
+}
+
+/// The condition of a write, as a header.
+pub(crate) fn condition(
+    backend: &Backend,
+    key: &str,
+    expect: &Expectation,
+) -> Result<Option<(&'static str, String)>, Failure> {
+    match expect {
+        Expectation::Anything => Ok(None),
+        Expectation::Nothing => Ok(Some(("if-none-match", "*".to_owned()))),
+        // With versions nothing is replaced, so the gateway's own order is what counts.
+        Expectation::Bytes(_) if backend.versions() => Ok(None),
+        Expectation::Bytes(bytes) => {
+            let locator = read_locator(bytes)?;
+            let here = locator.key == key && !locator.etag.is_empty();
+            Ok(here.then(|| ("if-match", checksum::quote(&locator.etag))))
+        }
+    }
+}
+
+/// What an unmet condition means depends on what the condition was.
+pub(crate) fn unmet(failure: Failure, must_be_absent: bool) -> Failure {
+    if must_be_absent && failure.code == "changed" { failure::exists(failure.message) } else { failure }
+}
