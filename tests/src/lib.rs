@@ -1,1 +1,14 @@
-//! Not written yet.
+//! What the tests stand on: a gateway of one's own, real upstreams, faults, and clients.
+
+#![allow(clippy::disallowed_methods, reason = "tests wait for other processes, in real time")]
+
+pub mod azure;
+pub mod chaos;
+pub mod client;
+pub mod commands;
+pub mod gateway;
+pub mod memory;
+pub mod process;
+pub mod signing;
+pub mod tools;
+pub mod upstream;

@@ -1,0 +1,15 @@
+//! The one test binary: whatever needs two crates, a built plugin or another server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and may say why it was skipped"
+)]
+
+mod consistency;
+mod support;
+mod tidy;

@@ -1,0 +1,11 @@
+//! The real servers that stand in for the clouds, each in a folder of its own on a free port.
+
+mod azurite;
+mod ceph;
+mod moto;
+mod rclone;
+
+pub use azurite::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite};
+pub use ceph::{CEPH_ACCESS_KEY, CEPH_SECRET_KEY, Ceph};
+pub use moto::Moto;
+pub use rclone::Rclone;

@@ -1,0 +1,44 @@
+//! moto: starts quickly, has versions, accepts any signature.
+
+use crate::process::{Process, accepting, free_port};
+use crate::{client::Client, tools};
+use anyhow::Result;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// A running moto.
+#[derive(Debug)]
+pub struct Moto {
+    port: u16,
+    _folder: TempDir,
+    _process: Process,
+}
+
+impl Moto {
+    /// Starts one with nothing in it.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start() -> Result<Self> {
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let mut command = Command::new(tools::python_program("moto_server")?);
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).current_dir(folder.path());
+        let mut process = Process::start(&mut command)?;
+        accepting(&mut process, port).await?;
+        Ok(Self { port, _folder: folder, _process: process })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A client that reads it directly.
+    ///
+    /// # Errors
+    /// Never for a local endpoint.
+    pub fn client(&self) -> Result<Client> {
+        Client::new(&format!("http://127.0.0.1:{}", self.port), "testing", "testing")
+    }
+}
