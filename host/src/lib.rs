@@ -1,3 +1,10 @@
-//! The server around the parts: configuration, listeners, the admin port.
+//! The server around the parts: configuration, listeners, the admin port, the commands.
 
+pub mod admin;
+pub mod app;
+pub mod arguments;
+pub mod commands;
 pub mod config;
+pub mod locations;
+pub mod serving;
+pub mod telemetry;

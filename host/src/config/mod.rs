@@ -2,18 +2,22 @@
 
 mod cloudserver;
 mod configuration;
+mod details;
 mod environment;
 mod json;
 mod network;
 mod problem;
+mod profiles;
 mod secret;
 
 pub use cloudserver::{Overrides, load};
 pub use configuration::{
-    AccessKey, Account, Configuration, ConnectionLimits, LocationConfiguration, LogFormat,
-    LogLevel, LogSettings, Proxies, TlsSource,
+    AccessKey, Account, Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings,
+    Proxies, TlsSource,
 };
+pub use details::{Details, FieldSpec, ProfileSpec, ResolvedDetails, Unresolved, VariableOwners, resolve};
 pub use environment::{Environment, ProcessEnvironment};
 pub use network::{InvalidNetwork, Network};
 pub use problem::{Problem, Problems, Severity};
+pub use profiles::ProfileFile;
 pub use secret::Secret;

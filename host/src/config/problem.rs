@@ -39,11 +39,7 @@ impl Problem {
     }
 
     /// Something to know; nothing stops for it.
-    pub fn warning(
-        file: impl fmt::Display,
-        what: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    pub fn warning(file: impl fmt::Display, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::new(Severity::Warning, file, what, fix)
     }
 
@@ -73,20 +69,8 @@ impl Problem {
         self
     }
 
-    fn new(
-        severity: Severity,
-        file: impl fmt::Display,
-        what: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Self {
-            severity,
-            file: file.to_string(),
-            location: None,
-            field: None,
-            what: what.into(),
-            fix: fix.into(),
-        }
+    fn new(severity: Severity, file: impl fmt::Display, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { severity, file: file.to_string(), location: None, field: None, what: what.into(), fix: fix.into() }
     }
 }
 

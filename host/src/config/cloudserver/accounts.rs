@@ -41,9 +41,9 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
                 accounts.extend(read_account(file, &format!("accounts.{index}"), entry, problems));
             }
         }
-        Some(_) | None => problems.push(
-            Problem::fatal(file, "is not a list", "write \"accounts\": [ … ]").at("accounts"),
-        ),
+        Some(_) | None => {
+            problems.push(Problem::fatal(file, "is not a list", "write \"accounts\": [ … ]").at("accounts"))
+        }
     }
     report_unknown(file, &fields, problems);
     report_shared(file, &accounts, problems);
@@ -64,29 +64,15 @@ fn read_account(file: &str, path: &str, entry: Value, problems: &mut Problems) -
     let keys = read_keys(file, path, &mut fields, problems);
     if fields.take("users").is_some() {
         let fix = "give each user an account of its own";
-        problems.push(
-            Problem::fatal(file, "users are not supported", fix).at(fields.path("users")),
-        );
+        problems.push(Problem::fatal(file, "users are not supported", fix).at(fields.path("users")));
     }
     report_unknown(file, &fields, problems);
     problems.extend(fields.problems.iter().cloned().map(fatal));
     check_identity(file, path, arn.as_deref(), short_id.as_deref(), problems);
-    Some(Account {
-        name: name?,
-        email: email?,
-        arn: arn?,
-        canonical_id: canonical_id?,
-        short_id: short_id?,
-        keys,
-    })
+    Some(Account { name: name?, email: email?, arn: arn?, canonical_id: canonical_id?, short_id: short_id?, keys })
 }
 
-fn read_keys(
-    file: &str,
-    path: &str,
-    fields: &mut Fields<'_>,
-    problems: &mut Problems,
-) -> Vec<AccessKey> {
+fn read_keys(file: &str, path: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Vec<AccessKey> {
     // An account without keys owns things and signs nothing.
     let entries = match fields.take("keys") {
         Some(Value::Array(entries)) => entries,
@@ -115,12 +101,7 @@ fn read_keys(
     keys
 }
 
-fn required(
-    file: &str,
-    fields: &mut Fields<'_>,
-    key: &str,
-    problems: &mut Problems,
-) -> Option<String> {
+fn required(file: &str, fields: &mut Fields<'_>, key: &str, problems: &mut Problems) -> Option<String> {
     let before = fields.problems.len();
     let text = fields.text(key).filter(|text| !text.is_empty());
     if text.is_none() && fields.problems.len() == before {
@@ -140,18 +121,10 @@ fn is_short_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn check_identity(
-    file: &str,
-    path: &str,
-    arn: Option<&str>,
-    short_id: Option<&str>,
-    problems: &mut Problems,
-) {
+fn check_identity(file: &str, path: &str, arn: Option<&str>, short_id: Option<&str>, problems: &mut Problems) {
     if arn.is_some_and(|arn| short_id_of(arn).is_none()) {
         let fix = "write arn:aws:iam::<twelve digits>:root";
-        problems.push(
-            Problem::fatal(file, "is not the ARN of an account", fix).at(format!("{path}.arn")),
-        );
+        problems.push(Problem::fatal(file, "is not the ARN of an account", fix).at(format!("{path}.arn")));
     }
     if short_id.is_some_and(|id| !is_short_id(id)) {
         let path = format!("{path}.shortid");
@@ -169,11 +142,7 @@ fn report_unknown(file: &str, fields: &Fields<'_>, problems: &mut Problems) {
 fn report_shared(file: &str, accounts: &[Account], problems: &mut Problems) {
     let mut seen = BTreeSet::new();
     for account in accounts {
-        let identities = [
-            ("arn", &account.arn),
-            ("email", &account.email),
-            ("canonicalID", &account.canonical_id),
-        ];
+        let identities = [("arn", &account.arn), ("email", &account.email), ("canonicalID", &account.canonical_id)];
         let keys = account.keys.iter().map(|key| ("access", &key.access));
         for (field, value) in identities.into_iter().chain(keys) {
             if !seen.insert((field, value)) {
@@ -242,8 +211,11 @@ mod tests {
             other[key] = value.into();
             other
         };
-        let shared_key = changed("keys", json!([{ "access": "a1", "secret": "x" },
-            { "access": "a1", "secret": "y" }]));
+        let shared_key = changed(
+            "keys",
+            json!([{ "access": "a1", "secret": "x" },
+            { "access": "a1", "secret": "y" }]),
+        );
         let cases = [
             (json!("x"), "accounts"),
             (json!(["x"]), "accounts.0"),

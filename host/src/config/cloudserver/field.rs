@@ -76,9 +76,8 @@ impl<'a> Fields<'a> {
     /// A list of texts.
     pub(super) fn texts(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.take(key)?;
-        let texts = value.as_array().and_then(|items| {
-            items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
-        });
+        let texts =
+            value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
         match texts {
             Some(texts) => Some(texts),
             None => self.mistyped(key, "a list of texts: [\"…\"]", &value),
@@ -100,9 +99,7 @@ impl<'a> Fields<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        let problem =
-            Problem::warning(self.file, format!("is {kind}"), format!("write {expected}"))
-                .at(self.path(key));
+        let problem = Problem::warning(self.file, format!("is {kind}"), format!("write {expected}")).at(self.path(key));
         self.problems.push(problem);
         None
     }

@@ -68,9 +68,12 @@ pub(super) fn read_object(file: &Chosen, problems: &mut Problems) -> Option<Map<
             return None;
         }
     };
-    problems.extend(document.repeated.into_iter().map(|path| {
-        Problem::fatal(&file.name, "is given twice", "keep one of them, or rename one").at(path)
-    }));
+    problems.extend(
+        document
+            .repeated
+            .into_iter()
+            .map(|path| Problem::fatal(&file.name, "is given twice", "keep one of them, or rename one").at(path)),
+    );
     match document.value {
         Value::Object(map) => Some(map),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {

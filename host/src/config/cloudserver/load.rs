@@ -7,9 +7,7 @@ use super::files::{Choice, read_object};
 use super::server::{CertificatePaths, Server};
 use super::variables::{ENVIRONMENT, Variables};
 use super::{accounts, locations, server};
-use crate::config::configuration::{
-    Configuration, ConnectionLimits, LogFormat, LogLevel, LogSettings, TlsSource,
-};
+use crate::config::configuration::{Configuration, ConnectionLimits, LogFormat, LogLevel, LogSettings, TlsSource};
 use crate::config::environment::Environment;
 use crate::config::network::Network;
 use crate::config::problem::{Problem, Problems};
@@ -43,11 +41,7 @@ pub struct Overrides {
 /// Reads everything, with `root` as the folder that files and relative paths count from.
 ///
 /// All mistakes come together. There is a configuration unless one of them is fatal.
-pub fn load(
-    root: &Path,
-    overrides: &Overrides,
-    environment: &dyn Environment,
-) -> (Option<Configuration>, Problems) {
+pub fn load(root: &Path, overrides: &Overrides, environment: &dyn Environment) -> (Option<Configuration>, Problems) {
     let mut problems = Problems::default();
     let variables = Variables::read(environment, &mut problems);
     let reader = Reader { root, overrides, variables: &variables };
@@ -96,11 +90,7 @@ impl Reader<'_> {
             },
             accounts,
             locations,
-            data_dir: self.folder(
-                self.overrides.data_dir.as_deref(),
-                self.variables.data_path.as_deref(),
-                "localData",
-            ),
+            data_dir: self.folder(self.overrides.data_dir.as_deref(), self.variables.data_path.as_deref(), "localData"),
             metadata_dir,
             plugin_dirs: self.plugin_dirs(),
             proxies: self.variables.proxies.clone(),
@@ -130,10 +120,7 @@ impl Reader<'_> {
         Some((file.name, server))
     }
 
-    fn locations(
-        &self,
-        problems: &mut Problems,
-    ) -> Option<Vec<crate::config::configuration::LocationConfiguration>> {
+    fn locations(&self, problems: &mut Problems) -> Option<Vec<crate::config::configuration::LocationConfiguration>> {
         let choice = Choice {
             argument: self.overrides.locations.as_deref(),
             variable: self.variables.location_file.clone(),
@@ -145,10 +132,7 @@ impl Reader<'_> {
         Some(locations::read(&file.name, map, self.variables.all_local, problems))
     }
 
-    fn accounts(
-        &self,
-        problems: &mut Problems,
-    ) -> Option<Vec<crate::config::configuration::Account>> {
+    fn accounts(&self, problems: &mut Problems) -> Option<Vec<crate::config::configuration::Account>> {
         if let Some((access, secret)) = &self.variables.keys {
             let secret = secret.reveal().to_owned();
             return Some(vec![accounts::from_environment(access.clone(), secret)]);
@@ -181,12 +165,7 @@ impl Reader<'_> {
         addresses(&server.listen_on, port, (file, "listenOn"), problems)
     }
 
-    fn metrics_listen(
-        &self,
-        file: &str,
-        server: &Server,
-        problems: &mut Problems,
-    ) -> Vec<SocketAddr> {
+    fn metrics_listen(&self, file: &str, server: &Server, problems: &mut Problems) -> Vec<SocketAddr> {
         if !self.overrides.metrics_listen.is_empty() {
             return self.overrides.metrics_listen.clone();
         }
@@ -241,12 +220,7 @@ impl Reader<'_> {
     }
 }
 
-fn addresses(
-    texts: &[String],
-    port: u16,
-    (file, field): (&str, &str),
-    problems: &mut Problems,
-) -> Vec<SocketAddr> {
+fn addresses(texts: &[String], port: u16, (file, field): (&str, &str), problems: &mut Problems) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for text in texts {
         match parse_address(text, port) {

@@ -26,10 +26,7 @@ pub(super) fn read(
     let mut locations = Vec::new();
     for (name, entry) in map {
         let (mut location, found) = read_location(file, &name, entry);
-        location.fault = found
-            .iter()
-            .find(|problem| problem.severity == Severity::Location)
-            .map(ToString::to_string);
+        location.fault = found.iter().find(|problem| problem.severity == Severity::Location).map(ToString::to_string);
         problems.extend(found);
         let elsewhere = REPLACED.contains(&location.kind.as_str());
         if elsewhere || (all_local && location.kind != LOCAL) {
@@ -48,11 +45,7 @@ pub(super) fn read(
     locations
 }
 
-fn read_location(
-    file: &str,
-    name: &str,
-    entry: Value,
-) -> (LocationConfiguration, Vec<Problem>) {
+fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration, Vec<Problem>) {
     let mut found = Vec::new();
     let stopped = |what: &str, fix: &str| Problem::location(file, name, what, fix);
     if !is_name(name) {
@@ -78,9 +71,9 @@ fn read_location(
         grants: fields.texts("grants").unwrap_or_default(),
         fault: None,
     };
-    found.extend(fields.problems.iter().cloned().map(|problem| {
-        Problem { severity: Severity::Location, ..problem }.of(name)
-    }));
+    found.extend(
+        fields.problems.iter().cloned().map(|problem| Problem { severity: Severity::Location, ..problem }.of(name)),
+    );
     let mistyped = |field: &str| fields.problems.iter().any(|it| it.field.as_deref() == Some(field));
     if !is_type(&location.kind) && !mistyped("type") {
         let fix = "write the name of a plugin, such as the file <type>.wasm has";
@@ -90,9 +83,7 @@ fn read_location(
         found.push(stopped("is negative", "write a size, or leave it out").at("sizeLimitGB"));
     }
     found.extend(fields.rest().into_iter().map(|key| {
-        Problem::warning(file, "is not known and has no effect", "remove it, or move it into details")
-            .of(name)
-            .at(key)
+        Problem::warning(file, "is not known and has no effect", "remove it, or move it into details").of(name).at(key)
     }));
     (location, found)
 }
@@ -122,8 +113,7 @@ fn is_name(name: &str) -> bool {
 
 /// The type becomes a file's name.
 fn is_type(kind: &str) -> bool {
-    !kind.is_empty()
-        && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn report_replaced(file: &str, kind: &str, names: &[String]) -> Problem {

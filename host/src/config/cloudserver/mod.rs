@@ -9,3 +9,6 @@ mod server;
 mod variables;
 
 pub use load::{Overrides, load};
+
+#[cfg(test)]
+mod tests;

@@ -12,12 +12,40 @@ use crate::config::problem::{Problem, Problems, Severity};
 
 /// Accepted without effect.
 const WITHOUT_EFFECT: &[&str] = &[
-    "backbeat", "bucketNotificationDestinations", "bucketd", "cdmi", "clusters", "dataClient",
-    "dataDaemon", "defaultEncryptionKeyPerAccount", "externalBackends", "globalEncryptionEnabled",
-    "kmip", "kms", "kmsAWS", "localCache", "maxScannedLifecycleListingEntries", "metadataClient",
-    "metadataDaemon", "mongodb", "multiObjectDeleteConcurrency", "outboundProxy", "pfsClient",
-    "pfsDaemon", "quota", "recordLog", "redis", "replicationEndpoints", "replicationGroupId",
-    "reportToken", "requests", "scuba", "testingMode", "utapi", "vaultd", "websiteEndpoints",
+    "backbeat",
+    "bucketNotificationDestinations",
+    "bucketd",
+    "cdmi",
+    "clusters",
+    "dataClient",
+    "dataDaemon",
+    "defaultEncryptionKeyPerAccount",
+    "externalBackends",
+    "globalEncryptionEnabled",
+    "kmip",
+    "kms",
+    "kmsAWS",
+    "localCache",
+    "maxScannedLifecycleListingEntries",
+    "metadataClient",
+    "metadataDaemon",
+    "mongodb",
+    "multiObjectDeleteConcurrency",
+    "outboundProxy",
+    "pfsClient",
+    "pfsDaemon",
+    "quota",
+    "recordLog",
+    "redis",
+    "replicationEndpoints",
+    "replicationGroupId",
+    "reportToken",
+    "requests",
+    "scuba",
+    "testingMode",
+    "utapi",
+    "vaultd",
+    "websiteEndpoints",
     "workflowEngineOperator",
 ];
 /// Keys of old versions that decided where data goes.
@@ -75,11 +103,7 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
     server
 }
 
-fn rest_endpoints(
-    file: &str,
-    fields: &mut Fields<'_>,
-    problems: &mut Problems,
-) -> BTreeMap<String, String> {
+fn rest_endpoints(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> BTreeMap<String, String> {
     let before = fields.problems.len();
     let entries = fields.object("restEndpoints");
     if entries.is_none() && fields.problems.len() == before {
@@ -131,11 +155,7 @@ fn health_allow(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) ->
     networks(&texts, (file, "healthChecks.allowFrom"), problems)
 }
 
-fn certificate(
-    file: &str,
-    fields: &mut Fields<'_>,
-    problems: &mut Problems,
-) -> Option<CertificatePaths> {
+fn certificate(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<CertificatePaths> {
     let map = fields.object("certFilePaths")?;
     // CloudServer's own test configuration has the key with nothing in it.
     if map.is_empty() {

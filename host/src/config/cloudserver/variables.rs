@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::environment::Environment;
 use crate::config::configuration::{LogLevel, Proxies};
+use crate::config::environment::Environment;
 use crate::config::network::Network;
 use crate::config::problem::{Problem, Problems};
 use crate::config::secret::Secret;
@@ -13,12 +13,34 @@ pub(super) const ENVIRONMENT: &str = "environment";
 
 /// Accepted without effect; those that end in `_` stand for all that begin so.
 const WITHOUT_EFFECT: &[&str] = &[
-    "ALLOW_PUBLIC_READ_BUCKETS", "AWS_S3_HTTPAGENT_", "CI_CEPH", "CRR_METRICS_", "DATA_HOST",
-    "ENABLE_LOCAL_CACHE", "GCP_HTTPAGENT_", "HTTPS_PROXY_CERTIFICATE", "METADATA_HOST",
-    "MONGODB_", "PFSD_", "QUOTA_", "RECORDLOG_ENABLED", "REDIS_", "REMOTE_MANAGEMENT_DISABLE",
-    "REPLICATION_GROUP_ID", "REPORT_TOKEN", "S3DATA_NOCACHE", "S3DATA_NOSYNC", "S3KMS",
-    "S3METADATA", "S3QUOTA", "S3VAULT", "S3_REPLICATION_FILE", "SCUBA_", "STORAGE_LIMIT_ENABLED",
-    "TIME_PROGRESSION_FACTOR", "VAULTD_HOST",
+    "ALLOW_PUBLIC_READ_BUCKETS",
+    "AWS_S3_HTTPAGENT_",
+    "CI_CEPH",
+    "CRR_METRICS_",
+    "DATA_HOST",
+    "ENABLE_LOCAL_CACHE",
+    "GCP_HTTPAGENT_",
+    "HTTPS_PROXY_CERTIFICATE",
+    "METADATA_HOST",
+    "MONGODB_",
+    "PFSD_",
+    "QUOTA_",
+    "RECORDLOG_ENABLED",
+    "REDIS_",
+    "REMOTE_MANAGEMENT_DISABLE",
+    "REPLICATION_GROUP_ID",
+    "REPORT_TOKEN",
+    "S3DATA_NOCACHE",
+    "S3DATA_NOSYNC",
+    "S3KMS",
+    "S3METADATA",
+    "S3QUOTA",
+    "S3VAULT",
+    "S3_REPLICATION_FILE",
+    "SCUBA_",
+    "STORAGE_LIMIT_ENABLED",
+    "TIME_PROGRESSION_FACTOR",
+    "VAULTD_HOST",
 ];
 
 /// The variables that have an effect.
@@ -83,20 +105,14 @@ pub(super) fn host_of(text: &str) -> String {
     let host = match authority.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next().unwrap_or(bracketed),
         // More than one colon: an IPv6 address without brackets.
-        None if authority.matches(':').count() == 1 => {
-            authority.split(':').next().unwrap_or(authority)
-        }
+        None if authority.matches(':').count() == 1 => authority.split(':').next().unwrap_or(authority),
         None => authority,
     };
     host.to_ascii_lowercase()
 }
 
 /// Reads blocks of addresses; what is none is reported and left out, which allows less.
-pub(super) fn networks(
-    texts: &[String],
-    (file, field): (&str, &str),
-    problems: &mut Problems,
-) -> Vec<Network> {
+pub(super) fn networks(texts: &[String], (file, field): (&str, &str), problems: &mut Problems) -> Vec<Network> {
     let mut networks = Vec::new();
     for text in texts {
         match text.parse() {
@@ -126,8 +142,7 @@ fn either(environment: &dyn Environment, name: &str) -> Option<String> {
 }
 
 fn all_local(environment: &dyn Environment, problems: &mut Problems) -> bool {
-    let known = [("S3BACKEND", ["mem", "file", "scality", "cdmi"]),
-        ("S3DATA", ["mem", "file", "scality", "multiple"])];
+    let known = [("S3BACKEND", ["mem", "file", "scality", "cdmi"]), ("S3DATA", ["mem", "file", "scality", "multiple"])];
     let mut all_local = false;
     for (name, values) in known {
         let Some(value) = environment.variable(name) else { continue };
@@ -198,9 +213,7 @@ fn presign_expiry(environment: &dyn Environment, problems: &mut Problems) -> Opt
 fn report_without_effect(environment: &dyn Environment, problems: &mut Problems) {
     let mut names: Vec<String> = environment.names();
     names.retain(|name| {
-        WITHOUT_EFFECT.iter().any(|known| {
-            name == known || (known.ends_with('_') && name.starts_with(known))
-        })
+        WITHOUT_EFFECT.iter().any(|known| name == known || (known.ends_with('_') && name.starts_with(known)))
     });
     names.sort();
     for name in names {

@@ -1,0 +1,101 @@
+//! The admin port: whether the server lives, whether it is ready, and its metrics.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::config::Network;
+use crate::serving::Peer;
+
+/// Says whether requests can be served, or why not.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the admin port answers with.
+#[derive(Clone)]
+pub struct Admin {
+    /// Who may ask; anybody else gets 403.
+    pub allow: Arc<[Network]>,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// What `/ready` asks.
+    pub readiness: Readiness,
+}
+
+impl Admin {
+    /// `/live` and `/ready`; any other path shows the metrics.
+    pub fn answer<B>(&self, request: &Request<B>, peer: Peer) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+        let address = peer.address.ip();
+        if !self.allow.iter().any(|network| network.contains(address)) {
+            let fix = format!("add {address} to healthChecks.allowFrom in config.json\n");
+            return response(StatusCode::FORBIDDEN, fix);
+        }
+        match request.uri().path() {
+            "/live" => response(StatusCode::OK, "live\n".to_owned()),
+            "/ready" => match (self.readiness)() {
+                Ok(()) => response(StatusCode::OK, "ready\n".to_owned()),
+                Err(cause) => response(StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
+            },
+            _ => response(StatusCode::OK, self.metrics.render()),
+        }
+    }
+}
+
+fn response(status: StatusCode, text: String) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    *response.status_mut() = status;
+    let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    fn ask(path: &str, from: &str, ready: Result<(), String>) -> (u16, String) {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || metrics::counter!("requests").increment(3));
+        let admin = Admin {
+            allow: Network::LOOPBACK.into(),
+            metrics: recorder.handle(),
+            readiness: Arc::new(move || ready.clone()),
+        };
+        let address = format!("{from}:1").parse().unwrap();
+        let peer = Peer { address, local: address, tls: false };
+        let answer = admin.answer(&Request::get(path).body(()).unwrap(), peer);
+        let status = answer.status().as_u16();
+        let body = futures_body(answer);
+        (status, body)
+    }
+
+    fn futures_body(answer: Response<UnsyncBoxBody<Bytes, Infallible>>) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(answer.into_body().collect()).unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn each_path_has_its_answer() {
+        let down = || Err("metadata: disk full".to_owned());
+        let cases = [
+            ("/live", "127.0.0.1", down(), 200, "live"),
+            ("/ready", "127.0.0.1", Ok(()), 200, "ready"),
+            ("/ready", "127.0.0.1", down(), 503, "disk full"),
+            ("/metrics", "127.0.0.1", down(), 200, "requests 3"),
+            ("/", "127.0.0.1", Ok(()), 200, "requests 3"),
+            ("/live", "10.0.0.7", Ok(()), 403, "healthChecks.allowFrom"),
+        ];
+        for (path, from, ready, status, text) in cases {
+            let (answered, body) = ask(path, from, ready);
+            assert_eq!(answered, status, "{path} {from}");
+            assert!(body.contains(text), "{body}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LogFormat, Overrides};
+
+/// An S3 server whose storage locations are sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sallyport",
+    version,
+    propagate_version = true,
+    after_help = "\
+To begin, in a folder with config.json, locationConfig.json and conf/authdata.json:
+  sallyport check                     says what is wrong with them, and what to write instead
+  sallyport serve                     prints one line with its address once it accepts requests
+  s3cmd -c conf/s3cfg mb s3://first   makes a bucket with the keys of conf/authdata.json
+
+CloudServer's variables (S3_CONFIG_FILE, S3DATAPATH, ENDPOINT, LISTEN_ADDR, ...) work as well;
+SALLYPORT_... wins over them, and an argument over both."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve S3 until SIGTERM or SIGINT
+    Serve(Settings),
+    /// Report all mistakes in configuration and plugins, and each location's health
+    Check(Settings),
+    /// Copy the metadata into a file while the server runs
+    Backup {
+        /// The file to write; it must not exist
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Put a backup in place of the metadata, with the server stopped
+    Restore {
+        /// The backup to read
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Compare metadata with stored bytes, both ways, with the server stopped
+    Fsck {
+        /// Delete stored objects of ours that nothing refers to
+        #[arg(long)]
+        repair: bool,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Accept that a location's objects were moved to where it points now
+    Rebind {
+        /// The location
+        #[arg(value_name = "LOCATION")]
+        location: String,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// Where the configuration is, and what replaces parts of it.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Hosts, ports, certificate, log level [default: config.json]
+    #[arg(long, env = "SALLYPORT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The locations [default: locationConfig.json]
+    #[arg(long, env = "SALLYPORT_LOCATIONS", value_name = "FILE")]
+    pub locations: Option<PathBuf>,
+    /// Accounts and their keys [default: conf/authdata.json]
+    #[arg(long, env = "SALLYPORT_AUTH", value_name = "FILE")]
+    pub auth: Option<PathBuf>,
+    /// Folders with <type>.wasm, separated by commas [default: plugins beside the binary]
+    #[arg(long, env = "SALLYPORT_PLUGINS", value_name = "FOLDER", value_delimiter = ',')]
+    pub plugins: Vec<PathBuf>,
+    /// Holds the bytes of local locations [default: localData]
+    #[arg(long, env = "SALLYPORT_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Holds the metadata; losing it is losing everything [default: localMetadata]
+    #[arg(long, env = "SALLYPORT_METADATA_DIR", value_name = "FOLDER")]
+    pub metadata_dir: Option<PathBuf>,
+    /// Addresses to serve S3 on, port 0 for a free one [default: 127.0.0.1 and config.json's port]
+    #[arg(long, env = "SALLYPORT_LISTEN", value_name = "IP:PORT", value_delimiter = ',')]
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for /live, /ready and /metrics [default: 127.0.0.1 and metricsPort]
+    #[arg(long, env = "SALLYPORT_METRICS_LISTEN", value_name = "IP:PORT", value_delimiter = ',')]
+    pub metrics_listen: Vec<SocketAddr>,
+    /// How log lines look; auto is text on a terminal and JSON elsewhere
+    #[arg(long, env = "SALLYPORT_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+impl From<Settings> for Overrides {
+    fn from(settings: Settings) -> Self {
+        Self {
+            config: settings.config,
+            locations: settings.locations,
+            auth: settings.auth,
+            plugins: settings.plugins,
+            data_dir: settings.data_dir,
+            metadata_dir: settings.metadata_dir,
+            listen: settings.listen,
+            metrics_listen: settings.metrics_listen,
+            log_format: settings.log_format,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas_or_given_again() {
+        let line = ["sallyport", "serve", "--listen", "127.0.0.1:0,[::1]:0", "--listen", "1.2.3.4:5"];
+        let Command::Serve(settings) = Arguments::parse_from(line).command else {
+            panic!("not serve");
+        };
+        assert_eq!(settings.listen.len(), 3);
+    }
+}

@@ -1,0 +1,154 @@
+//! A real server on a free port, asked over plain sockets.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::config::{ConnectionLimits, TlsSource};
+
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+fn answer(text: &'static str) -> Answer {
+    Response::new(Full::new(Bytes::from(text)).boxed_unsync())
+}
+
+fn short_limits() -> ConnectionLimits {
+    let short = Duration::from_millis(50);
+    ConnectionLimits { connections: 8, header: short, idle_body: short, drain: short }
+}
+
+async fn listening() -> Listening {
+    bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_is_answered_on_the_real_port() {
+    let serving = listening().await.serve(
+        ServeOptions { limits: ConnectionLimits::default(), tls: None },
+        |_: Request<Incoming>, peer: Peer| async move {
+            assert!(!peer.tls);
+            answer("hello")
+        },
+    );
+    assert_ne!(serving.addresses()[0].port(), 0);
+    let mut client = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("hello"), "{text}");
+    assert_eq!(serving.drain().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_whole_head_is_let_go() {
+    let serving = listening()
+        .await
+        .serve(ServeOptions { limits: short_limits(), tls: None }, |_: Request<Incoming>, _| async { answer("") });
+    for head in ["", "P", "GET / HTTP/1.1\r\nhost: somewhere"] {
+        let mut client = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_fails() {
+    let limit = Duration::from_millis(50);
+    let serving = listening().await.serve(
+        ServeOptions { limits: ConnectionLimits::default(), tls: None },
+        move |request: Request<Incoming>, _| async move {
+            match IdleBody::new(request.into_body(), limit).collect().await {
+                Ok(_) => answer("whole"),
+                Err(IdleError::Idle(_)) => answer("idle"),
+                Err(IdleError::Body(_)) => answer("broken"),
+            }
+        },
+    );
+    for (sent, expected) in [("12345", "whole"), ("12", "idle")] {
+        let mut client = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+        let head = "PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\n";
+        client.write_all(format!("{head}{sent}").as_bytes()).await.unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert!(text.ends_with(expected), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_requests_and_cuts_them_at_the_deadline() {
+    for (deadline, expected) in [(Duration::from_secs(30), 0), (Duration::from_millis(50), 1)] {
+        let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (handler_begun, handler_release) = (Arc::clone(&begun), Arc::clone(&release));
+        let limits = ConnectionLimits { drain: deadline, ..ConnectionLimits::default() };
+        let serving = listening().await.serve(ServeOptions { limits, tls: None }, move |_: Request<Incoming>, _| {
+            let (begun, release) = (Arc::clone(&handler_begun), Arc::clone(&handler_release));
+            async move {
+                begun.notify_one();
+                release.notified().await;
+                answer("done")
+            }
+        });
+        let address = serving.addresses()[0];
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        let draining = tokio::spawn(serving.drain());
+        if expected == 0 {
+            release.notify_one();
+        }
+        let mut text = String::new();
+        let _ = client.read_to_string(&mut text).await;
+        assert_eq!(text.ends_with("done"), expected == 0, "{text}");
+        assert_eq!(draining.await.unwrap().cut, expected);
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let first = listening().await;
+    let error = bind(&first.addresses()).await.unwrap_err().to_string();
+    assert!(error.contains(&first.addresses()[0].to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_made_certificate_is_kept_and_trusted_through_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let source =
+        TlsSource::Generated { hosts: vec!["localhost".into(), "127.0.0.1".into()], folder: folder.path().join("tls") };
+    let acceptor = acceptor(&source).unwrap();
+    let authority = std::fs::read(folder.path().join("tls/ca.crt")).unwrap();
+    super::acceptor(&source).unwrap();
+    assert_eq!(std::fs::read(folder.path().join("tls/ca.crt")).unwrap(), authority);
+
+    let serving = listening().await.serve(
+        ServeOptions { limits: ConnectionLimits::default(), tls: Some(acceptor) },
+        |_: Request<Incoming>, peer: Peer| async move { answer(if peer.tls { "secret" } else { "open" }) },
+    );
+    let mut roots = rustls::RootCertStore::empty();
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    roots.add(CertificateDer::from_pem_slice(&authority).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    let mut client = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    assert!(text.ends_with("secret"), "{text}");
+}
