@@ -31,6 +31,7 @@ macro_rules! codes {
 // The one table: code, status, text.
 codes! {
     AccessDenied 403 "Access Denied";
+    AccessForbidden 403 "Access Forbidden";
     AuthorizationHeaderMalformed 400 "The authorization header is malformed.";
     AuthorizationQueryParametersError 400 "The authorization query parameters are malformed.";
     BadDigest 400 "The Content-MD5 or checksum you specified did not match what we received.";
@@ -41,7 +42,7 @@ codes! {
     ConditionalRequestConflict 409 "A conflicting operation occurred during the processing of this request. Try again.";
     EntityTooLarge 400 "Your proposed upload exceeds the maximum allowed size.";
     EntityTooSmall 400 "Your proposed upload is smaller than the minimum allowed size.";
-    IllegalVersionIdException 400 "The version ID specified in the request is invalid.";
+    IllegalVersioningConfigurationException 400 "The Versioning element must be specified";
     IncompleteBody 400 "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError 500 "We encountered an internal error. Please try again.";
     InvalidAccessKeyId 403 "The AWS Access Key Id you provided does not exist in our records.";
@@ -117,6 +118,8 @@ pub struct S3Error {
     pub fields: Vec<(&'static str, String)>,
     /// Further headers of the answer.
     pub headers: Vec<(&'static str, String)>,
+    /// What only the operator is told.
+    pub(crate) operator: Option<String>,
 }
 
 impl S3Error {
@@ -127,7 +130,7 @@ impl S3Error {
 
     /// The code with a text of its own.
     pub fn because(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), headers: Vec::new() }
+        Self { code, message: message.into(), fields: Vec::new(), headers: Vec::new(), operator: None }
     }
 
     /// Adds an element to the error document.

@@ -1,10 +1,18 @@
 //! The S3 protocol: requests in, calls on the gateway out, answers and errors in S3's words.
 
+mod service;
+
+mod access;
 mod auth;
+mod dates;
 mod error;
+mod ops;
 mod payload;
+mod refusal;
 mod router;
 mod uri;
+mod xml;
 
 pub use auth::{Account, Credentials, Secret};
 pub use error::{Code, S3Error};
+pub use service::{S3Options, S3Service};

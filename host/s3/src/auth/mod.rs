@@ -13,6 +13,7 @@ mod v4;
 pub use credentials::{Account, Credentials, Secret};
 pub use head::Head;
 pub use identity::Identity;
+pub(crate) use dates::parse_http;
 pub(crate) use identity::SeedSignature;
 pub(crate) use signing::{EMPTY_SHA256, sha256_hex};
 

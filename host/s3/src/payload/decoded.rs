@@ -27,7 +27,7 @@ pub(crate) struct Decoded<B> {
     decoder: Decoder,
     /// What came and is not decoded yet.
     input: Bytes,
-    expected: u64,
+    expected: Option<u64>,
     counted: u64,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
@@ -35,7 +35,7 @@ pub(crate) struct Decoded<B> {
 }
 
 impl<B> Decoded<B> {
-    pub(crate) fn new(inner: B, decoder: Decoder, expected: u64, idle: Duration) -> Self {
+    pub(crate) fn new(inner: B, decoder: Decoder, expected: Option<u64>, idle: Duration) -> Self {
         Self {
             inner: Box::pin(inner),
             decoder,
@@ -60,8 +60,8 @@ impl<B> Decoded<B> {
             Decoder::Chunked { chunks, .. } => chunks.next(&mut self.input).map_err(BodyError::Refused)?,
         };
         self.counted += data.as_ref().map_or(0, |data| data.len() as u64);
-        if self.counted > self.expected {
-            return Err(BodyError::Length { expected: self.expected, actual: self.counted });
+        if self.expected.is_some_and(|expected| self.counted > expected) {
+            return Err(self.wrong_length());
         }
         Ok(data)
     }
@@ -72,7 +72,7 @@ impl<B> Decoded<B> {
             // A body that is cut is short first of all, however its framing looks.
             let trailers = match chunks.finish() {
                 Ok(trailers) => trailers,
-                Err(_) if self.counted < self.expected => return Err(self.short()),
+                Err(_) if self.is_short() => return Err(self.wrong_length()),
                 Err(refusal) => return Err(BodyError::Refused(refusal)),
             };
             if let Some(trailer) = trailer {
@@ -83,8 +83,8 @@ impl<B> Decoded<B> {
                 }
             }
         }
-        if self.counted != self.expected {
-            return Err(self.short());
+        if self.is_short() {
+            return Err(self.wrong_length());
         }
         if let Decoder::Hashed { hash, expected } = &mut self.decoder
             && hash.finalize_reset().as_slice() != expected.as_slice()
@@ -94,8 +94,12 @@ impl<B> Decoded<B> {
         Ok(())
     }
 
-    fn short(&self) -> BodyError {
-        BodyError::Length { expected: self.expected, actual: self.counted }
+    fn is_short(&self) -> bool {
+        self.expected.is_some_and(|expected| self.counted < expected)
+    }
+
+    fn wrong_length(&self) -> BodyError {
+        BodyError::Length { expected: self.expected.unwrap_or_default(), actual: self.counted }
     }
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -154,6 +158,6 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.expected.saturating_sub(self.counted))
+        self.expected.map_or_else(SizeHint::default, |expected| SizeHint::with_exact(expected.saturating_sub(self.counted)))
     }
 }

@@ -14,6 +14,7 @@ use chunks::Chunks;
 use decoded::{Decoded, Decoder};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
+use md5::Md5;
 use sallyport_core::checksum::Algorithm;
 use sallyport_core::{Incoming, Trailer};
 use sha2::{Digest, Sha256};
@@ -41,8 +42,17 @@ enum Encoding {
 }
 
 impl Payload {
+    /// Reads the headers but for checksums, which then are not the body's.
+    pub(crate) fn parse_unchecked(head: &Head, identity: &Identity) -> Result<Self, S3Error> {
+        Self::read(head, identity, Vec::new())
+    }
+
     /// Reads the headers; nothing of the body is read.
     pub(crate) fn parse(head: &Head, identity: &Identity) -> Result<Self, S3Error> {
+        Self::read(head, identity, parse_checksums(head)?)
+    }
+
+    fn read(head: &Head, identity: &Identity, checksums: Vec<(Algorithm, Vec<u8>)>) -> Result<Self, S3Error> {
         let encoding = match identity.payload.as_deref().or_else(|| head.header("x-amz-content-sha256")) {
             None | Some("UNSIGNED-PAYLOAD") => Encoding::Plain,
             Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD") => Encoding::Chunked { signed: true, trailers: false },
@@ -74,7 +84,6 @@ impl Payload {
             }
             None => None,
         };
-        let checksums = parse_checksums(head)?;
         if checksums.len() + usize::from(trailer.is_some()) > 1 {
             let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
             return Err(S3Error::because(Code::InvalidRequest, message));
@@ -96,13 +105,13 @@ impl Payload {
             || matches!(self.encoding, Encoding::Hashed(_) | Encoding::Chunked { signed: true, .. })
     }
 
-    /// The body as the gateway takes it.
-    pub(crate) fn open<B>(self, body: B, identity: &Identity, idle: Duration) -> Result<Incoming, S3Error>
+    /// The body as the gateway takes it; without a known length it ends where it ends.
+    pub(crate) fn open<B>(self, body: B, identity: &Identity, idle: Duration) -> Incoming
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::fmt::Display,
     {
-        let size = self.known_size()?;
+        let size = self.size;
         let decoder = match self.encoding {
             Encoding::Plain => Decoder::Plain,
             Encoding::Hashed(expected) => Decoder::Hashed { hash: Sha256::new(), expected },
@@ -111,15 +120,35 @@ impl Payload {
                 trailer: self.trailer.clone(),
             },
         };
-        Ok(Incoming {
+        Incoming {
             body: Decoded::new(body, decoder, size, idle).boxed_unsync(),
-            size,
+            size: size.unwrap_or_default(),
             md5: self.md5,
             checksums: self.checksums,
             trailer: self.trailer,
             compute: self.compute,
-        })
+        }
     }
+}
+
+/// Compares a body that was read whole with what its headers and trailers say of it.
+pub(crate) fn verify_document(incoming: &Incoming, bytes: &[u8]) -> Result<(), S3Error> {
+    if incoming.md5.is_some_and(|md5| md5.as_slice() != Md5::digest(bytes).as_slice()) {
+        return Err(Code::BadDigest.into());
+    }
+    let trailer = match &incoming.trailer {
+        Some(trailer) => {
+            let value = trailer.value.get().and_then(|text| trailer.algorithm.decode(text));
+            Some((trailer.algorithm, value.ok_or(Code::BadDigest)?))
+        }
+        None => None,
+    };
+    for (algorithm, expected) in incoming.checksums.iter().chain(&trailer) {
+        if algorithm.digest(bytes) != *expected {
+            return Err(Code::BadDigest.into());
+        }
+    }
+    Ok(())
 }
 
 fn parse_sha256(text: &str) -> Result<Vec<u8>, S3Error> {

@@ -42,7 +42,7 @@ async fn read(decoder: Decoder, body: &[u8], size: u64, step: usize) -> Result<V
         .map(|piece| Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::copy_from_slice(piece))))
         .collect();
     let body = StreamBody::new(futures::stream::iter(pieces));
-    let mut frames = Decoded::new(body, decoder, size, IDLE).into_data_stream();
+    let mut frames = Decoded::new(body, decoder, Some(size), IDLE).into_data_stream();
     let mut all = Vec::new();
     while let Some(frame) = frames.next().await {
         all.extend_from_slice(&frame?);
@@ -126,7 +126,7 @@ async fn the_hash_of_a_plain_body_is_verified() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_is_cut() {
     let body = StreamBody::new(futures::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>());
-    let mut frames = Decoded::new(body, Decoder::Plain, 10, IDLE).into_data_stream();
+    let mut frames = Decoded::new(body, Decoder::Plain, Some(10), IDLE).into_data_stream();
     assert_eq!(frames.next().await, Some(Err(BodyError::Idle)));
 }
 

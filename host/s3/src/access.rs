@@ -1,0 +1,97 @@
+//! What is said of each request once it is over: a line in the log, and the numbers.
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use sallyport_core::body::{Body, BodyError};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::time::Instant;
+
+/// One request, from its head to the last byte of its answer.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) request_id: String,
+    pub(crate) method: String,
+    pub(crate) operation: &'static str,
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) requester: String,
+    pub(crate) remote: String,
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) complete: bool,
+    pub(crate) started: Instant,
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        tracing::info!(
+            target: "access",
+            method = self.method,
+            request.id = self.request_id,
+            operation = self.operation,
+            bucket.name = self.bucket,
+            object.key = self.key,
+            status = self.status,
+            code = self.code,
+            bytes_in = self.bytes_in,
+            bytes_out = self.bytes_out,
+            complete = self.complete,
+            duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            requester = self.requester,
+            remote = self.remote,
+            "{} {} {}",
+            self.operation,
+            self.status,
+            self.bucket,
+        );
+        let labels = [("operation", self.operation.to_owned()), ("status", self.status.to_string())];
+        metrics::counter!("sallyport_s3_requests_total", &labels).increment(1);
+        metrics::histogram!("sallyport_s3_request_seconds", "operation" => self.operation)
+            .record(duration.as_secs_f64());
+        metrics::counter!("sallyport_s3_bytes_received_total").increment(self.bytes_in);
+        metrics::counter!("sallyport_s3_bytes_sent_total").increment(self.bytes_out);
+    }
+}
+
+/// An answer's body that counts what leaves, and speaks when it is over.
+pub(crate) struct Counted {
+    pub(crate) body: Body,
+    pub(crate) access: Access,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.access.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(Some(Err(error))) => {
+                // The status is out already, so cutting the connection is all that is left to say.
+                this.access.complete = false;
+                tracing::error!(request.id = this.access.request_id, %error, "an answer's body broke off");
+            }
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

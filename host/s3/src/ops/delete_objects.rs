@@ -1,0 +1,133 @@
+//! DeleteObjects: up to a thousand at once, each with its own outcome.
+
+use crate::dates;
+use crate::error::{Code, S3Error};
+use crate::ops::answer::{self, Answer};
+use crate::ops::call::{Call, object_key};
+use crate::ops::headers;
+use crate::payload::Payload;
+use crate::xml::{Document, Element, malformed};
+use futures::StreamExt;
+use sallyport_core::DeleteObject;
+use sallyport_core::body::Body;
+use sallyport_core::metadata::{Deleted, WriteConditions};
+use sallyport_core::names::{BucketName, VersionId};
+
+const MAX_OBJECTS: usize = 1000;
+/// As AWS limits it, in bytes.
+const MAX_DOCUMENT: u64 = 2 << 20;
+/// How many are deleted at a time.
+const CONCURRENCY: usize = 16;
+
+struct Asked {
+    key: String,
+    version: Option<String>,
+    conditions: WriteConditions,
+}
+
+/// DeleteObjects.
+pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
+    let bucket = call.bucket()?;
+    let payload = Payload::parse(&call.head, &call.identity)?;
+    if !payload.has_digest() {
+        let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+        return Err(S3Error::because(Code::InvalidRequest, message));
+    }
+    let (asked, quiet) = parse(&call.collect(payload, body, MAX_DOCUMENT).await?)?;
+    call.gateway.bucket(&call.caller(), &bucket).await?;
+    let outcomes: Vec<(Asked, Result<Deleted, S3Error>)> = futures::stream::iter(asked)
+        .map(|asked| delete(call, &bucket, asked))
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let document = Document::s3("DeleteResult", |root| {
+        for (asked, outcome) in &outcomes {
+            match outcome {
+                Ok(deleted) if !quiet => root.nest("Deleted", |element| describe(element, asked, deleted)),
+                Ok(_) => {}
+                Err(error) => root.nest("Error", |element| {
+                    element.text("Key", &asked.key);
+                    if let Some(version) = &asked.version {
+                        element.text("VersionId", version);
+                    }
+                    element.text("Code", error.code.name());
+                    element.text("Message", &error.message);
+                }),
+            }
+        }
+    });
+    Ok(answer::xml(document))
+}
+
+fn describe(element: &mut Document, asked: &Asked, deleted: &Deleted) {
+    element.text("Key", &asked.key);
+    if let Some(version) = &asked.version {
+        element.text("VersionId", version);
+    }
+    let marker = match deleted {
+        Deleted::Marker { id } | Deleted::Version { id, was_marker: true } => Some(id),
+        Deleted::Nothing | Deleted::Object | Deleted::Version { .. } | Deleted::Refused(_) => None,
+    };
+    if let Some(marker) = marker {
+        element.text("DeleteMarker", "true");
+        element.text("DeleteMarkerVersionId", marker.as_str());
+    }
+}
+
+async fn delete(call: &Call, bucket: &BucketName, asked: Asked) -> (Asked, Result<Deleted, S3Error>) {
+    let key = match object_key(&asked.key) {
+        Ok(key) => key,
+        Err(error) => return (asked, Err(error)),
+    };
+    let request = DeleteObject {
+        caller: call.caller(),
+        bucket: bucket.clone(),
+        key,
+        version: asked.version.as_deref().map(VersionId::from_client),
+        conditions: asked.conditions.clone(),
+    };
+    let outcome = call.gateway.delete_object(request).await.map_err(S3Error::from);
+    (asked, outcome)
+}
+
+fn parse(document: &[u8]) -> Result<(Vec<Asked>, bool), S3Error> {
+    let root = Element::parse(document, "Delete")?;
+    root.only(&["Object", "Quiet"])?;
+    let quiet = root.optional_text("Quiet")?.is_some_and(|quiet| quiet.trim().eq_ignore_ascii_case("true"));
+    let asked = root.all("Object").map(parse_object).collect::<Result<Vec<_>, S3Error>>()?;
+    if asked.is_empty() || asked.len() > MAX_OBJECTS {
+        return Err(malformed());
+    }
+    Ok((asked, quiet))
+}
+
+fn parse_object(object: &Element) -> Result<Asked, S3Error> {
+    object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
+    let size = object.optional_text("Size")?.map(|size| size.trim().parse().map_err(|_| malformed()));
+    Ok(Asked {
+        key: object.required_text("Key")?.to_owned(),
+        version: object.optional_text("VersionId")?.filter(|version| !version.is_empty()).map(str::to_owned),
+        conditions: WriteConditions {
+            if_match: object.optional_text("ETag")?.map(headers::etags),
+            if_none_match: None,
+            if_last_modified: object.optional_text("LastModifiedTime")?.and_then(dates::parse_header),
+            if_size: size.transpose()?,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_to_a_thousand_objects_are_taken() {
+        let object = "<Object><Key>k</Key><VersionId>v</VersionId></Object>";
+        let of = |count: usize| format!("<Delete>{}<Quiet>true</Quiet></Delete>", object.repeat(count));
+        let (asked, quiet) = parse(of(1000).as_bytes()).expect("legal");
+        assert_eq!((asked.len(), quiet), (1000, true));
+        assert!(parse(of(0).as_bytes()).is_err());
+        assert!(parse(of(1001).as_bytes()).is_err());
+        assert!(parse(b"<Delete><Object/></Delete>").is_err());
+    }
+}

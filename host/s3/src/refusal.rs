@@ -1,0 +1,146 @@
+//! What each of the gateway's errors is to a client of S3: the one table.
+
+use crate::dates;
+use crate::error::{Code, S3Error};
+use sallyport_core::Error;
+use sallyport_core::body::Refusal;
+use sallyport_core::metadata::MetadataError;
+
+impl From<Error> for S3Error {
+    fn from(error: Error) -> Self {
+        let operator = for_operator(&error);
+        Self { operator, ..Self::worded(error) }
+    }
+}
+
+impl S3Error {
+    fn worded(error: Error) -> Self {
+        match error {
+            Error::AccessDenied => Code::AccessDenied.into(),
+            Error::NoSuchBucket(bucket) => Self::new(Code::NoSuchBucket).with("BucketName", bucket.as_str()),
+            Error::BucketAlreadyExists(bucket) => {
+                Self::new(Code::BucketAlreadyExists).with("BucketName", bucket.as_str())
+            }
+            Error::BucketAlreadyOwnedByYou(bucket) => {
+                Self::new(Code::BucketAlreadyOwnedByYou).with("BucketName", bucket.as_str())
+            }
+            Error::BucketNotEmpty(bucket) => Self::new(Code::BucketNotEmpty).with("BucketName", bucket.as_str()),
+            Error::InvalidLocationConstraint(location) => Self::because(
+                Code::InvalidLocationConstraint,
+                format!(
+                    "The specified location-constraint is not valid: {location} is not listed in locationConfig.json"
+                ),
+            )
+            .with("LocationConstraint", location),
+            Error::InvalidObjectLocation(location) => Self::argument(
+                "x-amz-meta-scal-location-constraint",
+                &location,
+                "Object Location Error: Your object's location constraint is not listed in locationConfig.json",
+            ),
+            Error::NoSuchKey { marker: None } => Code::NoSuchKey.into(),
+            Error::NoSuchKey { marker: Some(marker) } => Self::new(Code::NoSuchKey)
+                .with_header("x-amz-delete-marker", "true")
+                .with_header("x-amz-version-id", marker),
+            Error::NoSuchVersion => Code::NoSuchVersion.into(),
+            Error::MethodNotAllowedOnMarker { marker, last_modified } => Self::new(Code::MethodNotAllowed)
+                .with("ResourceType", "DeleteMarker")
+                .with_header("x-amz-delete-marker", "true")
+                .with_header("x-amz-version-id", marker)
+                .with_header("last-modified", dates::header(last_modified))
+                .with_header("allow", "DELETE"),
+            Error::NoSuchUpload => Code::NoSuchUpload.into(),
+            Error::InvalidPart(number) => Self::new(Code::InvalidPart).with("PartNumber", number.to_string()),
+            Error::InvalidPartOrder => Code::InvalidPartOrder.into(),
+            Error::EntityTooSmall { number, size, minimum } => Self::new(Code::EntityTooSmall)
+                .with("ProposedSize", size.to_string())
+                .with("MinSizeAllowed", minimum.to_string())
+                .with("PartNumber", number.to_string()),
+            Error::EntityTooLarge { size, limit } => Self::new(Code::EntityTooLarge)
+                .with("ProposedSize", size.to_string())
+                .with("MaxSizeAllowed", limit.to_string()),
+            Error::InvalidPartNumber(number) => {
+                Self::new(Code::InvalidPartNumber).with("PartNumberRequested", number.to_string())
+            }
+            Error::InvalidRange { size } => Self::new(Code::InvalidRange)
+                .with("ActualObjectSize", size.to_string())
+                .with_header("content-range", format!("bytes */{size}")),
+            Error::PreconditionFailed(condition) => Self::new(Code::PreconditionFailed).with("Condition", condition),
+            Error::NotModified { etag, last_modified, version } => {
+                let error = Self::new(Code::NotModified)
+                    .with_header("etag", format!("\"{etag}\""))
+                    .with_header("last-modified", dates::header(last_modified));
+                match version {
+                    Some(version) => error.with_header("x-amz-version-id", version),
+                    None => error,
+                }
+            }
+            Error::Refused(refusal) => refused(refusal),
+            Error::IncompleteBody(_) => Code::IncompleteBody.into(),
+            Error::RequestTimeout => Code::RequestTimeout.into(),
+            Error::InvalidArgument { argument, message } => Self::argument(argument, "", message),
+            Error::InvalidRequest(message) => Self::because(Code::InvalidRequest, message),
+            Error::NotImplemented(what) => Self::not_implemented(what),
+            Error::LocationUnavailable { location, .. } => Self::because(
+                Code::ServiceUnavailable,
+                format!("The location {location} is not available now. Please try again later."),
+            )
+            .with("Location", location.as_str()),
+            Error::LocationLost { location } => Self::because(
+                Code::LocationNotFound,
+                format!("The object's data is not in the location {location} any more."),
+            ),
+            Error::SlowDown(_) => Code::SlowDown.into(),
+            Error::NoSpace(location) => {
+                Self::because(Code::ServiceUnavailable, format!("The location {location} is full."))
+            }
+            Error::Metadata(MetadataError::Busy) => Code::SlowDown.into(),
+            Error::Internal(_) | Error::Metadata(MetadataError::Store(_) | MetadataError::Gone(_)) => {
+                Code::InternalError.into()
+            }
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> S3Error {
+    match refusal {
+        Refusal::Digest(what) => S3Error::because(Code::BadDigest, format!("The {what} you specified did not match what we received.")),
+        Refusal::ContentSha256 => Code::XAmzContentSHA256Mismatch.into(),
+        Refusal::Signature => Code::SignatureDoesNotMatch.into(),
+        Refusal::Malformed(why) => S3Error::because(Code::InvalidRequest, format!("The chunked body is malformed: {why}.")),
+    }
+}
+
+/// What an operator has to know of an error that its client is not told; `None` when it
+/// tells all.
+fn for_operator(error: &Error) -> Option<String> {
+    match error {
+        Error::Internal(_) | Error::Metadata(_) | Error::LocationUnavailable { .. } | Error::LocationLost { .. } => {
+            Some(error.to_string())
+        }
+        Error::SlowDown(_) | Error::NoSpace(_) | Error::IncompleteBody(_) => Some(error.to_string()),
+        Error::AccessDenied
+        | Error::NoSuchBucket(_)
+        | Error::BucketAlreadyExists(_)
+        | Error::BucketAlreadyOwnedByYou(_)
+        | Error::BucketNotEmpty(_)
+        | Error::InvalidLocationConstraint(_)
+        | Error::InvalidObjectLocation(_)
+        | Error::NoSuchKey { .. }
+        | Error::NoSuchVersion
+        | Error::MethodNotAllowedOnMarker { .. }
+        | Error::NoSuchUpload
+        | Error::InvalidPart(_)
+        | Error::InvalidPartOrder
+        | Error::EntityTooSmall { .. }
+        | Error::EntityTooLarge { .. }
+        | Error::InvalidPartNumber(_)
+        | Error::InvalidRange { .. }
+        | Error::PreconditionFailed(_)
+        | Error::NotModified { .. }
+        | Error::Refused(_)
+        | Error::RequestTimeout
+        | Error::InvalidArgument { .. }
+        | Error::InvalidRequest(_)
+        | Error::NotImplemented(_) => None,
+    }
+}

@@ -1,0 +1,233 @@
+//! The way of a request through the front: identify, route, run, word the answer.
+
+use crate::access::{Access, Counted};
+use crate::auth::{self, Credentials, Head};
+use crate::error::{Code, S3Error};
+use crate::ops::answer::{self, Answer, error_document};
+use crate::ops::call::Call;
+use crate::ops::{self, headers};
+use crate::router::{self, Hosts, Operation};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use sallyport_core::Gateway;
+use sallyport_core::body::{Body, BodyError};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+/// Where buckets go that name no location, at hosts that name none either.
+const DEFAULT_LOCATION: &str = "us-east-1";
+/// A refused request's body up to here is read, so that its client hears the answer.
+const MAX_DRAINED: u64 = 1 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What an operator sets of the front.
+#[derive(Clone)]
+pub struct S3Options {
+    /// `restEndpoints`: host names with the location of buckets created there.
+    pub rest_endpoints: BTreeMap<String, String>,
+    /// Who may come in.
+    pub credentials: Arc<dyn Credentials>,
+    /// How far ahead a SigV2 URL may expire (`PRE_SIGN_URL_EXPIRY`).
+    pub presign_expiry: Duration,
+    /// How long a client may send nothing of its body.
+    pub idle_body_timeout: Duration,
+}
+
+impl S3Options {
+    /// The defaults: no host names (addresses only), a week, a minute.
+    pub fn new(credentials: Arc<dyn Credentials>) -> Self {
+        Self {
+            rest_endpoints: BTreeMap::new(),
+            credentials,
+            presign_expiry: Duration::from_secs(604_800),
+            idle_body_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The S3 front; cheap to clone.
+#[derive(Clone)]
+pub struct S3Service {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    gateway: Arc<Gateway>,
+    options: S3Options,
+    hosts: Hosts,
+    host_id: String,
+}
+
+impl S3Service {
+    /// A front before a gateway.
+    pub fn new(gateway: Arc<Gateway>, options: S3Options) -> Self {
+        let hosts = Hosts::new(options.rest_endpoints.keys().cloned());
+        let options = S3Options {
+            rest_endpoints: options
+                .rest_endpoints
+                .into_iter()
+                .map(|(host, location)| (host.to_ascii_lowercase(), location))
+                .collect(),
+            ..options
+        };
+        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24) }) }
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub async fn handle<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let (parts, body) = request.into_parts();
+        let body = body.map_err(|error| BodyError::Client(error.to_string())).boxed_unsync();
+        let is_head = parts.method == Method::HEAD;
+        let path = parts.uri.path().to_owned();
+        let mut access = Access {
+            request_id: random_hex(8).to_ascii_uppercase(),
+            method: parts.method.to_string(),
+            operation: "Unknown",
+            bucket: String::new(),
+            key: String::new(),
+            requester: String::new(),
+            remote: peer.map(|peer| peer.to_string()).unwrap_or_default(),
+            status: 0,
+            code: "",
+            bytes_in: 0,
+            bytes_out: 0,
+            complete: true,
+            started: Instant::now(),
+        };
+        let outcome = self.answer(&parts, body, &mut access).await;
+        let mut answer = outcome.unwrap_or_else(|error| {
+            access.code = error.code.name();
+            self.word(&error, &path, &access.request_id)
+        });
+        self.finish(&mut answer, &access.request_id);
+        access.status = answer.status().as_u16();
+        if is_head {
+            answer = silence(answer);
+        }
+        answer.map(|body| Counted { body, access }.boxed_unsync())
+    }
+
+    async fn answer(&self, parts: &http::request::Parts, body: Body, access: &mut Access) -> Result<Answer, S3Error> {
+        access.bytes_in = content_length(parts);
+        let prepared = Head::parse(parts).and_then(|head| self.identify(head, access));
+        match prepared {
+            Ok((call, operation)) => ops::run(&call, operation, body).await,
+            Err(error) => {
+                drain(parts, body).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything that is decided by the head alone.
+    fn identify(&self, head: Head, access: &mut Access) -> Result<(Call, Operation), S3Error> {
+        let shared = &self.shared;
+        let resolved = shared.hosts.resolve(&head.host)?;
+        let target = router::target(&head.path, &resolved)?;
+        access.bucket = target.bucket.clone().unwrap_or_default();
+        access.key = target.key.clone().unwrap_or_default();
+        if head.method == Method::OPTIONS {
+            return Err(S3Error::because(Code::AccessForbidden, "CORSResponse: CORS is not enabled for this bucket."));
+        }
+        let options = &shared.options;
+        let identity = auth::authenticate(
+            &head,
+            resolved.bucket.as_deref(),
+            options.credentials.as_ref(),
+            options.presign_expiry,
+            OffsetDateTime::now_utc(),
+        )?;
+        access.requester = identity.account.as_str().to_owned();
+        let route = router::route(&head, target)?;
+        access.operation = route.operation.name();
+        headers::refuse_unhonoured(&head, identity.account.as_str())?;
+        let default_location = options.rest_endpoints.get(&resolved.endpoint);
+        let call = Call {
+            gateway: Arc::clone(&shared.gateway),
+            head,
+            identity,
+            bucket: route.bucket,
+            key: route.key,
+            default_location: default_location.cloned().unwrap_or_else(|| DEFAULT_LOCATION.to_owned()),
+            idle: options.idle_body_timeout,
+        };
+        Ok((call, route.operation))
+    }
+
+    fn word(&self, error: &S3Error, path: &str, request_id: &str) -> Answer {
+        if let Some(cause) = &error.operator {
+            tracing::error!(request.id = request_id, code = error.code.name(), "{cause}");
+        }
+        let status = error.code.status();
+        let mut answer = if error.code == Code::NotModified {
+            answer::empty(status)
+        } else {
+            answer::xml(error_document(error, path, request_id, &self.shared.host_id))
+        };
+        *answer.status_mut() = status;
+        for (name, value) in &error.headers {
+            answer::set(&mut answer, name, value);
+        }
+        if matches!(error.code, Code::RequestTimeout | Code::IncompleteBody) {
+            answer::set(&mut answer, "connection", "close");
+        }
+        answer
+    }
+
+    fn finish(&self, answer: &mut Answer, request_id: &str) {
+        answer::set(answer, "x-amz-request-id", request_id);
+        answer::set(answer, "x-amz-id-2", &self.shared.host_id);
+        answer::set(answer, "server", "Sallyport");
+    }
+}
+
+/// An answer to HEAD says how long the body would be, and has none.
+fn silence(answer: Answer) -> Answer {
+    let (mut parts, body) = answer.into_parts();
+    if !parts.headers.contains_key("content-length") && parts.status.is_success() {
+        let length = body.size_hint().exact().unwrap_or_default();
+        parts.headers.insert("content-length", length.into());
+    }
+    Response::from_parts(parts, sallyport_core::body::empty())
+}
+
+fn content_length(parts: &http::request::Parts) -> u64 {
+    let length = parts.headers.get("content-length").and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or_default()
+}
+
+/// A client that is still sending would miss the answer when the connection closes under
+/// it; one that waits for `100 Continue` would be told to go on.
+async fn drain(parts: &http::request::Parts, mut body: Body) {
+    if content_length(parts) > MAX_DRAINED || parts.headers.contains_key("expect") {
+        return;
+    }
+    let mut drained = 0;
+    let draining = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            drained += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if drained > MAX_DRAINED {
+                break;
+            }
+        }
+    };
+    // Whoever takes longer than this is not waited for.
+    let _ = tokio::time::timeout(DRAIN_TIME, draining).await;
+}
+
+/// Without random numbers ids repeat, which harms nobody but who reads the log.
+fn random_hex(length: usize) -> String {
+    let mut bytes = vec![0_u8; length];
+    let _ = getrandom::fill(&mut bytes);
+    hex::encode(bytes)
+}
