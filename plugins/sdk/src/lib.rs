@@ -91,5 +91,14 @@ pub use bindings::sallyport::plugin::files;
 /// The call that is being served: what time it has left, whether anybody waits for it.
 pub use bindings::sallyport::plugin::call;
 
+/// Clocks: `monotonic` to wait, `system` for the time of day.
+pub mod clock {
+    pub use crate::bindings::wasi::clocks::monotonic_clock as monotonic;
+    pub use crate::bindings::wasi::clocks::system_clock as system;
+}
+
+/// Random numbers that nobody can guess.
+pub use bindings::wasi::random::random;
+
 /// The generator and runtime behind the bindings, for what the helpers leave out.
 pub use wit_bindgen;
