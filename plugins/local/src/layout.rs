@@ -32,8 +32,7 @@ impl WriteId {
 
     /// Parses what the host sent.
     pub(crate) fn from_host(text: &str) -> Result<Self, Failure> {
-        Self::parse(text)
-            .ok_or_else(|| failure::invalid("a write id is 32 lower-case hexadecimal digits"))
+        Self::parse(text).ok_or_else(|| failure::invalid("a write id is 32 lower-case hexadecimal digits"))
     }
 
     /// The write's file, below the location's folder.
@@ -52,10 +51,7 @@ impl fmt::Display for WriteId {
 
 /// Whether a name can be that of a folder in either level.
 pub(crate) fn is_folder(name: &str) -> bool {
-    name.len() == 2
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The bytes of one write.
@@ -67,10 +63,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn locator(&self) -> Locator {
-        Writer::new(FORMAT)
-            .bytes(&self.write.0)
-            .number(self.size)
-            .finish()
+        Writer::new(FORMAT).bytes(&self.write.0).number(self.size).finish()
     }
 
     pub(crate) fn read(locator: &[u8]) -> Result<Self, Failure> {
@@ -78,16 +71,11 @@ impl Stored {
         if format != FORMAT {
             return Err(unknown_format(format));
         }
-        let write = reader
-            .bytes()?
-            .try_into()
-            .map_err(|_| failure::invalid("a locator with a write id of another length"))?;
+        let write =
+            reader.bytes()?.try_into().map_err(|_| failure::invalid("a locator with a write id of another length"))?;
         let size = reader.number()?;
         reader.finish()?;
-        Ok(Self {
-            write: WriteId(write),
-            size,
-        })
+        Ok(Self { write: WriteId(write), size })
     }
 
     /// A file of another size was changed behind our back.
@@ -95,11 +83,7 @@ impl Stored {
         if found == self.size {
             Ok(())
         } else {
-            Err(failure::changed(format!(
-                "{} has {found} bytes instead of {}",
-                self.write.path(),
-                self.size
-            )))
+            Err(failure::changed(format!("{} has {found} bytes instead of {}", self.write.path(), self.size)))
         }
     }
 }
@@ -130,13 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_no_write_id_names_no_file() {
-        for text in [
-            "",
-            "0",
-            "../../etc/passwd",
-            &ID.to_uppercase(),
-            &format!("{ID}0"),
-        ] {
+        for text in ["", "0", "../../etc/passwd", &ID.to_uppercase(), &format!("{ID}0")] {
             assert_eq!(WriteId::parse(text), None, "{text}");
         }
     }
@@ -162,10 +140,7 @@ mod tests {
 
     #[test]
     fn a_file_of_another_size_was_changed() {
-        let stored = Stored {
-            write: WriteId::parse(ID).unwrap(),
-            size: 5,
-        };
+        let stored = Stored { write: WriteId::parse(ID).unwrap(), size: 5 };
         assert_eq!(stored.verify_size(5), Ok(()));
         assert_eq!(stored.verify_size(4).unwrap_err().code, "changed");
     }

@@ -6,9 +6,9 @@ use crate::walk::{Folders, Listed, Walked, walk};
 use sallyport_plugin_sdk::details::Details;
 use sallyport_plugin_sdk::listing::{Entry, ListRequest, ListResponse};
 use sallyport_plugin_sdk::objects::{
-    CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, FindRequest,
-    FindResponse, Found, GetRequest, GetResponse, HeadRequest, HeadResponse, NamespaceRequest,
-    NamespaceResponse, OpenRequest, PutRequest, Validation, ValidationRequest,
+    CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, FindRequest, FindResponse, Found,
+    GetRequest, GetResponse, HeadRequest, HeadResponse, NamespaceRequest, NamespaceResponse, OpenRequest, PutRequest,
+    Validation, ValidationRequest,
 };
 use sallyport_plugin_sdk::types::{self, Expectation, Failure};
 use sallyport_plugin_sdk::{Body, Complete, Listing, Storage, failure, files};
@@ -36,27 +36,18 @@ impl Storage for Local {
         let target = description::target(&mut details, &request.location);
         match details.into_problems().first() {
             None => Ok(Self { target }),
-            Some(problem) => Err(failure::invalid(format!(
-                "{} {}",
-                problem.path, problem.message
-            ))),
+            Some(problem) => Err(failure::invalid(format!("{} {}", problem.path, problem.message))),
         }
     }
 
     async fn check(&self, _: CheckRequest) -> Result<CheckResponse, Failure> {
         let free = files::check().await?;
-        Ok(CheckResponse {
-            warnings: space_warning(free).into_iter().collect(),
-            attributes: Vec::new(),
-        })
+        Ok(CheckResponse { warnings: space_warning(free).into_iter().collect(), attributes: Vec::new() })
     }
 
     /// No two writes share a place, so the buckets of one folder never meet.
     fn namespace(&self, request: NamespaceRequest) -> NamespaceResponse {
-        NamespaceResponse {
-            namespace: format!("{}#{}/", self.target, request.bucket),
-            attributes: Vec::new(),
-        }
+        NamespaceResponse { namespace: format!("{}#{}/", self.target, request.bucket), attributes: Vec::new() }
     }
 
     async fn put(
@@ -66,10 +57,7 @@ impl Storage for Local {
         // The body is handed on: the host cuts the write when the upload fails.
         _: Complete,
     ) -> Result<types::Stored, Failure> {
-        let stored = Stored {
-            write: WriteId::from_host(&request.write_id)?,
-            size: request.size,
-        };
+        let stored = Stored { write: WriteId::from_host(&request.write_id)?, size: request.size };
         match request.expect {
             // A write's file is a place of its own, where nothing was before.
             Expectation::Anything | Expectation::Nothing => {}
@@ -84,47 +72,43 @@ impl Storage for Local {
             attributes: Vec::new(),
         };
         files::write(write, body).await?;
-        Ok(types::Stored {
-            locator: stored.locator(),
-            checksums: Vec::new(),
-            attributes: Vec::new(),
-        })
+        Ok(types::Stored { locator: stored.locator(), checksums: Vec::new(), attributes: Vec::new() })
     }
 
     async fn get(&self, request: GetRequest) -> Result<(GetResponse, Body), Failure> {
         let stored = Stored::read(&request.locator)?;
-        stored.verify_size(request.size)?;
-        let read = files::ReadRequest {
-            path: stored.write.path(),
-            span: request.span,
-            attributes: Vec::new(),
+        if request.size != stored.size {
+            return Err(failure::invalid(format!(
+                "{} bytes are asked of a locator that names {}",
+                request.size, stored.size
+            )));
+        }
+        let read = files::ReadRequest { path: stored.write.path(), span: request.span, attributes: Vec::new() };
+        let (response, body) = match files::read(read).await {
+            Ok(found) => found,
+            // A span may end beyond the file because it was cut short.
+            Err(failure) if failure.code == "invalid" => {
+                present(&stored).await?;
+                return Err(failure);
+            }
+            Err(failure) => return Err(failure),
         };
-        let (response, body) = files::read(read).await?;
         stored.verify_size(response.size)?;
-        let response = GetResponse {
-            offset: response.offset,
-            length: response.length,
-            attributes: Vec::new(),
-        };
+        let response = GetResponse { offset: response.offset, length: response.length, attributes: Vec::new() };
         Ok((response, body))
     }
 
     async fn head(&self, request: HeadRequest) -> Result<HeadResponse, Failure> {
         let stored = Stored::read(&request.locator)?;
         present(&stored).await?;
-        Ok(HeadResponse {
-            size: stored.size,
-            attributes: Vec::new(),
-        })
+        Ok(HeadResponse { size: stored.size, attributes: Vec::new() })
     }
 
     /// Removes the write's file, which is never another write's, whatever became of it.
     async fn delete(&self, request: DeleteRequest) -> Result<DeleteResponse, Failure> {
         let stored = Stored::read(&request.locator)?;
         files::remove(stored.write.path()).await?;
-        Ok(DeleteResponse {
-            attributes: Vec::new(),
-        })
+        Ok(DeleteResponse { attributes: Vec::new() })
     }
 
     /// Without a write id there is nothing to find: a name has no place of its own.
@@ -133,10 +117,7 @@ impl Storage for Local {
             Some(id) => find_write(WriteId::from_host(&id)?).await?,
             None => None,
         };
-        Ok(FindResponse {
-            found,
-            attributes: Vec::new(),
-        })
+        Ok(FindResponse { found, attributes: Vec::new() })
     }
 }
 
@@ -164,12 +145,7 @@ impl Listing for Local {
 struct HostFolders;
 
 impl Folders for HostFolders {
-    async fn list(
-        &self,
-        path: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Listed>, Failure> {
+    async fn list(&self, path: &str, after: Option<&str>, limit: u32) -> Result<Vec<Listed>, Failure> {
         let request = files::ListRequest {
             path: path.to_owned(),
             after: after.map(str::to_owned),
@@ -198,15 +174,8 @@ async fn present(stored: &Stored) -> Result<(), Failure> {
 async fn find_write(write: WriteId) -> Result<Option<Found>, Failure> {
     match files::stat(write.path()).await {
         Ok(stat) => {
-            let stored = Stored {
-                write,
-                size: stat.size,
-            };
-            Ok(Some(Found {
-                locator: stored.locator(),
-                size: stored.size,
-                checksums: Vec::new(),
-            }))
+            let stored = Stored { write, size: stat.size };
+            Ok(Some(Found { locator: stored.locator(), size: stored.size, checksums: Vec::new() }))
         }
         Err(failure) if failure.code == "not-found" => Ok(None),
         Err(failure) => Err(failure),
@@ -243,10 +212,7 @@ mod tests {
     }
 
     fn namespace(local: &Local, bucket: &str) -> String {
-        let request = NamespaceRequest {
-            bucket: bucket.to_owned(),
-            attributes: Vec::new(),
-        };
+        let request = NamespaceRequest { bucket: bucket.to_owned(), attributes: Vec::new() };
         local.namespace(request).namespace
     }
 
@@ -272,24 +238,15 @@ mod tests {
     #[test]
     fn little_space_is_worth_a_warning() {
         assert_eq!(space_warning(2 << 30), None);
-        assert_eq!(
-            space_warning(5 << 20),
-            Some("only 5 MiB are free".to_owned())
-        );
+        assert_eq!(space_warning(5 << 20), Some("only 5 MiB are free".to_owned()));
     }
 
     #[test]
     fn an_entry_names_the_write_that_made_it() {
         let write = WriteId::from_host("0123456789abcdef0123456789abcdef").unwrap();
         let stored = Stored { write, size: 3 };
-        let entry = entry(&Walked {
-            stored,
-            modified: 9,
-        });
-        assert_eq!(
-            entry.write_id.as_deref(),
-            Some("0123456789abcdef0123456789abcdef")
-        );
+        let entry = entry(&Walked { stored, modified: 9 });
+        assert_eq!(entry.write_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
         assert_eq!(Stored::read(&entry.locator), Ok(stored));
         assert_eq!((entry.size, entry.last_modified), (3, Some(9)));
     }

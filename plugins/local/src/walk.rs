@@ -14,12 +14,7 @@ pub(crate) struct Listed {
 
 /// Lists one folder: names greater than `after` in byte order, at most `limit` of them.
 pub(crate) trait Folders {
-    async fn list(
-        &self,
-        path: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Listed>, Failure>;
+    async fn list(&self, path: &str, after: Option<&str>, limit: u32) -> Result<Vec<Listed>, Failure>;
 }
 
 /// One file of a write.
@@ -42,11 +37,7 @@ const MOST: u32 = 1000;
 /// The files behind `after`, at most `limit` of them.
 ///
 /// What is not named as a write's file is not ours and is left out.
-pub(crate) async fn walk(
-    folders: &impl Folders,
-    after: Option<WriteId>,
-    limit: usize,
-) -> Result<Page, Failure> {
+pub(crate) async fn walk(folders: &impl Folders, after: Option<WriteId>, limit: usize) -> Result<Page, Failure> {
     let start = after.map(|id| id.path());
     let start = start.as_deref();
     let mut files = Vec::new();
@@ -59,22 +50,15 @@ pub(crate) async fn walk(
             if is_before(&leaf, start) {
                 continue;
             }
-            let behind = start
-                .and_then(|path| path.strip_prefix(leaf.as_str()))
-                .map(|name| name.trim_start_matches('/'));
+            let behind =
+                start.and_then(|path| path.strip_prefix(leaf.as_str())).map(|name| name.trim_start_matches('/'));
             let is_full = collect(folders, &leaf, behind, limit, &mut files).await?;
             if is_full {
-                return Ok(Page {
-                    files,
-                    is_last: false,
-                });
+                return Ok(Page { files, is_last: false });
             }
         }
     }
-    Ok(Page {
-        files,
-        is_last: true,
-    })
+    Ok(Page { files, is_last: true })
 }
 
 /// Whether everything in a folder comes before the path where the walk starts.
@@ -100,11 +84,7 @@ async fn collect(
         let listed = folders.list(leaf, after.as_deref(), asked).await?;
         let is_end = (listed.len() as u64) < u64::from(asked);
         after = listed.last().map(|last| last.name.clone());
-        files.extend(
-            listed
-                .into_iter()
-                .filter_map(|listed| file_in(leaf, &listed)),
-        );
+        files.extend(listed.into_iter().filter_map(|listed| file_in(leaf, &listed)));
         if is_end {
             return Ok(false);
         }
@@ -114,13 +94,8 @@ async fn collect(
 /// The write whose file this is: only at the one path that the layout gives it.
 fn file_in(leaf: &str, listed: &Listed) -> Option<Walked> {
     let write = WriteId::parse(&listed.name).filter(|_| !listed.is_folder)?;
-    (write.path().strip_prefix(leaf)?.trim_start_matches('/') == listed.name).then_some(Walked {
-        stored: Stored {
-            write,
-            size: listed.size,
-        },
-        modified: listed.modified,
-    })
+    (write.path().strip_prefix(leaf)?.trim_start_matches('/') == listed.name)
+        .then_some(Walked { stored: Stored { write, size: listed.size }, modified: listed.modified })
 }
 
 /// The names of all folders of the layout in one folder.
@@ -132,10 +107,7 @@ async fn subfolders(folders: &impl Folders, path: &str) -> Result<Vec<String>, F
         let is_end = (listed.len() as u64) < u64::from(MOST);
         after = listed.last().map(|last| last.name.clone());
         names.extend(
-            listed
-                .into_iter()
-                .filter(|listed| listed.is_folder && is_folder(&listed.name))
-                .map(|listed| listed.name),
+            listed.into_iter().filter(|listed| listed.is_folder && is_folder(&listed.name)).map(|listed| listed.name),
         );
         if is_end {
             return Ok(names);
@@ -153,19 +125,12 @@ mod tests {
     struct Memory(BTreeMap<String, u64>);
 
     impl Folders for Memory {
-        async fn list(
-            &self,
-            path: &str,
-            after: Option<&str>,
-            limit: u32,
-        ) -> Result<Vec<Listed>, Failure> {
+        async fn list(&self, path: &str, after: Option<&str>, limit: u32) -> Result<Vec<Listed>, Failure> {
             let mut names = BTreeMap::new();
             for (file, size) in &self.0 {
                 let inside = match path {
                     "" => Some(file.as_str()),
-                    _ => file
-                        .strip_prefix(path)
-                        .and_then(|rest| rest.strip_prefix('/')),
+                    _ => file.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')),
                 };
                 if let Some(inside) = inside {
                     let (name, is_folder) = match inside.split_once('/') {
@@ -179,12 +144,7 @@ mod tests {
                 .into_iter()
                 .filter(|(name, _)| after.is_none_or(|after| name.as_str() > after))
                 .take(limit as usize)
-                .map(|(name, (is_folder, size))| Listed {
-                    name,
-                    is_folder,
-                    size,
-                    modified: 7,
-                })
+                .map(|(name, (is_folder, size))| Listed { name, is_folder, size, modified: 7 })
                 .collect())
         }
     }
@@ -214,13 +174,7 @@ mod tests {
     #[test]
     fn an_empty_folder_is_one_empty_page() {
         let page = block_on(walk(&memory(0), None, 10)).unwrap();
-        assert_eq!(
-            page,
-            Page {
-                files: Vec::new(),
-                is_last: true
-            }
-        );
+        assert_eq!(page, Page { files: Vec::new(), is_last: true });
     }
 
     #[test]
@@ -255,13 +209,7 @@ mod tests {
         let mut memory = memory(3);
         let misplaced = format!("zz/00/{}", write(9));
         let elsewhere = format!("{}/{}", &write(1).path()[..5], write(77));
-        for path in [
-            "lost+found/x",
-            "notes.txt",
-            "ab/readme",
-            &misplaced,
-            &elsewhere,
-        ] {
+        for path in ["lost+found/x", "notes.txt", "ab/readme", &misplaced, &elsewhere] {
             memory.0.insert(path.to_owned(), 1);
         }
         assert_eq!(walk_all(&memory, 2).len(), 3);
