@@ -11,22 +11,22 @@ const PATH: &AsciiSet = &STRICT.remove(b'/');
 const LISTING: &AsciiSet = &PATH.remove(b'*').add(b'~').remove(b'~');
 
 /// Encodes all but unreserved characters.
-pub fn encode(text: &[u8]) -> String {
+pub(crate) fn encode(text: &[u8]) -> String {
     percent_encode(text, STRICT).to_string()
 }
 
 /// Encodes all but unreserved characters and slashes.
-pub fn encode_path(path: &[u8]) -> String {
+pub(crate) fn encode_path(path: &[u8]) -> String {
     percent_encode(path, PATH).to_string()
 }
 
 /// Encodes a key as listings do under `encoding-type=url`.
-pub fn encode_listed(key: &str) -> String {
+pub(crate) fn encode_listed(key: &str) -> String {
     percent_encode(key.as_bytes(), LISTING).to_string()
 }
 
 /// Decodes a path or a header; what is not UTF-8 afterwards is refused.
-pub fn decode(text: &str) -> Result<String, S3Error> {
+pub(crate) fn decode(text: &str) -> Result<String, S3Error> {
     percent_decode(text.as_bytes())
         .decode_utf8()
         .map(|text| text.into_owned())
@@ -35,13 +35,13 @@ pub fn decode(text: &str) -> Result<String, S3Error> {
 
 /// The parameters of a query, decoded, in the order they came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
+pub(crate) struct Query {
     pairs: Vec<(String, String)>,
 }
 
 impl Query {
     /// Takes a query apart; `+` is a space, as in forms.
-    pub fn parse(raw: &str) -> Result<Self, S3Error> {
+    pub(crate) fn parse(raw: &str) -> Result<Self, S3Error> {
         let pairs = raw
             .split('&')
             .filter(|pair| !pair.is_empty())
@@ -54,22 +54,22 @@ impl Query {
     }
 
     /// The first value of a parameter.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether the parameter is there at all.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.pairs.iter().any(|(candidate, _)| candidate == name)
     }
 
     /// All parameters.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// As SigV4 signs it: encoded, sorted, without the parameter `except`.
-    pub fn canonical(&self, except: Option<&str>) -> String {
+    pub(crate) fn canonical(&self, except: Option<&str>) -> String {
         let mut pairs: Vec<(String, String)> = self
             .pairs
             .iter()

@@ -6,22 +6,22 @@ use http::{HeaderMap, Method};
 
 /// The head of a request, taken apart once.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub(crate) struct Head {
     /// The method.
-    pub method: Method,
+    pub(crate) method: Method,
     /// As it was sent, still encoded.
-    pub path: String,
+    pub(crate) path: String,
     /// Decoded.
-    pub query: Query,
+    pub(crate) query: Query,
     /// All headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// As it was sent, with its port: the Host header or HTTP/2's authority.
-    pub host: String,
+    pub(crate) host: String,
 }
 
 impl Head {
     /// Takes the head of a request apart.
-    pub fn parse(parts: &http::request::Parts) -> Result<Self, S3Error> {
+    pub(crate) fn parse(parts: &http::request::Parts) -> Result<Self, S3Error> {
         let host = match parts.headers.get(http::header::HOST) {
             Some(host) => host.to_str().ok().map(str::to_owned),
             None => parts.uri.authority().map(|authority| authority.as_str().to_owned()),
@@ -39,12 +39,12 @@ impl Head {
     }
 
     /// The one value of a header; `None` when it is absent or not text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// All values of a header joined by commas, as signatures take them; UTF-8 passes.
-    pub fn joined(&self, name: &str) -> Option<String> {
+    pub(crate) fn joined(&self, name: &str) -> Option<String> {
         if name == "host" {
             return Some(self.host.clone());
         }

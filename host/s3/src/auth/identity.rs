@@ -5,13 +5,13 @@ use sallyport_core::names::AccountId;
 
 /// The verified sender of a request.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The account.
-    pub account: AccountId,
+    pub(crate) account: AccountId,
     /// The account's name.
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// What the signature says of the body (`x-amz-content-sha256`); `None` under SigV2.
-    pub payload: Option<String>,
+    pub(crate) payload: Option<String>,
     /// Where the chain of chunk signatures begins; `None` under SigV2.
     pub(crate) seed: Option<SeedSignature>,
 }

@@ -11,8 +11,8 @@ mod v2;
 mod v4;
 
 pub use credentials::{Account, Credentials, Secret};
-pub use head::Head;
-pub use identity::Identity;
+pub(crate) use head::Head;
+pub(crate) use identity::Identity;
 pub(crate) use dates::parse_http;
 pub(crate) use identity::SeedSignature;
 pub(crate) use signing::{EMPTY_SHA256, sha256_hex};
@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 
 /// Verifies the signature of a request; `bucket` is the one that the Host names, and
 /// `presign_expiry` how far ahead a SigV2 URL may expire.
-pub fn authenticate(
+pub(crate) fn authenticate(
     head: &Head,
     bucket: Option<&str>,
     credentials: &dyn Credentials,

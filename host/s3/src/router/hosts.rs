@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 /// The names that this server answers to.
 #[derive(Debug, Clone, Default)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     /// Longest first: the most specific name wins.
     endpoints: Vec<String>,
 }
 
 impl Hosts {
     /// The keys of `restEndpoints`.
-    pub fn new(endpoints: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(endpoints: impl IntoIterator<Item = String>) -> Self {
         let mut endpoints: Vec<String> =
             endpoints.into_iter().map(|endpoint| endpoint.to_ascii_lowercase()).collect();
         endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.len()));
@@ -21,7 +21,7 @@ impl Hosts {
 
     /// The endpoint that a Host belongs to, with the bucket before it; addresses are always
     /// accepted, without a bucket.
-    pub fn resolve(&self, host: &str) -> Result<Resolved, S3Error> {
+    pub(crate) fn resolve(&self, host: &str) -> Result<Resolved, S3Error> {
         let name = without_port(host).to_ascii_lowercase();
         if self.endpoints.contains(&name) {
             return Ok(Resolved { endpoint: name, bucket: None });
@@ -47,11 +47,11 @@ impl Hosts {
 
 /// What a Host means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The key of `restEndpoints`, or an address.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// The bucket of a virtual-host style request.
-    pub bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
 }
 
 fn without_port(host: &str) -> &str {

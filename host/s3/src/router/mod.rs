@@ -3,8 +3,8 @@
 mod hosts;
 mod operation;
 
-pub use hosts::{Hosts, Resolved};
-pub use operation::Operation;
+pub(crate) use hosts::{Hosts, Resolved};
+pub(crate) use operation::Operation;
 
 use crate::auth::Head;
 use crate::error::{Code, S3Error};
@@ -13,26 +13,26 @@ use operation::{Level, PARAMETERS, RULES, Rule, SUBRESOURCES};
 
 /// An operation with what it is about; names are decoded and not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// What to do.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// The bucket, but for ListBuckets.
-    pub bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
     /// The key of an object's operation.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 /// What the path and the Host name, before anything is known of the operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The bucket.
-    pub bucket: Option<String>,
+    pub(crate) bucket: Option<String>,
     /// The key; never empty.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 /// Takes the path apart.
-pub fn target(path: &str, resolved: &Resolved) -> Result<Target, S3Error> {
+pub(crate) fn target(path: &str, resolved: &Resolved) -> Result<Target, S3Error> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let (bucket, key) = match &resolved.bucket {
         Some(bucket) => (bucket.clone(), path),
@@ -49,7 +49,7 @@ pub fn target(path: &str, resolved: &Resolved) -> Result<Target, S3Error> {
 }
 
 /// Finds the operation.
-pub fn route(head: &Head, target: Target) -> Result<Route, S3Error> {
+pub(crate) fn route(head: &Head, target: Target) -> Result<Route, S3Error> {
     let level = match (&target.bucket, &target.key) {
         (None, _) => Level::Service,
         (Some(_), None) => Level::Bucket,

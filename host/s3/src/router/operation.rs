@@ -25,13 +25,13 @@ macro_rules! operations {
     ($($name:ident $method:ident $level:ident [$($query:literal),*] $(header $header:literal)?;)*) => {
         /// An operation of S3, whether or not it is there yet.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Operation {
+        pub(crate) enum Operation {
             $(#[doc = concat!("`", stringify!($name), "`")] $name,)*
         }
 
         impl Operation {
             /// S3's name for it.
-            pub fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)* }
             }
         }
