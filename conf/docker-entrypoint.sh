@@ -40,11 +40,15 @@ for folder in "$S3DATAPATH" "$S3METADATAPATH"; do
     fi
 done
 
-# Mounted files may be readable by root alone. They are copied, never changed: the mount is
-# the host's own file.
+as_user() {
+    setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs "$@"
+}
+
+# Mounted files may be readable by root alone. Those are copied, never changed: the mount is
+# the host's own file. What the user can read stays where it is, so that changes are seen.
 private=$(mktemp -d)
 take() { # source, name, variable that is to name the copy
-    if [ -r "$1" ] && eval "[ -z \"\${$3:-}\" ]"; then
+    if [ -r "$1" ] && eval "[ -z \"\${$3:-}\" ]" && ! as_user test -r "$1"; then
         cp "$1" "$private/$2"
         chmod 400 "$private/$2"
         export "$3=$private/$2"
@@ -54,7 +58,11 @@ take "${HOME:-/root}/.aws/credentials" credentials AWS_SHARED_CREDENTIALS_FILE
 take "$root/locationConfig.json" locationConfig.json S3_LOCATION_FILE
 take "$root/conf/authdata.json" authdata.json S3AUTH_CONFIG
 take "$root/config.json" config.json S3_CONFIG_FILE
+if [ -z "${AWS_SHARED_CREDENTIALS_FILE:-}" ] && [ -r "${HOME:-/root}/.aws/credentials" ]; then
+    export AWS_SHARED_CREDENTIALS_FILE="${HOME:-/root}/.aws/credentials"
+fi
 chown -R "$user" "$private"
 chmod 700 "$private"
 
-HOME=$private exec setpriv --reuid "$user" --regid "$user" --init-groups --no-new-privs "$@"
+export HOME="$private"
+exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs "$@"
