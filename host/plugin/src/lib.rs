@@ -1,1 +1,32 @@
-//! Not written yet.
+//! `Backend` on WebAssembly components: the only user of wasmtime.
+
+mod admission;
+mod backend;
+mod bindings;
+mod body;
+mod cache;
+mod call;
+mod convert;
+mod description;
+mod details;
+mod egress;
+mod engine;
+mod error;
+mod files;
+mod handover;
+mod host;
+mod instance;
+mod limits;
+mod log;
+mod plugin;
+mod pool;
+mod run;
+mod secret;
+mod sign;
+mod state;
+
+pub use description::{Description, Field, Profile, StorageLimits};
+pub use egress::ProxySettings;
+pub use error::{OpenError, PluginError, Problem};
+pub use host::{HostOptions, LocationSpec, OpenedLocation, PluginHost};
+pub use limits::Limits;

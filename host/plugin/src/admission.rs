@@ -1,0 +1,116 @@
+//! Decides from its type whether a component may run here.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What a plugin may import, without versions. What the standard library of wasm32-wasip2
+/// needs is among it; it does nothing here.
+const IMPORTS: &[&str] = &[
+    "sallyport:plugin/types",
+    "sallyport:plugin/files",
+    "sallyport:plugin/call",
+    "sallyport:plugin/log",
+    "wasi:http/types",
+    "wasi:http/client",
+    "wasi:clocks/types",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/system-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/types",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+    "wasi:sockets/network",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/types",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+    "wasi:sockets/ip-name-lookup",
+];
+
+const STORAGE: &str = "sallyport:plugin/storage@0.1";
+
+/// Refuses what is not a component, by a look at the first bytes.
+pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), String> {
+    if bytes.len() as u64 > limit {
+        return Err(format!("it has {} bytes; at most {limit} are accepted", bytes.len()));
+    }
+    if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
+        return Err("it is native code; only WebAssembly components are accepted".to_owned());
+    }
+    match bytes.get(..8) {
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
+        Some([b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => {
+            Err("it is a core module; build a component, for example for wasm32-wasip2".to_owned())
+        }
+        _ => Err("it is not a WebAssembly component".to_owned()),
+    }
+}
+
+/// Refuses a component that imports what no plugin is given or exports no storage.
+pub(crate) fn check_type(engine: &Engine, component: &Component) -> Result<(), String> {
+    let ty = component.component_type();
+    let refused: Vec<&str> = ty
+        .imports(engine)
+        .map(|(name, _)| name)
+        .filter(|name| !IMPORTS.contains(&name.split('@').next().unwrap_or(name)))
+        .collect();
+    if !refused.is_empty() {
+        return Err(format!("it imports {}, which no plugin is given", refused.join(", ")));
+    }
+    let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+    if exports.iter().any(|name| name.starts_with(STORAGE)) {
+        return Ok(());
+    }
+    match exports.iter().find(|name| name.starts_with("sallyport:plugin/storage@")) {
+        Some(other) => Err(format!("it exports {other}; this host speaks {STORAGE}")),
+        None => Err(format!("it does not export {STORAGE}, which every plugin has")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_core_modules_and_native_code_are_refused_with_a_sentence() {
+        assert!(check_bytes(b"hello", 100).is_err_and(|why| why.contains("not a WebAssembly component")));
+        assert!(check_bytes(b"\0asm\x01\0\0\0", 100).is_err_and(|why| why.contains("core module")));
+        assert!(check_bytes(b"\x7fELF\x02\x01\x01", 100).is_err_and(|why| why.contains("native code")));
+        assert!(check_bytes(b"\0asm\x0d\0\x01\0", 7).is_err_and(|why| why.contains("at most 7")));
+        assert!(check_bytes(b"\0asm\x0d\0\x01\0", 100).is_ok());
+    }
+
+    #[test]
+    fn an_import_that_no_plugin_is_given_is_refused_by_name() -> wasmtime::Result<()> {
+        let engine = Engine::default();
+        let component = Component::new(&engine, r#"(component (import "wasi:nn/graph@0.2.0" (instance)))"#)?;
+        assert!(check_type(&engine, &component).is_err_and(|why| why.contains("wasi:nn/graph@0.2.0")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_component_without_storage_is_refused() -> wasmtime::Result<()> {
+        let engine = Engine::default();
+        let component = Component::new(&engine, "(component)")?;
+        assert!(check_type(&engine, &component).is_err_and(|why| why.contains("does not export")));
+        Ok(())
+    }
+}

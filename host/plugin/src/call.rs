@@ -1,0 +1,104 @@
+//! One call of a plugin, as those who time it, cut it or feed it see it.
+
+use sallyport_core::body::BodyError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Shared between the caller, the store and the bodies of a call.
+pub(crate) struct Call {
+    started: Instant,
+    wall: Duration,
+    idle: Duration,
+    /// When something of the body moved last, in milliseconds since `started`.
+    moved: AtomicU64,
+    /// Bodies that are on their way out.
+    sending: AtomicU64,
+    cut: AtomicBool,
+    cutting: Notify,
+    /// Why the client's body ended early.
+    body_error: OnceLock<BodyError>,
+}
+
+impl Call {
+    pub(crate) fn new(wall: Duration, idle: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            wall,
+            idle,
+            moved: AtomicU64::new(0),
+            sending: AtomicU64::new(0),
+            cut: AtomicBool::new(false),
+            cutting: Notify::new(),
+            body_error: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Some of a body moved.
+    pub(crate) fn touch(&self) {
+        let elapsed = self.started.elapsed().as_millis() as u64;
+        self.moved.store(elapsed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin_sending(&self) {
+        self.touch();
+        self.sending.store(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_sending(&self) {
+        if self.sending.swap(0, Ordering::Relaxed) == 1 {
+            self.touch();
+        }
+    }
+
+    /// Whether a body is still on its way out.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sending.load(Ordering::Relaxed) == 1
+    }
+
+    /// When the last byte moved.
+    pub(crate) fn sent_by(&self) -> Instant {
+        self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// When the call has taken too long: a body may take as long as it moves, and the clock
+    /// of the answer starts at its last byte.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.sent_by() + if self.is_sending() { self.idle } else { self.wall }
+    }
+
+    /// Fails the call's requests.
+    pub(crate) fn cut_off(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.cutting.notify_waiters();
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the call is cut off.
+    pub(crate) async fn cut(&self) {
+        loop {
+            let notified = self.cutting.notified();
+            if self.is_cut() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    pub(crate) fn fail_body(&self, error: BodyError) {
+        let _ = self.body_error.set(error);
+    }
+
+    pub(crate) fn body_error(&self) -> Option<BodyError> {
+        self.body_error.get().cloned()
+    }
+}

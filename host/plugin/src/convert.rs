@@ -1,0 +1,128 @@
+//! Between the port's values and the contract's, with nothing that a plugin says believed unchecked.
+
+use crate::bindings::base::sallyport::plugin::types as wit;
+use crate::log::printable;
+use sallyport_core::backend::{
+    BackendError, Digest, Expectation, FailureCode, Locator, Name, Place, Projection, Stored, StoredPart, Token,
+};
+use std::time::Duration;
+
+/// Longest locator or token, in bytes.
+const NAME_BYTES: usize = 4096;
+/// Most of an error's text that is kept, in bytes.
+const MESSAGE_BYTES: usize = 1024;
+/// A plugin that wants to be left alone for longer is asked again sooner.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+pub(crate) fn name(name: &Name) -> wit::Name {
+    wit::Name {
+        bucket: name.bucket.as_str().to_owned(),
+        key: name.key.as_str().to_owned(),
+        place: match &name.place {
+            Place::Plain => wit::Place::Plain,
+            Place::Derived(token) => wit::Place::Derived(token.clone()),
+        },
+    }
+}
+
+pub(crate) fn projection(object: Projection) -> wit::Projection {
+    wit::Projection { content: object.content, metadata: object.metadata, tags: object.tags }
+}
+
+pub(crate) fn expectation(expect: Expectation) -> wit::Expectation {
+    match expect {
+        Expectation::Anything => wit::Expectation::Anything,
+        Expectation::Nothing => wit::Expectation::Nothing,
+        Expectation::Bytes(locator) => wit::Expectation::Bytes(locator.0),
+    }
+}
+
+pub(crate) fn checksums(digests: Vec<Digest>) -> Vec<wit::Checksum> {
+    let checksum = |digest: Digest| wit::Checksum { algorithm: digest.algorithm, value: digest.value };
+    digests.into_iter().map(checksum).collect()
+}
+
+/// A plugin's no.
+pub(crate) fn failure(failure: wit::Failure) -> BackendError {
+    BackendError::Answered {
+        code: FailureCode::from_word(&failure.code),
+        message: printable(&failure.message, MESSAGE_BYTES),
+        retry_after: failure.retry_after.map(|milliseconds| Duration::from_millis(milliseconds).min(LONGEST_WAIT)),
+    }
+}
+
+/// A plugin said what cannot be.
+pub(crate) fn lie(what: impl Into<String>) -> BackendError {
+    BackendError::Broke(what.into())
+}
+
+pub(crate) fn locator(bytes: Vec<u8>) -> Result<Locator, BackendError> {
+    bounded(bytes, "locator").map(Locator)
+}
+
+pub(crate) fn token(bytes: Vec<u8>) -> Result<Token, BackendError> {
+    bounded(bytes, "token").map(Token)
+}
+
+fn bounded(bytes: Vec<u8>, what: &str) -> Result<Vec<u8>, BackendError> {
+    if bytes.is_empty() || bytes.len() > NAME_BYTES {
+        return Err(lie(format!("it answered a {what} of {} bytes; 1 to {NAME_BYTES} are allowed", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// Digests as the backend computed them; those of unknown algorithms are left out.
+pub(crate) fn digests(checksums: Vec<wit::Checksum>) -> Result<Vec<Digest>, BackendError> {
+    let mut digests = Vec::with_capacity(checksums.len().min(8));
+    for checksum in checksums.into_iter().take(16) {
+        let Some(length) = digest_length(&checksum.algorithm) else { continue };
+        if checksum.value.len() != length {
+            return Err(lie(format!("it answered a {} of {} bytes", checksum.algorithm, checksum.value.len())));
+        }
+        digests.push(Digest { algorithm: checksum.algorithm, value: checksum.value });
+    }
+    Ok(digests)
+}
+
+fn digest_length(algorithm: &str) -> Option<usize> {
+    match algorithm {
+        "md5" => Some(16),
+        "crc32" | "crc32c" => Some(4),
+        "crc64nvme" => Some(8),
+        "sha1" => Some(20),
+        "sha256" => Some(32),
+        _ => None,
+    }
+}
+
+pub(crate) fn stored(stored: wit::Stored) -> Result<Stored, BackendError> {
+    Ok(Stored { locator: locator(stored.locator)?, checksums: digests(stored.checksums)? })
+}
+
+pub(crate) fn stored_part(stored: wit::StoredPart) -> Result<StoredPart, BackendError> {
+    Ok(StoredPart { part: token(stored.part)?, checksums: digests(stored.checksums)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_not_passed_on() {
+        assert!(locator(vec![1; 4096]).is_ok());
+        assert!(matches!(locator(vec![1; 4097]), Err(BackendError::Broke(_))));
+        assert!(matches!(locator(Vec::new()), Err(BackendError::Broke(_))));
+        let short = wit::Checksum { algorithm: "md5".to_owned(), value: vec![0; 15] };
+        assert!(matches!(digests(vec![short]), Err(BackendError::Broke(_))));
+        let unknown = wit::Checksum { algorithm: "blake9".to_owned(), value: vec![0; 3] };
+        assert_eq!(digests(vec![unknown]).ok(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn an_error_text_is_cut_and_printable() {
+        let said = wit::Failure { code: "odd".to_owned(), message: "x\n".repeat(2000), retry_after: None, attributes: vec![] };
+        let BackendError::Answered { code, message, .. } = failure(said) else { panic!("not an answer") };
+        assert_eq!((code, message.len()), (FailureCode::Internal, 1024));
+        assert!(!message.contains('\n'));
+    }
+}

@@ -1,0 +1,129 @@
+//! What a plugin says of its type of location.
+
+use crate::bindings::base::exports::sallyport::plugin::storage as wit;
+
+/// See `storage.description` in `wit/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The location `type`.
+    pub name: String,
+    /// The plugin's version.
+    pub version: String,
+    /// What the type can take.
+    pub limits: StorageLimits,
+    /// Every field that `details` may have.
+    pub fields: Vec<Field>,
+    /// The backend keeps what an overwrite replaces.
+    pub keeps_overwritten: bool,
+    /// Additions, as (name, value).
+    pub attributes: Vec<(String, String)>,
+    /// The optional interfaces that the plugin has.
+    pub optional: Vec<&'static str>,
+    /// The plugin is one of the release's own, by its digest.
+    pub own: bool,
+    /// SHA-256 of the component, in hex.
+    pub digest: String,
+}
+
+/// See `storage.limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageLimits {
+    /// Largest body of one put, in bytes.
+    pub max_put: u64,
+    /// Smallest part but the last, in bytes.
+    pub min_part: u64,
+    /// Largest part, in bytes.
+    pub max_part: u64,
+    /// Most parts of an upload.
+    pub max_parts: u32,
+    /// Most user metadata of an object, in bytes.
+    pub max_metadata: u32,
+}
+
+/// See `storage.field`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its path, with dots.
+    pub path: String,
+    /// `string`, `boolean`, `number` or `object`.
+    pub kind: String,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// The value when absent, as JSON.
+    pub default: Option<String>,
+    /// `plain`, `secret`, `endpoint`, `path` or `profile`.
+    pub role: String,
+    /// Suffix of the environment variable that overrides it.
+    pub environment: Option<String>,
+    /// For the role `profile`.
+    pub profile: Option<Profile>,
+    /// One sentence for the operator.
+    pub help: String,
+    /// Additions, as (name, value).
+    pub attributes: Vec<(String, String)>,
+}
+
+/// See `storage.profile`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The credentials file.
+    pub file: String,
+    /// The variable that names another file.
+    pub file_environment: Option<String>,
+    /// (key in the section, path of the field).
+    pub keys: Vec<(String, String)>,
+}
+
+impl Field {
+    /// An addition by its name.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Description {
+    /// An addition by its name.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn from_wit(said: wit::Description, optional: Vec<&'static str>, own: bool, digest: String) -> Self {
+        Self {
+            name: said.name,
+            version: said.version,
+            limits: StorageLimits {
+                max_put: said.limits.max_put,
+                min_part: said.limits.min_part,
+                max_part: said.limits.max_part,
+                max_parts: said.limits.max_parts,
+                max_metadata: said.limits.max_metadata,
+            },
+            fields: said.fields.into_iter().map(Field::from).collect(),
+            keeps_overwritten: said.keeps_overwritten,
+            attributes: said.attributes,
+            optional,
+            own,
+            digest,
+        }
+    }
+}
+
+impl From<wit::Field> for Field {
+    fn from(field: wit::Field) -> Self {
+        Self {
+            path: field.path,
+            kind: field.kind,
+            required: field.required,
+            default: field.default,
+            role: field.role,
+            environment: field.environment,
+            profile: field.profile.map(|profile| Profile {
+                file: profile.file,
+                file_environment: profile.file_environment,
+                keys: profile.keys,
+            }),
+            help: field.help,
+            attributes: field.attributes,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A location's `details`: what the plugin sees of them, and what only the host does.
+
+use crate::bindings::base::exports::sallyport::plugin::storage::{Parameter, Signing};
+use crate::description::Description;
+use crate::egress::policy::Endpoint;
+use crate::secret::{Secret, placeholder};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// `details` taken apart by the roles of their fields.
+pub(crate) struct Details {
+    real: Value,
+    /// As the plugin sees them, in JSON.
+    pub(crate) shown: String,
+    /// Hosts that the operator named.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// The folder that the operator named.
+    pub(crate) folder: Option<String>,
+    /// A PEM file with further authorities.
+    pub(crate) authorities: Option<String>,
+    /// Parts of query secrets, by their placeholders.
+    pub(crate) in_queries: Vec<(String, Secret)>,
+    /// Placeholders, by the secrets that they stand for.
+    pub(crate) secrets: Vec<(Secret, String)>,
+}
+
+impl Details {
+    pub(crate) fn take_apart(real: Value, description: &Description) -> Self {
+        let mut shown = real.clone();
+        let mut apart = Self {
+            real,
+            shown: String::new(),
+            endpoints: Vec::new(),
+            folder: None,
+            authorities: None,
+            in_queries: Vec::new(),
+            secrets: Vec::new(),
+        };
+        for field in &description.fields {
+            let Some(value) = find_mut(&mut shown, &field.path) else { continue };
+            let Some(text) = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned) else { continue };
+            match field.role.as_str() {
+                "secret" => *value = Value::String(apart.hide(text.clone())),
+                "endpoint" => apart.endpoints.extend(Endpoint::parse(&text)),
+                "path" => apart.folder = Some(text.clone()),
+                _ => {}
+            }
+            if field.attribute("host") == Some("ca-bundle") {
+                apart.authorities = Some(text);
+            }
+        }
+        apart.shown = shown.to_string();
+        apart
+    }
+
+    fn hide(&mut self, secret: String) -> String {
+        let seen = placeholder(&secret);
+        self.in_queries.extend(seen.in_query);
+        self.secrets.push((Secret::new(secret), seen.text.clone()));
+        seen.text
+    }
+
+    /// The parameters of a signing scheme with their real values. A literal in which a
+    /// placeholder stands gets the secret.
+    pub(crate) fn parameters(&self, signing: &Signing) -> HashMap<String, Secret> {
+        let value = |parameter: &Parameter| match parameter {
+            Parameter::Literal(text) => {
+                let secret = self.secrets.iter().find(|(_, placeholder)| placeholder == text);
+                Some(secret.map_or_else(|| Secret::new(text.clone()), |(secret, _)| secret.clone()))
+            }
+            Parameter::Field(path) => find(&self.real, path).and_then(Value::as_str).map(Secret::new),
+        };
+        signing.parameters.iter().filter_map(|(name, parameter)| Some((name.clone(), value(parameter)?))).collect()
+    }
+}
+
+/// The value at a path with dots.
+fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, name| value.get(name))
+}
+
+fn find_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    path.split('.').try_fold(value, |value, name| value.get_mut(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::{Field, StorageLimits};
+    use serde_json::json;
+
+    fn field(path: &str, role: &str) -> Field {
+        Field {
+            path: path.to_owned(),
+            kind: "string".to_owned(),
+            required: false,
+            default: None,
+            role: role.to_owned(),
+            environment: None,
+            profile: None,
+            help: String::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_plugin_sees_placeholders_and_signing_sees_secrets() {
+        let description = Description {
+            name: "x".to_owned(),
+            version: "1.0.0".to_owned(),
+            limits: StorageLimits { max_put: 0, min_part: 0, max_part: 0, max_parts: 0, max_metadata: 0 },
+            fields: vec![field("credentials.secretKey", "secret"), field("endpoint", "endpoint"), field("absent", "secret")],
+            keeps_overwritten: false,
+            attributes: Vec::new(),
+            optional: Vec::new(),
+            own: false,
+            digest: String::new(),
+        };
+        let real = json!({ "credentials": { "secretKey": "very-secret-indeed" }, "endpoint": "s3.example.com:9000", "other": 1 });
+        let details = Details::take_apart(real, &description);
+        assert!(!details.shown.contains("very-secret-indeed") && details.shown.contains("\"other\":1"));
+        assert_eq!(details.endpoints.first().map(|endpoint| endpoint.port), Some(Some(9000)));
+        let signing = Signing {
+            scheme: "bearer".to_owned(),
+            parameters: vec![
+                ("token".to_owned(), Parameter::Field("credentials.secretKey".to_owned())),
+                ("region".to_owned(), Parameter::Literal("r".to_owned())),
+            ],
+        };
+        let parameters = details.parameters(&signing);
+        assert_eq!(parameters.get("token").map(Secret::reveal), Some("very-secret-indeed"));
+        assert_eq!(parameters.get("region").map(Secret::reveal), Some("r"));
+    }
+}

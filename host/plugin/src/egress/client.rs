@@ -1,0 +1,255 @@
+//! One location's pool of connections, with what is done to each request and answer.
+
+use super::body::{Patient, Watched};
+use super::connector::Connector;
+use super::policy::Policy;
+use super::proxy::Proxies;
+use crate::call::Call;
+use crate::error::PluginError;
+use crate::limits::Limits;
+use crate::sign::{Replacements, Signer};
+use http::header;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+/// Idle connections that are kept per upstream; fewer, and a burst opens new ones every time.
+const IDLE_CONNECTIONS: usize = 128;
+/// Upstreams close idle connections after some 20 s (S3) to minutes.
+const IDLE_TIME: Duration = Duration::from_secs(15);
+
+/// How one location's requests leave.
+pub(crate) struct Egress {
+    client: Client<HttpsConnector<Connector>, WasiBody>,
+    policy: Arc<Policy>,
+    proxies: Arc<Proxies>,
+    signer: Option<Signer>,
+    replacements: Replacements,
+    first_byte: Duration,
+    idle: Duration,
+}
+
+/// What an [`Egress`] is made of.
+pub(crate) struct EgressParts<'a> {
+    pub(crate) policy: Policy,
+    pub(crate) overrides: Arc<HashMap<String, SocketAddr>>,
+    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) signer: Option<Signer>,
+    pub(crate) replacements: Replacements,
+    /// A PEM file with further authorities.
+    pub(crate) authorities: Option<&'a str>,
+    pub(crate) limits: &'a Limits,
+}
+
+impl Egress {
+    pub(crate) fn new(parts: EgressParts<'_>) -> Result<Self, PluginError> {
+        let policy = Arc::new(parts.policy);
+        let connector = Connector {
+            policy: policy.clone(),
+            overrides: parts.overrides,
+            proxies: parts.proxies.clone(),
+            timeout: parts.limits.connect,
+        };
+        let https = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls(parts.authorities)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            // The library's own retry repeats a request whose connection died before the first
+            // byte was sent, bodies included, which is safe: none of the body was taken.
+            .retry_canceled_requests(true)
+            .build(https);
+        Ok(Self {
+            client,
+            policy,
+            proxies: parts.proxies,
+            signer: parts.signer,
+            replacements: parts.replacements,
+            first_byte: parts.limits.first_byte,
+            idle: parts.limits.idle,
+        })
+    }
+
+    /// Sends a request on behalf of a call.
+    pub(crate) async fn send(
+        &self,
+        mut request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        call: &Arc<Call>,
+    ) -> Result<http::Response<WasiBody>, Error> {
+        self.admit(&request)?;
+        request.headers_mut().remove(header::EXPECT);
+        self.replacements.fill(&mut request, &self.policy);
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut request, &Plain { egress: self }).await?;
+        }
+        self.authorize_at_proxy(&mut request);
+        let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
+        let again = repeatable.then(|| copy(&request));
+        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(self.first_byte).min(self.first_byte);
+        let response = match (self.attempt(request, first_byte, call).await, again) {
+            (Err(Failed::Stale), Some(again)) => self.attempt(again, first_byte, call).await,
+            (first, _) => first,
+        };
+        let mut response = response.map_err(Failed::into_error)?;
+        self.replacements.hide(response.headers_mut());
+        let idle = options.and_then(|options| options.between_bytes_timeout).unwrap_or(self.idle).min(self.idle);
+        Ok(response.map(|body| Patient::new(body, idle).boxed_unsync()))
+    }
+
+    fn admit(&self, request: &http::Request<WasiBody>) -> Result<(), Error> {
+        let uri = request.uri();
+        let scheme = uri.scheme_str().ok_or(Error::HttpRequestUriInvalid)?;
+        let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
+        if authority.as_str().contains('@') {
+            return Err(Error::HttpRequestUriInvalid);
+        }
+        let port = authority.port_u16().or_else(|| super::policy::default_port(scheme)).ok_or(Error::HttpRequestUriInvalid)?;
+        if self.policy.admit(scheme, authority.host(), port).is_none() {
+            tracing::warn!(host = authority.host(), port, scheme, "a plugin's request to a host that its location does not name");
+            metrics::counter!("sallyport_plugin_egress_denied_total").increment(1);
+            return Err(Error::HttpRequestDenied);
+        }
+        Ok(())
+    }
+
+    fn authorize_at_proxy(&self, request: &mut http::Request<WasiBody>) {
+        if request.uri().scheme_str() != Some("http") {
+            return;
+        }
+        let proxy = request.uri().host().and_then(|host| self.proxies.of("http", host));
+        let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) else { return };
+        if let Ok(mut value) = http::HeaderValue::from_str(authorization) {
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: http::Request<WasiBody>,
+        first_byte: Duration,
+        call: &Arc<Call>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Failed> {
+        let request = request.map(|body| Watched::new(body, call.clone()).boxed_unsync());
+        let sent = self.client.request(request);
+        tokio::pin!(sent);
+        loop {
+            // While the body still flows, the answer is not late.
+            let since = if call.is_sending() { Instant::now() } else { call.sent_by() };
+            tokio::select! {
+                response = &mut sent => return response.map_err(Failed::from),
+                () = tokio::time::sleep_until(since + first_byte) => {
+                    if !call.is_sending() && call.sent_by() + first_byte <= Instant::now() {
+                        return Err(Failed::Answer(Error::ConnectionReadTimeout));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends requests of the host's own, such as for a token, without signing them.
+pub(crate) struct Plain<'a> {
+    egress: &'a Egress,
+}
+
+impl Plain<'_> {
+    pub(crate) async fn send(&self, request: http::Request<WasiBody>) -> Result<http::Response<WasiBody>, Error> {
+        self.egress.admit(&request)?;
+        let sent = tokio::time::timeout(self.egress.first_byte, self.egress.client.request(request)).await;
+        let response = sent.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| Failed::from(error).into_error())?;
+        Ok(response.map(|body| Patient::new(body, self.egress.idle).boxed_unsync()))
+    }
+}
+
+enum Failed {
+    /// The pooled connection had been closed by the upstream.
+    Stale,
+    Answer(Error),
+}
+
+impl Failed {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Stale => Error::ConnectionTerminated,
+            Self::Answer(error) => error,
+        }
+    }
+}
+
+impl From<hyper_util::client::legacy::Error> for Failed {
+    fn from(error: hyper_util::client::legacy::Error) -> Self {
+        tracing::debug!(%error, source = source(&error), "an upstream request failed");
+        let io = deepest(&error).and_then(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+        if error.is_connect() {
+            return Self::Answer(match io {
+                Some(std::io::ErrorKind::TimedOut) => Error::ConnectionTimeout,
+                Some(std::io::ErrorKind::PermissionDenied) => Error::DestinationIpProhibited,
+                Some(std::io::ErrorKind::ConnectionRefused) => Error::ConnectionRefused,
+                Some(std::io::ErrorKind::InvalidData) => Error::TlsCertificateError,
+                Some(std::io::ErrorKind::NotFound) => Error::DestinationNotFound,
+                _ => Error::InternalError(Some(source(&error))),
+            });
+        }
+        let hyper = std::error::Error::source(&error).and_then(|error| error.downcast_ref::<hyper::Error>());
+        match hyper {
+            Some(error) if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => Self::Stale,
+            _ if matches!(io, Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)) => Self::Stale,
+            Some(error) if error.is_parse() => Self::Answer(Error::HttpProtocolError),
+            _ => Self::Answer(Error::ConnectionTerminated),
+        }
+    }
+}
+
+fn deepest<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    let mut current = error.source()?;
+    while let Some(next) = current.source() {
+        current = next;
+    }
+    Some(current)
+}
+
+fn source(error: &(dyn std::error::Error + 'static)) -> String {
+    deepest(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn copy(request: &http::Request<WasiBody>) -> http::Request<WasiBody> {
+    let mut copy = http::Request::new(http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn tls(authorities: Option<&str>) -> Result<rustls::ClientConfig, PluginError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
+    if let Some(file) = authorities {
+        let failed = |why: String| PluginError::Host(format!("the authorities in {file} cannot be read: {why}"));
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| PluginError::Host(format!("TLS does not start: {error}")))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,74 @@
+//! What can be wrong with a plugin or with a location that wants one.
+
+use std::path::PathBuf;
+
+/// Why a plugin cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PluginError {
+    /// No folder has a file for this type.
+    #[error("no plugin serves the type `{kind}`: {file} is in none of {folders}")]
+    Missing {
+        /// The location's type.
+        kind: String,
+        /// What was looked for.
+        file: String,
+        /// Where it was looked for.
+        folders: String,
+    },
+    /// The file is there and cannot be read.
+    #[error("{path} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        why: String,
+    },
+    /// The file is not a component that this host runs.
+    #[error("{path} is refused: {why}")]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// A sentence for the operator.
+        why: String,
+    },
+    /// The plugin trapped, overran a limit or answered nonsense where it may not.
+    #[error("the plugin `{kind}` broke in {call}: {why}")]
+    Broke {
+        /// The location's type.
+        kind: String,
+        /// The function that was called.
+        call: &'static str,
+        /// What happened.
+        why: String,
+    },
+    /// The host itself cannot do its part.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// Why a location cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// Its plugin cannot be used.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// Its configuration is wrong; all that is, not the first thing.
+    #[error("the location's details have {} problem(s): {}", .0.len(), summary(.0))]
+    Problems(Vec<Problem>),
+}
+
+/// One thing that is wrong with a location's `details`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field's path within `details`, with dots; empty for `details` itself.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+fn summary(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect();
+    lines.join("; ")
+}

@@ -1,0 +1,200 @@
+//! One location's folder: every step of a path is opened from the one above, no link followed.
+
+use super::path::{FilePath, TEMPORARY, segments};
+use super::{failure, from_errno};
+use crate::bindings::base::sallyport::plugin::types::Failure;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir};
+use rustix::io::Errno;
+use std::mem::MaybeUninit;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The time between making a file and locking it, with room to spare.
+const ABANDONED: Duration = Duration::from_secs(2);
+
+/// Where a location keeps its files.
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+/// A name in a folder.
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) folder: bool,
+    pub(super) size: u64,
+    pub(super) modified: u64,
+}
+
+impl Folder {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Opens the location's own folder. It is opened anew each time: what is mounted there
+    /// may come and go.
+    pub(super) fn root(&self) -> Result<OwnedFd, Failure> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&self.path, flags, Mode::empty());
+        opened.map_err(|error| match error {
+            Errno::NOENT => failure("unavailable", "the location's folder is not there"),
+            error => from_errno(error),
+        })
+    }
+
+    /// Opens the folder that a path's last segment is in.
+    pub(super) fn parent(&self, path: &FilePath<'_>) -> Result<OwnedFd, Failure> {
+        let mut folder = self.root()?;
+        for name in &path.folders {
+            folder = open_folder(&folder, name).map_err(from_errno)?;
+        }
+        Ok(folder)
+    }
+
+    /// The same, making what is missing; each folder that gained a name is synced.
+    pub(super) fn made_parent(&self, path: &FilePath<'_>) -> Result<OwnedFd, Failure> {
+        let mut folder = self.root()?;
+        for name in &path.folders {
+            folder = match open_folder(&folder, name) {
+                Err(Errno::NOENT) => {
+                    match rustix::fs::mkdirat(&folder, *name, Mode::from_raw_mode(0o750)) {
+                        // Somebody else made it a moment ago and may not have synced it yet.
+                        Ok(()) | Err(Errno::EXIST) => rustix::fs::fsync(&folder).map_err(from_errno)?,
+                        Err(error) => return Err(from_errno(error)),
+                    }
+                    open_folder(&folder, name).map_err(from_errno)?
+                }
+                opened => opened.map_err(from_errno)?,
+            };
+        }
+        Ok(folder)
+    }
+
+    pub(super) fn stat(&self, path: &str) -> Result<(u64, u64), Failure> {
+        let path = FilePath::parse(path)?;
+        let parent = self.parent(&path)?;
+        let stat = rustix::fs::statat(&parent, path.name, AtFlags::SYMLINK_NOFOLLOW).map_err(from_errno)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok((stat.st_size as u64, milliseconds(&stat))),
+            FileType::Symlink => Err(failure("denied", "the path is a symbolic link")),
+            _ => Err(failure("invalid", "the path is not a file")),
+        }
+    }
+
+    pub(super) fn remove(&self, path: &str) -> Result<(), Failure> {
+        let path = FilePath::parse(path)?;
+        let mut chain = vec![self.root()?];
+        for name in &path.folders {
+            let Some(last) = chain.last() else { break };
+            match open_folder(last, name) {
+                Ok(folder) => chain.push(folder),
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return Err(from_errno(error)),
+            }
+        }
+        let Some(parent) = chain.last() else { return Ok(()) };
+        match rustix::fs::unlinkat(parent, path.name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(from_errno(error)),
+        }
+        rustix::fs::fsync(parent).map_err(from_errno)?;
+        for (name, above) in path.folders.iter().rev().zip(chain.iter().rev().skip(1)) {
+            // Another name may appear in it at any moment: then it is not empty, and stays.
+            if rustix::fs::unlinkat(above, *name, AtFlags::REMOVEDIR).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn list(&self, path: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, Failure> {
+        let mut folder = self.root()?;
+        for name in segments(path)? {
+            folder = match open_folder(&folder, name) {
+                Ok(folder) => folder,
+                Err(Errno::NOENT) => return Ok(Vec::new()),
+                Err(error) => return Err(from_errno(error)),
+            };
+        }
+        let names = smallest_names(&folder, after.unwrap_or_default(), limit)?;
+        let entries = names.into_iter().filter_map(|name| {
+            let stat = rustix::fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let folder = kind == FileType::Directory;
+            (folder || kind == FileType::RegularFile).then(|| Entry {
+                name,
+                folder,
+                size: if folder { 0 } else { stat.st_size as u64 },
+                modified: milliseconds(&stat),
+            })
+        });
+        Ok(entries.collect())
+    }
+
+    /// Makes the folder when it is missing, writes into it once, and removes what dead
+    /// writes left at its top.
+    pub(super) fn check(&self) -> Result<u64, Failure> {
+        std::fs::create_dir_all(&self.path).map_err(|error| failure("unavailable", &error.to_string()))?;
+        let root = self.root()?;
+        let probe = format!("{TEMPORARY}check-{}", std::process::id());
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(&root, probe.as_str(), flags, Mode::from_raw_mode(0o600)).map_err(from_errno)?;
+        rustix::fs::unlinkat(&root, probe.as_str(), AtFlags::empty()).map_err(from_errno)?;
+        sweep(&root);
+        let space = rustix::fs::fstatvfs(&root).map_err(from_errno)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+}
+
+/// Opens a folder within a folder; a symbolic link is refused.
+pub(super) fn open_folder(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// The first names after `after`, in byte order, without holding all names of a large folder.
+fn smallest_names(folder: &OwnedFd, after: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    let mut heap = std::collections::BinaryHeap::new();
+    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+    let mut names = RawDir::new(folder, &mut buffer);
+    while let Some(entry) = names.next() {
+        let entry = entry.map_err(from_errno)?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if name == "." || name == ".." || name.starts_with(TEMPORARY) || name <= after {
+            continue;
+        }
+        heap.push(name.to_owned());
+        if heap.len() > limit {
+            heap.pop();
+        }
+    }
+    Ok(heap.into_sorted_vec())
+}
+
+/// Removes the unfinished files of dead processes: a living one holds a lock on its own.
+fn sweep(root: &OwnedFd) {
+    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+    let mut names = RawDir::new(root, &mut buffer);
+    while let Some(Ok(entry)) = names.next() {
+        if !entry.file_name().to_bytes().starts_with(TEMPORARY.as_bytes()) {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(file) = rustix::fs::openat(root, entry.file_name(), flags, Mode::empty()) else { continue };
+        let old = rustix::fs::fstat(&file).is_ok_and(|stat| is_older(&stat, ABANDONED));
+        if old && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = rustix::fs::unlinkat(root, entry.file_name(), AtFlags::empty());
+        }
+    }
+}
+
+fn is_older(stat: &rustix::fs::Stat, age: Duration) -> bool {
+    let modified = std::time::UNIX_EPOCH + Duration::from_millis(milliseconds(stat));
+    modified.elapsed().is_ok_and(|elapsed| elapsed >= age)
+}
+
+fn milliseconds(stat: &rustix::fs::Stat) -> u64 {
+    let milliseconds = stat.st_mtime.saturating_mul(1000).saturating_add(stat.st_mtime_nsec as i64 / 1_000_000);
+    u64::try_from(milliseconds).unwrap_or_default()
+}

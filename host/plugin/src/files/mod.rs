@@ -1,0 +1,125 @@
+//! The `files` that a plugin imports: its location's folder, and bytes that stay native.
+
+mod folder;
+mod path;
+mod read;
+mod write;
+
+pub(crate) use folder::Folder;
+
+use crate::bindings::base::sallyport::plugin::files::{
+    Host, HostWithStore, ListEntry, ListRequest, ReadRequest, ReadResponse, StatResponse, WriteRequest, WriteResponse,
+};
+use crate::bindings::base::sallyport::plugin::types::Failure;
+use crate::handover;
+use crate::state::State;
+use std::sync::Arc;
+use wasmtime::component::{Accessor, HasSelf, StreamReader};
+
+type Files = HasSelf<State>;
+type Answer<T> = wasmtime::Result<Result<T, Failure>>;
+
+impl Host for State {}
+
+impl HostWithStore<State> for Files {
+    async fn write(accessor: &Accessor<State, Self>, request: WriteRequest, body: StreamReader<u8>) -> Answer<WriteResponse> {
+        let body = handover::body_of(accessor, body)?;
+        let folder = match folder(accessor) {
+            Ok(folder) => folder,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let call = accessor.with(|mut access| access.get().call().clone());
+        let written = tokio::select! {
+            written = write::write(folder, request.path, request.size, request.replace, body) => written,
+            () = call.cut() => Err(failure("unavailable", "the call was cut off")),
+        };
+        Ok(written.map(|()| WriteResponse { attributes: Vec::new() }))
+    }
+
+    async fn read(accessor: &Accessor<State, Self>, request: ReadRequest) -> Answer<(ReadResponse, StreamReader<u8>)> {
+        let folder = match folder(accessor) {
+            Ok(folder) => folder,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let span = request.span.map(|span| (span.offset, span.length));
+        let found = match read::open(folder, request.path, span).await {
+            Ok(found) => found,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let response =
+            ReadResponse { size: found.size, offset: found.offset, length: found.length, attributes: Vec::new() };
+        Ok(Ok((response, handover::stream_of(accessor, found.body)?)))
+    }
+
+    async fn stat(accessor: &Accessor<State, Self>, path: String) -> Answer<StatResponse> {
+        blocking(accessor, move |folder| {
+            let (size, modified) = folder.stat(&path)?;
+            Ok(StatResponse { size, modified, attributes: Vec::new() })
+        })
+        .await
+    }
+
+    async fn remove(accessor: &Accessor<State, Self>, path: String) -> Answer<()> {
+        blocking(accessor, move |folder| folder.remove(&path)).await
+    }
+
+    async fn list(accessor: &Accessor<State, Self>, request: ListRequest) -> Answer<Vec<ListEntry>> {
+        blocking(accessor, move |folder| {
+            let entries = folder.list(&request.path, request.after.as_deref(), request.limit.clamp(1, 1000) as usize)?;
+            let entry = |found: folder::Entry| ListEntry {
+                name: found.name,
+                folder: found.folder,
+                size: found.size,
+                modified: found.modified,
+            };
+            Ok(entries.into_iter().map(entry).collect())
+        })
+        .await
+    }
+
+    async fn check(accessor: &Accessor<State, Self>) -> Answer<u64> {
+        blocking(accessor, |folder| folder.check()).await
+    }
+}
+
+fn folder(accessor: &Accessor<State, Files>) -> Result<Arc<Folder>, Failure> {
+    let granted = accessor.with(|mut access| access.get().folder.clone());
+    granted.ok_or_else(|| failure("denied", "this location has no folder"))
+}
+
+async fn blocking<T: Send + 'static>(
+    accessor: &Accessor<State, Files>,
+    work: impl FnOnce(&Folder) -> Result<T, Failure> + Send + 'static,
+) -> Answer<T> {
+    let folder = match folder(accessor) {
+        Ok(folder) => folder,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    Ok(on_a_thread(move || work(&folder)).await)
+}
+
+/// Runs what blocks where blocking is fine.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    let ran = tokio::task::spawn_blocking(work).await;
+    ran.unwrap_or_else(|error| Err(failure("internal", &format!("the file operation broke: {error}"))))
+}
+
+fn failure(code: &str, message: &str) -> Failure {
+    Failure { code: code.to_owned(), message: message.to_owned(), retry_after: None, attributes: Vec::new() }
+}
+
+/// The contract's word for an error of the system.
+fn from_errno(error: rustix::io::Errno) -> Failure {
+    use rustix::io::Errno;
+    let code = match error {
+        Errno::NOENT | Errno::NOTDIR => "not-found",
+        Errno::EXIST => "exists",
+        Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ROFS => "denied",
+        Errno::NOSPC | Errno::DQUOT => "no-space",
+        Errno::FBIG => "too-large",
+        Errno::NAMETOOLONG | Errno::INVAL | Errno::ISDIR => "invalid",
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => "throttled",
+        _ => "unavailable",
+    };
+    failure(code, &std::io::Error::from(error).to_string())
+}

@@ -1,0 +1,132 @@
+//! Reads a file or a span of it as a native body.
+
+use super::folder::Folder;
+use super::path::FilePath;
+use super::{failure, from_errno, on_a_thread};
+use crate::bindings::base::sallyport::plugin::types::Failure;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use rustix::fd::OwnedFd;
+use rustix::fs::{FileType, Mode, OFlags};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::task::JoinHandle;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// Up to this many bytes are read together with opening the file.
+const SMALL: u64 = 256 << 10;
+/// What one turn of the thread pool reads of a larger file.
+const FRAME: u64 = 512 << 10;
+
+pub(super) struct Found {
+    pub(super) size: u64,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) body: WasiBody,
+}
+
+/// See `wit/host.wit`.
+pub(super) async fn open(folder: Arc<Folder>, path: String, span: Option<(u64, u64)>) -> Result<Found, Failure> {
+    on_a_thread(move || {
+        let file = open_file(&folder, &path)?;
+        let stat = rustix::fs::fstat(&file).map_err(from_errno)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(failure("invalid", "the path is not a file"));
+        }
+        let size = stat.st_size as u64;
+        let (offset, length) = span.unwrap_or((0, size));
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(failure("invalid", &format!("the span ends beyond the file's {size} bytes")));
+        }
+        let body = if length <= SMALL {
+            let bytes = read_at(&file, offset, length).map_err(from_errno)?;
+            if bytes.len() as u64 != length {
+                return Err(failure("unavailable", "the file ends early"));
+            }
+            Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+        } else {
+            FileBody { file: Arc::new(file), offset, left: length, reading: None }.boxed_unsync()
+        };
+        Ok(Found { size, offset, length, body })
+    })
+    .await
+}
+
+fn open_file(folder: &Folder, path: &str) -> Result<OwnedFd, Failure> {
+    let path = FilePath::parse(path)?;
+    let parent = folder.parent(&path)?;
+    // NONBLOCK: a named pipe that somebody put there must not hold the thread.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::openat(&parent, path.name, flags, Mode::empty()).map_err(from_errno)
+}
+
+fn read_at(file: &OwnedFd, offset: u64, length: u64) -> Result<Bytes, rustix::io::Errno> {
+    let length = length as usize;
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset + bytes.len() as u64;
+        let read = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at)?;
+        if read == 0 {
+            break;
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes.into())
+}
+
+/// The rest of a file, read one frame ahead of who takes it.
+struct FileBody {
+    file: Arc<OwnedFd>,
+    offset: u64,
+    /// Bytes that were not asked of the thread pool yet.
+    left: u64,
+    reading: Option<JoinHandle<Result<Bytes, Error>>>,
+}
+
+impl FileBody {
+    fn read_ahead(&mut self) {
+        let length = self.left.min(FRAME);
+        if length == 0 {
+            return;
+        }
+        let (file, offset) = (self.file.clone(), self.offset);
+        self.offset += length;
+        self.left -= length;
+        self.reading = Some(tokio::task::spawn_blocking(move || match read_at(&file, offset, length) {
+            Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
+            Ok(_) => Err(Error::HttpResponseIncomplete),
+            Err(error) => Err(Error::InternalError(Some(error.to_string()))),
+        }));
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.reading.is_none() {
+            self.read_ahead();
+        }
+        let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
+        let read = ready!(Pin::new(reading).poll(cx));
+        self.reading = None;
+        let read = read.unwrap_or_else(|error| Err(Error::InternalError(Some(error.to_string()))));
+        if read.is_ok() {
+            self.read_ahead();
+        } else {
+            self.left = 0;
+        }
+        Poll::Ready(Some(read.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0 && self.reading.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,279 @@
+//! Finds plugins by the type that a location names, and opens locations on them.
+
+use crate::backend::PluginBackend;
+use crate::bindings::base::exports::sallyport::plugin::storage::{Validation, ValidationRequest};
+use crate::cache::CodeCache;
+use crate::description::Description;
+use crate::details::Details;
+use crate::egress::policy::{Pattern, Policy};
+use crate::egress::{Egress, EgressParts, Proxies, ProxySettings};
+use crate::engine::TickingEngine;
+use crate::error::{OpenError, PluginError, Problem};
+use crate::files::Folder;
+use crate::limits::Limits;
+use crate::log::{PluginLog, printable};
+use crate::plugin::{self, Plugin, Workshop};
+use crate::pool::{OpenParts, Pool};
+use crate::run::Work;
+use crate::sign::{Replacements, Signer};
+use crate::state::{self, Grants};
+use sallyport_core::backend::{Backend, Traits};
+use sallyport_core::names::LocationName;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, OnceCell};
+
+/// What a [`PluginHost`] is made of.
+#[derive(Debug, Clone, Default)]
+pub struct HostOptions {
+    /// Where `<type>.wasm` is looked for, in this order.
+    pub plugin_folders: Vec<PathBuf>,
+    /// Private folder for compiled plugins.
+    pub cache_folder: PathBuf,
+    /// Where a location whose type wants a folder and names none gets one.
+    pub data_folder: PathBuf,
+    /// What plugins may use up.
+    pub limits: Limits,
+    /// Names that resolve to these addresses, ports included, without a look-up.
+    pub resolver_overrides: HashMap<String, SocketAddr>,
+    /// The operator's proxies.
+    pub proxies: ProxySettings,
+}
+
+/// A location as it is configured.
+#[derive(Clone)]
+pub struct LocationSpec {
+    /// Its name.
+    pub name: LocationName,
+    /// Its `type`.
+    pub kind: String,
+    /// An opaque id of who it belongs to.
+    pub tenant: String,
+    /// Its `details`, secrets and resolved profiles included.
+    pub details: Value,
+    /// Hosts beyond those of `details` that the operator grants, as `scheme://host:port`.
+    pub grants: Vec<String>,
+}
+
+/// A location that can be used.
+#[derive(Clone)]
+pub struct OpenedLocation {
+    /// Its storage.
+    pub backend: Arc<dyn Backend>,
+    /// Sentences for the operator.
+    pub warnings: Vec<String>,
+    /// Identifies the container behind it.
+    pub target: String,
+}
+
+/// All plugins of this server.
+pub struct PluginHost {
+    options: HostOptions,
+    workshop: Workshop,
+    proxies: Arc<Proxies>,
+    overrides: Arc<HashMap<String, SocketAddr>>,
+    plugins: Mutex<HashMap<String, Arc<OnceCell<Arc<Plugin>>>>>,
+}
+
+impl PluginHost {
+    /// A host that has not looked at any plugin yet.
+    pub fn new(options: HostOptions) -> Result<Self, PluginError> {
+        let engine = TickingEngine::new(&options.limits)?;
+        let linker = state::linker(engine.engine());
+        let linker = linker.map_err(|error| PluginError::Host(format!("the imports cannot be linked: {error:#}")))?;
+        let workshop = Workshop {
+            engine,
+            linker: Arc::new(linker),
+            cache: CodeCache::new(options.cache_folder.clone()),
+            limits: options.limits.clone(),
+        };
+        let overrides = options.resolver_overrides.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address));
+        Ok(Self {
+            proxies: Arc::new(Proxies::new(&options.proxies)),
+            overrides: Arc::new(overrides.collect()),
+            workshop,
+            options,
+            plugins: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// What the plugin of a type says of it. The first question compiles the plugin.
+    pub async fn description(&self, kind: &str) -> Result<Description, PluginError> {
+        Ok(self.plugin(kind).await?.description.clone())
+    }
+
+    /// The types that the plugin folders have a file for, sorted.
+    pub async fn kinds(&self) -> Vec<String> {
+        let mut kinds = Vec::new();
+        for folder in &self.options.plugin_folders {
+            let Ok(mut entries) = tokio::fs::read_dir(folder).await else { continue };
+            while let Ok(Some(entry)) = entries.next_entry().await {
+                let name = entry.file_name();
+                let kind = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
+                kinds.extend(kind.map(str::to_owned));
+            }
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// Opens a location. It does not talk to the backend: that is `Backend::check`.
+    pub async fn open(&self, spec: LocationSpec) -> Result<OpenedLocation, OpenError> {
+        let plugin = self.plugin(&spec.kind).await?;
+        let details = Details::take_apart(spec.details.clone(), &plugin.description);
+        let validation = self.validate(&plugin, &spec.name, &details).await?;
+        let mut problems = problems(&validation);
+        let signer = signer(&details, &validation).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        if !problems.is_empty() {
+            return Err(OpenError::Problems(problems));
+        }
+        let mut warnings: Vec<String> =
+            validation.attributes.iter().filter(|(name, _)| name == "warning").map(|(_, text)| printable(text, 1024)).collect();
+        let policy = policy(&plugin, &spec, &details, &validation, &mut warnings);
+        let egress = Egress::new(EgressParts {
+            policy,
+            overrides: self.overrides.clone(),
+            proxies: self.proxies.clone(),
+            signer,
+            replacements: Replacements::new(details.in_queries.clone()),
+            authorities: details.authorities.as_deref(),
+            limits: &self.options.limits,
+        })?;
+        let grants = Grants {
+            egress: Some(Arc::new(egress)),
+            folder: self.folder(&plugin, &spec.name, &details).await?,
+            log: PluginLog::new(&spec.kind, spec.name.as_str(), self.options.limits.log_lines),
+        };
+        let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
+        let traits = traits(&plugin.description, &validation);
+        let pool = Pool::new(plugin.program.clone(), grants, self.options.limits.clone(), spec.kind, open);
+        let target = traits.target.clone();
+        Ok(OpenedLocation { backend: Arc::new(PluginBackend::new(pool, traits)), warnings, target })
+    }
+
+    async fn plugin(&self, kind: &str) -> Result<Arc<Plugin>, PluginError> {
+        let cell = self.plugins.lock().await.entry(kind.to_owned()).or_default().clone();
+        let plugin = cell.get_or_try_init(|| async {
+            let path = self.find(kind).await?;
+            Plugin::admit(&self.workshop, kind, path).await.map(Arc::new)
+        });
+        plugin.await.cloned()
+    }
+
+    async fn find(&self, kind: &str) -> Result<PathBuf, PluginError> {
+        let file = format!("{kind}.wasm");
+        let legal = !kind.is_empty() && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
+        if legal {
+            for folder in &self.options.plugin_folders {
+                let path = folder.join(&file);
+                if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+                    return Ok(path);
+                }
+            }
+        }
+        let folders: Vec<String> = self.options.plugin_folders.iter().map(|folder| folder.display().to_string()).collect();
+        Err(PluginError::Missing { kind: kind.to_owned(), file, folders: folders.join(", ") })
+    }
+
+    async fn validate(&self, plugin: &Plugin, name: &LocationName, details: &Details) -> Result<Validation, PluginError> {
+        let request = ValidationRequest {
+            location: name.as_str().to_owned(),
+            details: details.shown.clone(),
+            attributes: Vec::new(),
+        };
+        let work: Work<_> = Box::new(move |accessor, exports| {
+            Box::pin(async move { exports.base.sallyport_plugin_storage().call_validate(accessor, request).await })
+        });
+        plugin::ask(&plugin.program, &self.options.limits, &plugin.kind, "validate", work).await
+    }
+
+    /// The folder of a location whose type has a field for one.
+    async fn folder(&self, plugin: &Plugin, name: &LocationName, details: &Details) -> Result<Option<Arc<Folder>>, PluginError> {
+        if !plugin.description.fields.iter().any(|field| field.role == "path") {
+            return Ok(None);
+        }
+        let path = match &details.folder {
+            Some(path) => PathBuf::from(path),
+            None => {
+                let path = self.options.data_folder.join(folder_name(name));
+                // Only the default folder is made at once: one that the operator named may be
+                // a disk that is not mounted now.
+                let made = tokio::fs::create_dir_all(&path).await;
+                made.map_err(|error| PluginError::Host(format!("{} cannot be made: {error}", path.display())))?;
+                path
+            }
+        };
+        Ok(Some(Arc::new(Folder::new(path))))
+    }
+}
+
+/// A location's name as one segment of a path; injective.
+fn folder_name(name: &LocationName) -> String {
+    const KEPT: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b' ');
+    let encoded = percent_encoding::utf8_percent_encode(name.as_str(), KEPT).to_string();
+    if encoded.starts_with('.') { encoded.replacen('.', "%2E", 1) } else { encoded }
+}
+
+fn problems(validation: &Validation) -> Vec<Problem> {
+    let problem = |problem: &crate::bindings::base::exports::sallyport::plugin::storage::Problem| Problem {
+        path: printable(&problem.path, 256),
+        message: printable(&problem.message, 1024),
+        fix: printable(&problem.fix, 1024),
+    };
+    validation.problems.iter().take(100).map(problem).collect()
+}
+
+fn signer(details: &Details, validation: &Validation) -> Result<Option<Signer>, Problem> {
+    let Some(signing) = &validation.signing else { return Ok(None) };
+    let signer = Signer::new(&signing.scheme, &details.parameters(signing));
+    let problem = |message| Problem { path: String::new(), message, fix: "Complete the credentials.".to_owned() };
+    signer.map(Some).map_err(problem)
+}
+
+/// What the location may be connected to: what the plugin asks for, as far as the operator's
+/// own words, an explicit grant or the release vouch for it.
+fn policy(plugin: &Plugin, spec: &LocationSpec, details: &Details, validation: &Validation, warnings: &mut Vec<String>) -> Policy {
+    let mut allowed: Vec<Pattern> = spec.grants.iter().filter_map(|grant| Pattern::parse(grant, true)).collect();
+    for text in validation.egress.iter().take(64) {
+        let Some(pattern) = Pattern::parse(text, false) else {
+            warnings.push(format!("the plugin asks for the host `{}`, which cannot be read", printable(text, 256)));
+            continue;
+        };
+        let named = details.endpoints.iter().any(|endpoint| pattern.is_below(endpoint));
+        if named || plugin.description.own {
+            allowed.push(pattern.with_private(named));
+        } else {
+            let text = printable(text, 256);
+            warnings.push(format!("the plugin asks for the host `{text}`, which the location does not name: it is refused"));
+        }
+    }
+    Policy::new(allowed)
+}
+
+fn traits(description: &Description, validation: &Validation) -> Traits {
+    let has = |name| description.optional.contains(&name);
+    let expiry = description.attribute("uploads-expire-after-ms").and_then(|text| text.parse().ok());
+    Traits {
+        max_put: description.limits.max_put,
+        min_part: description.limits.min_part,
+        max_part: description.limits.max_part,
+        max_parts: description.limits.max_parts,
+        keeps_overwritten: validation.keeps_overwritten,
+        uploads_expire_after: expiry.map(Duration::from_millis),
+        multipart: has("multipart"),
+        copy: has("copy"),
+        tagging: has("tagging"),
+        versions: has("versions"),
+        listing: has("listing"),
+        target: printable(&validation.target, 1024),
+    }
+}

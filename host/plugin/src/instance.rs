@@ -1,0 +1,83 @@
+//! One instance of a plugin in a store of its own.
+
+use crate::bindings::{base, copy, listing, multipart, tagging, versions};
+use crate::call::Call;
+use crate::limits::Limits;
+use crate::state::{Grants, State};
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime::component::{Component, InstancePre};
+
+/// A compiled plugin with its imports resolved, ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct Program {
+    pre: InstancePre<State>,
+    base: base::PluginIndices,
+    multipart: Option<multipart::WithMultipartIndices>,
+    copy: Option<copy::WithCopyIndices>,
+    tagging: Option<tagging::WithTaggingIndices>,
+    versions: Option<versions::WithVersionsIndices>,
+    listing: Option<listing::WithListingIndices>,
+}
+
+/// What an instance exports; an optional interface is there when the component has it.
+pub(crate) struct Exports {
+    pub(crate) base: base::Plugin,
+    pub(crate) multipart: Option<multipart::WithMultipart>,
+    pub(crate) copy: Option<copy::WithCopy>,
+    pub(crate) tagging: Option<tagging::WithTagging>,
+    pub(crate) versions: Option<versions::WithVersions>,
+    pub(crate) listing: Option<listing::WithListing>,
+}
+
+/// A store with its instance.
+pub(crate) struct Instance {
+    pub(crate) store: Store<State>,
+    pub(crate) exports: Arc<Exports>,
+    /// Calls that it may still serve.
+    pub(crate) left: u32,
+}
+
+impl Program {
+    pub(crate) fn new(linker: &wasmtime::component::Linker<State>, component: &Component) -> wasmtime::Result<Self> {
+        let pre = linker.instantiate_pre(component)?;
+        Ok(Self {
+            base: base::PluginIndices::new(&pre)?,
+            multipart: multipart::WithMultipartIndices::new(&pre).ok(),
+            copy: copy::WithCopyIndices::new(&pre).ok(),
+            tagging: tagging::WithTaggingIndices::new(&pre).ok(),
+            versions: versions::WithVersionsIndices::new(&pre).ok(),
+            listing: listing::WithListingIndices::new(&pre).ok(),
+            pre,
+        })
+    }
+
+    /// Names of the optional interfaces that the plugin has.
+    pub(crate) fn optional(&self) -> Vec<&'static str> {
+        let present = [
+            ("multipart", self.multipart.is_some()),
+            ("copy", self.copy.is_some()),
+            ("tagging", self.tagging.is_some()),
+            ("versions", self.versions.is_some()),
+            ("listing", self.listing.is_some()),
+        ];
+        present.into_iter().filter_map(|(name, present)| present.then_some(name)).collect()
+    }
+
+    /// Makes an instance; nothing of it was called yet.
+    pub(crate) async fn instantiate(&self, grants: &Grants, limits: &Limits, call: Arc<Call>) -> wasmtime::Result<Instance> {
+        let mut store = State::store(self.pre.engine(), grants, limits, call.clone());
+        store.data_mut().begin(call, limits.cpu);
+        store.set_epoch_deadline(1);
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let exports = Exports {
+            base: self.base.load(&mut store, &instance)?,
+            multipart: self.multipart.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
+            copy: self.copy.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
+            tagging: self.tagging.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
+            versions: self.versions.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
+            listing: self.listing.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
+        };
+        Ok(Instance { store, exports: Arc::new(exports), left: limits.reuse })
+    }
+}

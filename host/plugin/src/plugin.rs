@@ -1,0 +1,106 @@
+//! One admitted plugin: compiled, looked at, described.
+
+use crate::admission;
+use crate::cache::{self, CodeCache};
+use crate::call::Call;
+use crate::description::Description;
+use crate::engine::TickingEngine;
+use crate::error::PluginError;
+use crate::instance::{Instance, Program};
+use crate::limits::Limits;
+use crate::log::PluginLog;
+use crate::run::{self, Work};
+use crate::state::{Grants, State};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::Linker;
+
+/// Pure functions answer at once; what takes longer is broken.
+const PURE: Duration = Duration::from_secs(10);
+
+/// What the host knows of one `<type>.wasm`.
+pub(crate) struct Plugin {
+    pub(crate) kind: String,
+    pub(crate) program: Program,
+    pub(crate) description: Description,
+}
+
+/// What admission needs of the host.
+#[derive(Clone)]
+pub(crate) struct Workshop {
+    pub(crate) engine: TickingEngine,
+    pub(crate) linker: Arc<Linker<State>>,
+    pub(crate) cache: CodeCache,
+    pub(crate) limits: Limits,
+}
+
+impl Plugin {
+    /// Reads, compiles and asks a plugin what it is, without any grant.
+    pub(crate) async fn admit(workshop: &Workshop, kind: &str, path: PathBuf) -> Result<Self, PluginError> {
+        let (shop, file) = (workshop.clone(), path.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(&shop, &file)).await;
+        let prepared = prepared.map_err(|error| PluginError::Host(format!("compiling broke: {error}")))?;
+        let (program, digest) = prepared?;
+        let own = is_listed(&path, &digest).await;
+        let work: Work<_> = Box::new(|accessor, exports| {
+            Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
+        });
+        let said = ask(&program, &workshop.limits, kind, "describe", work).await?;
+        if said.name != kind {
+            let why = format!("it serves the type `{}`: call the file {}.wasm", said.name, said.name);
+            return Err(PluginError::Refused { path, why });
+        }
+        let description = Description::from_wit(said, program.optional(), own, digest);
+        tracing::info!(plugin = kind, version = description.version, own, path = %path.display(), "the plugin {kind} is ready");
+        Ok(Self { kind: kind.to_owned(), program, description })
+    }
+}
+
+/// Calls a pure function in a store without grants.
+pub(crate) async fn ask<T: Send + 'static>(
+    program: &Program,
+    limits: &Limits,
+    kind: &str,
+    name: &'static str,
+    work: Work<T>,
+) -> Result<T, PluginError> {
+    let broke = |why: String| PluginError::Broke { kind: kind.to_owned(), call: name, why };
+    let grants = Grants { egress: None, folder: None, log: PluginLog::new(kind, "", limits.log_lines) };
+    let call = Arc::new(Call::new(PURE, PURE));
+    let made = tokio::time::timeout(PURE, program.instantiate(&grants, limits, call.clone())).await;
+    let instance: Instance =
+        made.map_err(|_| broke("it does not start".to_owned()))?.map_err(|error| broke(run::describe(&error)))?;
+    run::run(instance, call, limits, 0, work, drop).await.map_err(|error| broke(error.to_string()))
+}
+
+fn prepare(workshop: &Workshop, path: &Path) -> Result<(Program, String), PluginError> {
+    let refused = |why: String| PluginError::Refused { path: path.to_owned(), why };
+    let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    let limit = workshop.limits.component_bytes;
+    if size > limit {
+        return Err(refused(format!("it has {size} bytes; at most {limit} are accepted")));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    admission::check_bytes(&bytes, limit).map_err(refused)?;
+    let digest = cache::digest(&bytes);
+    let engine = workshop.engine.engine();
+    let component = workshop.cache.component(engine, &bytes, &digest).map_err(refused)?;
+    admission::check_type(engine, &component).map_err(refused)?;
+    let program = Program::new(&workshop.linker, &component)
+        .map_err(|error| refused(format!("it does not fit this host's contract: {error:#}")))?;
+    Ok((program, digest))
+}
+
+/// Whether `SHA256SUMS` beside the plugin lists it: then it came with the release.
+async fn is_listed(path: &Path, digest: &str) -> bool {
+    let Some(folder) = path.parent() else { return false };
+    let Ok(sums) = tokio::fs::read_to_string(folder.join("SHA256SUMS")).await else { return false };
+    let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    sums.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        let (sum, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        sum == digest && name.trim_start_matches('*').trim_start_matches("./") == file
+    })
+}

@@ -1,0 +1,171 @@
+//! Drives one call in one store: its time, its processor time, and what outlives its answer.
+
+use crate::call::Call;
+use crate::instance::{Exports, Instance};
+use crate::limits::Limits;
+use crate::state::{Budget, State};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use wasmtime::component::Accessor;
+
+/// Why a call has no answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Broke {
+    /// It trapped or overran a limit.
+    Trapped(String),
+    /// It took too long.
+    Late(Duration),
+}
+
+impl std::fmt::Display for Broke {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Trapped(why) => formatter.write_str(why),
+            Self::Late(after) => write!(formatter, "it did not answer within {} ms", after.as_millis()),
+        }
+    }
+}
+
+/// A call of an export: from the store's accessor to an answer.
+pub(crate) type Work<T> = Box<dyn for<'a> FnOnce(&'a Accessor<State>, Arc<Exports>) -> Working<'a, T> + Send>;
+/// A call that was begun.
+pub(crate) type Working<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+
+/// Processor time for a call with a body of this size.
+pub(crate) fn cpu(limits: &Limits, body: u64) -> Duration {
+    let mebibytes = u32::try_from(body >> 20).unwrap_or(u32::MAX);
+    limits.cpu.saturating_add(limits.cpu_per_mebibyte.saturating_mul(mebibytes))
+}
+
+/// Runs one call. The instance comes back through `done` once nothing of the call is left in
+/// it, which may be after the answer when the plugin itself moves a body's bytes; after a
+/// trap or a deadline it does not come back. Dropping the future drops the store with
+/// whatever was going on in it.
+pub(crate) async fn run<T: Send + 'static>(
+    mut instance: Instance,
+    call: Arc<Call>,
+    limits: &Limits,
+    body: u64,
+    work: Work<T>,
+    done: impl FnOnce(Instance) + Send + 'static,
+) -> Result<T, Broke> {
+    let (sender, mut answer) = oneshot::channel();
+    let budget = instance.store.data_mut().begin(call.clone(), cpu(limits, body));
+    instance.store.set_epoch_deadline(1);
+    let driving = async move {
+        let exports = instance.exports.clone();
+        let ran = instance.store.run_concurrent(async |accessor| {
+            let answer = work(accessor, exports).await;
+            let fine = answer.is_ok();
+            // Nobody listens any more when the caller's deadline has passed.
+            let _ = sender.send(answer);
+            if fine {
+                std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            }
+            fine
+        });
+        match ran.await {
+            Ok(true) => {
+                instance.left = instance.left.saturating_sub(1);
+                done(instance);
+                None
+            }
+            Ok(false) => None,
+            Err(error) => Some(describe(&error)),
+        }
+    };
+    let mut driving = Box::pin(Metered { inner: driving, budget });
+    let mut cut = false;
+    loop {
+        let deadline = call.deadline() + if cut { limits.grace } else { Duration::ZERO };
+        let mut late = pin!(tokio::time::sleep_until(deadline));
+        tokio::select! {
+            biased;
+            trap = &mut driving => return match (answer.try_recv(), trap) {
+                (Ok(Ok(answer)), _) => Ok(answer),
+                (Ok(Err(error)), _) => Err(Broke::Trapped(describe(&error))),
+                (Err(_), Some(trap)) => Err(Broke::Trapped(trap)),
+                (Err(_), None) => Err(Broke::Trapped("it ended without an answer".to_owned())),
+            },
+            answered = &mut answer => match answered {
+                Ok(Ok(answer)) => {
+                    // The plugin is still at it: it writes the answer's body itself.
+                    tokio::spawn(outlive(driving, call, limits.idle));
+                    return Ok(answer);
+                }
+                Ok(Err(error)) => return Err(Broke::Trapped(describe(&error))),
+                Err(_) => return Err(Broke::Trapped(driving.await.unwrap_or_else(|| "it ended without an answer".to_owned()))),
+            },
+            () = &mut late => {
+                if call.deadline() > tokio::time::Instant::now() {
+                    continue;
+                }
+                if cut {
+                    return Err(Broke::Late(call.started().elapsed()));
+                }
+                // A plugin whose request fails can still answer, and its store lives on.
+                cut = true;
+                call.cut_off();
+            }
+        }
+    }
+}
+
+/// Drives a store on behalf of a body that a plugin writes, until it ends, is dropped or
+/// stands still.
+async fn outlive(driving: Pin<Box<impl Future<Output = Option<String>>>>, call: Arc<Call>, idle: Duration) {
+    let mut driving = driving;
+    loop {
+        let deadline = call.sent_by() + idle;
+        tokio::select! {
+            biased;
+            trap = &mut driving => {
+                if let Some(trap) = trap {
+                    tracing::warn!(error = trap, "a plugin broke while it wrote a body");
+                }
+                return;
+            }
+            () = call.cut() => return,
+            () = tokio::time::sleep_until(deadline) => {
+                if call.sent_by() + idle <= tokio::time::Instant::now() {
+                    tracing::warn!("a plugin's body stood still for too long");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// An error in one line, innermost cause included, without the plugin's backtrace.
+pub(crate) fn describe(error: &wasmtime::Error) -> String {
+    if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+        return format!("it trapped: {trap}");
+    }
+    crate::log::printable(&error.root_cause().to_string(), 1024)
+}
+
+/// Counts the time that a future is being polled.
+struct Metered<F> {
+    inner: F,
+    budget: Arc<Budget>,
+}
+
+impl<F: Future> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `inner` is never moved out of its place; `budget` is not pinned.
+        #[expect(unsafe_code, reason = "a projection to one field, which no macro in reach makes shorter")]
+        let (inner, budget) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.inner), &this.budget)
+        };
+        budget.begin_poll();
+        let polled = inner.poll(cx);
+        budget.end_poll();
+        polled
+    }
+}

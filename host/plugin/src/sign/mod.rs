@@ -1,0 +1,82 @@
+//! Authenticates requests on their way out, so that no secret ever enters a plugin.
+
+mod azure_shared_key;
+mod oauth;
+mod query;
+mod sigv4;
+
+pub(crate) use query::Replacements;
+
+use crate::egress::Plain;
+use crate::secret::Secret;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use std::collections::HashMap;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// How one location's requests are authenticated.
+pub(crate) enum Signer {
+    SigV4(sigv4::SigV4),
+    AzureSharedKey(azure_shared_key::SharedKey),
+    Query(query::Query),
+    Bearer(Secret),
+    OAuth(oauth::ClientCredentials),
+}
+
+impl Signer {
+    /// A signer of the scheme that a plugin names.
+    pub(crate) fn new(scheme: &str, parameters: &HashMap<String, Secret>) -> Result<Self, String> {
+        let parameter = |name: &str| {
+            let found = parameters.get(name).filter(|value| !value.reveal().is_empty());
+            found.cloned().ok_or_else(|| format!("the signing scheme {scheme} needs the parameter {name}"))
+        };
+        match scheme {
+            "sigv4" => Ok(Self::SigV4(sigv4::SigV4::new(sigv4::Parts {
+                access_key: parameter("access-key")?,
+                secret_key: parameter("secret-key")?,
+                session_token: parameters.get("session-token").filter(|token| !token.reveal().is_empty()).cloned(),
+                region: parameter("region")?.reveal().to_owned(),
+                service: parameter("service")?.reveal().to_owned(),
+            }))),
+            "azure-shared-key" => azure_shared_key::SharedKey::new(parameter("account")?.reveal(), &parameter("key")?).map(Self::AzureSharedKey),
+            "query" => Ok(Self::Query(query::Query::new(parameter("sas")?))),
+            "bearer" => Ok(Self::Bearer(parameter("token")?)),
+            "oauth-client-credentials" => Ok(Self::OAuth(oauth::ClientCredentials::new(oauth::Parts {
+                token_url: parameter("token-url")?.reveal().to_owned(),
+                client_id: parameter("client-id")?,
+                client_secret: parameter("client-secret")?,
+                scope: parameter("scope")?.reveal().to_owned(),
+            }))),
+            other => Err(format!("this host does not know the signing scheme {other}")),
+        }
+    }
+
+    /// Replaces whatever the plugin signed with by the real thing.
+    pub(crate) async fn sign(&self, request: &mut http::Request<WasiBody>, plain: &Plain<'_>) -> Result<(), Error> {
+        let (mut parts, body) = std::mem::take(request).into_parts();
+        let signed = match self {
+            Self::SigV4(signer) => signer.sign(&mut parts, time::OffsetDateTime::now_utc()),
+            Self::AzureSharedKey(signer) => signer.sign(&mut parts, time::OffsetDateTime::now_utc()),
+            Self::Query(signer) => signer.sign(&mut parts),
+            Self::Bearer(token) => authorize(&mut parts, &format!("Bearer {}", token.reveal())),
+            Self::OAuth(signer) => match signer.token(plain).await {
+                Ok(token) => authorize(&mut parts, &format!("Bearer {}", token.reveal())),
+                Err(why) => Err(why),
+            },
+        };
+        *request = http::Request::from_parts(parts, body);
+        signed.map_err(|why| Error::InternalError(Some(why)))
+    }
+}
+
+fn authorize(parts: &mut http::request::Parts, value: &str) -> Result<(), String> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| "a credential holds characters that no header can".to_owned())?;
+    value.set_sensitive(true);
+    parts.headers.insert(AUTHORIZATION, value);
+    Ok(())
+}
+
+/// Puts text into a header that the host made itself.
+fn header(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text).map_err(|_| "a header of the signature cannot be written".to_owned())
+}

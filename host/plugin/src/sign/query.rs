@@ -1,0 +1,118 @@
+//! Secrets that travel in a query string, such as Azure's SAS.
+
+use crate::egress::policy::{Policy, default_port};
+use crate::secret::Secret;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderMap};
+use wasmtime_wasi_http::WasiBody;
+
+/// Adds a query string to each request.
+pub(crate) struct Query(Secret);
+
+impl Query {
+    pub(crate) fn new(sas: Secret) -> Self {
+        Self(Secret::new(sas.reveal().trim_start_matches('?')))
+    }
+
+    pub(crate) fn sign(&self, request: &mut http::request::Parts) -> Result<(), String> {
+        request.headers.remove(AUTHORIZATION);
+        let ours: Vec<&str> = self.0.reveal().split('&').filter_map(|pair| pair.split('=').next()).collect();
+        let kept = request.uri.query().unwrap_or_default().split('&').filter(|pair| {
+            // A plugin's library may have added its placeholder already.
+            !pair.is_empty() && !(pair.starts_with("sig=") || ours.contains(&pair.split('=').next().unwrap_or_default()) && is_sas(pair))
+        });
+        let query: Vec<&str> = kept.chain(std::iter::once(self.0.reveal())).collect();
+        let path = format!("{}?{}", request.uri.path(), query.join("&"));
+        let mut parts = std::mem::take(&mut request.uri).into_parts();
+        parts.path_and_query = Some(path.parse().map_err(|_| "the query of the credentials is malformed".to_owned())?);
+        request.uri = http::Uri::from_parts(parts).map_err(|_| "the query of the credentials is malformed".to_owned())?;
+        Ok(())
+    }
+}
+
+/// Parameters of a signature, as opposed to `comp`, `restype`, `prefix` and their like.
+fn is_sas(pair: &str) -> bool {
+    const NAMES: [&str; 13] =
+        ["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "si", "sdd", "skoid", "sktid"];
+    NAMES.contains(&pair.split('=').next().unwrap_or_default())
+}
+
+/// Placeholders of query secrets: filled in where a request may carry them, put back in
+/// whatever comes from the backend.
+#[derive(Default)]
+pub(crate) struct Replacements(Vec<(String, Secret)>);
+
+/// The one header in which an upstream reads somebody's query secret.
+const COPY_SOURCE: &str = "x-ms-copy-source";
+
+impl Replacements {
+    /// Takes (placeholder, secret); texts too short to be told from others are left alone.
+    pub(crate) fn new(pairs: Vec<(String, Secret)>) -> Self {
+        Self(pairs.into_iter().filter(|(placeholder, secret)| placeholder.len() >= 12 && secret.reveal().len() >= 12).collect())
+    }
+
+    pub(crate) fn fill(&self, request: &mut http::Request<WasiBody>, policy: &Policy) {
+        let Some(value) = request.headers().get(COPY_SOURCE) else { return };
+        let Ok(text) = value.to_str() else { return };
+        let Ok(uri) = text.parse::<http::Uri>() else { return };
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let port = uri.port_u16().or_else(|| default_port(scheme)).unwrap_or_default();
+        // The secret goes where the location's own requests may go, and nowhere else.
+        if uri.host().and_then(|host| policy.admit(scheme, host, port)).is_none() {
+            return;
+        }
+        let filled = self.0.iter().fold(text.to_owned(), |text, (placeholder, secret)| text.replace(placeholder.as_str(), secret.reveal()));
+        if let Ok(mut value) = HeaderValue::from_str(&filled) {
+            value.set_sensitive(true);
+            request.headers_mut().insert(COPY_SOURCE, value);
+        }
+    }
+
+    /// Puts placeholders where a backend repeats a secret.
+    pub(crate) fn hide(&self, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        for value in headers.values_mut() {
+            let Ok(text) = value.to_str() else { continue };
+            let hidden = self.hide_text(text);
+            if let Some(value_now) = hidden.and_then(|text| HeaderValue::from_str(&text).ok()) {
+                *value = value_now;
+            }
+        }
+    }
+
+    fn hide_text(&self, text: &str) -> Option<String> {
+        let found = self.0.iter().any(|(_, secret)| text.contains(secret.reveal()));
+        found.then(|| self.0.iter().fold(text.to_owned(), |text, (placeholder, secret)| text.replace(secret.reveal(), placeholder)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(uri: &str) -> http::request::Parts {
+        http::Request::builder().uri(uri).body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn the_query_is_added_once_and_the_requests_own_stays() {
+        let signer = Query::new(Secret::new("?sv=2024-11-04&sp=rw&sig=real%2Bsecret"));
+        let mut parts = request("https://a.blob.core.windows.net/c/b?comp=block&sv=2024-11-04&sp=rw&sig=placeholder");
+        signer.sign(&mut parts).expect("signed");
+        assert_eq!(parts.uri.query(), Some("comp=block&sv=2024-11-04&sp=rw&sig=real%2Bsecret"));
+        let mut parts = request("https://a.blob.core.windows.net/c/b");
+        signer.sign(&mut parts).expect("signed");
+        assert_eq!(parts.uri.query(), Some("sv=2024-11-04&sp=rw&sig=real%2Bsecret"));
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_is_hidden() {
+        let replacements = Replacements::new(vec![("placeholder-1".to_owned(), Secret::new("real-secret-1"))]);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ms-copy-source", HeaderValue::from_static("https://a/b?sig=real-secret-1"));
+        replacements.hide(&mut headers);
+        assert_eq!(headers.get("x-ms-copy-source").map(HeaderValue::as_bytes), Some(&b"https://a/b?sig=placeholder-1"[..]));
+    }
+}

@@ -1,0 +1,163 @@
+//! What a store holds beside its instance: grants, limits and the call that it serves.
+
+use crate::bindings::base::sallyport::plugin as imports;
+use crate::call::Call;
+use crate::egress::{Egress, Hooks};
+use crate::files::Folder;
+use crate::limits::{Limits, Meter};
+use crate::log::PluginLog;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Data of one store.
+pub(crate) struct State {
+    pub(crate) table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    meter: Meter,
+    pub(crate) folder: Option<Arc<Folder>>,
+    log: Arc<PluginLog>,
+    budget: Arc<Budget>,
+}
+
+/// What a location grants its stores.
+#[derive(Clone)]
+pub(crate) struct Grants {
+    pub(crate) egress: Option<Arc<Egress>>,
+    pub(crate) folder: Option<Arc<Folder>>,
+    pub(crate) log: Arc<PluginLog>,
+}
+
+impl State {
+    /// A store with every limit set.
+    pub(crate) fn store(engine: &Engine, grants: &Grants, limits: &Limits, call: Arc<Call>) -> Store<Self> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits.header_bytes);
+        let mut wasi = WasiCtx::builder();
+        wasi.max_random_size(limits.random_bytes).stdout(grants.log.output()).stderr(grants.log.output());
+        let state = Self {
+            table,
+            wasi: wasi.build(),
+            http,
+            hooks: Hooks { egress: grants.egress.clone(), call },
+            meter: Meter::new(limits),
+            folder: grants.folder.clone(),
+            log: grants.log.clone(),
+            budget: Arc::new(Budget::default()),
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(limits.hostcall_bytes);
+        store.set_max_component_handles(limits.handles);
+        store.epoch_deadline_callback(|store| store.data().budget.on_tick());
+        store
+    }
+
+    pub(crate) fn call(&self) -> &Arc<Call> {
+        &self.hooks.call
+    }
+
+    /// Makes the store serve another call, with a fresh budget of processor time.
+    pub(crate) fn begin(&mut self, call: Arc<Call>, cpu: Duration) -> Arc<Budget> {
+        self.hooks.call = call;
+        self.budget.refill(cpu);
+        self.budget.clone()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+impl imports::types::Host for State {}
+
+impl imports::call::Host for State {
+    fn remaining(&mut self) -> wasmtime::Result<Option<u64>> {
+        let left = self.hooks.call.deadline().saturating_duration_since(Instant::now());
+        Ok(Some(left.as_millis() as u64))
+    }
+
+    fn cancelled(&mut self) -> wasmtime::Result<bool> {
+        Ok(self.hooks.call.is_cut())
+    }
+}
+
+impl imports::log::Host for State {
+    fn write(&mut self, level: imports::log::Level, message: String) -> wasmtime::Result<()> {
+        self.log.write(level, &message);
+        Ok(())
+    }
+}
+
+/// Everything that a plugin may import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    imports::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    imports::files::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    imports::call::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    imports::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// Processor time of the running call: the time that its store is being polled.
+#[derive(Default)]
+pub(crate) struct Budget {
+    /// Nanoseconds that earlier polls took.
+    used: AtomicU64,
+    allowed: AtomicU64,
+    poll: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Budget {
+    fn refill(&self, cpu: Duration) {
+        self.used.store(0, Ordering::Relaxed);
+        self.allowed.store(cpu.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin_poll(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    pub(crate) fn end_poll(&self) {
+        if let Some(began) = self.lock().take() {
+            self.used.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
+    fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
+        let running = self.lock().map(|began| began.elapsed()).unwrap_or_default();
+        let allowed = Duration::from_nanos(self.allowed.load(Ordering::Relaxed));
+        if self.used() + running > allowed {
+            return Err(wasmtime::Error::msg(format!("it used more than {} ms of processor time", allowed.as_millis())));
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.poll.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
