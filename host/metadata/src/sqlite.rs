@@ -1,0 +1,24 @@
+//! The store on SQLite: one process, one writer, a few readers.
+
+mod backup;
+mod buckets;
+mod care;
+mod deletes;
+mod error;
+mod jobs;
+mod listing;
+mod lock;
+mod locations;
+mod open;
+mod port;
+mod rows;
+mod tags;
+mod uploads;
+mod versions;
+mod walk;
+mod writer;
+mod writes;
+
+pub use backup::{backup, restore};
+pub use error::SqliteError;
+pub use open::{Durability, SqliteOptions, SqliteStore};

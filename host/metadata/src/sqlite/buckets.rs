@@ -1,0 +1,101 @@
+//! Buckets: made, found, changed, removed.
+
+use super::error::failed;
+use super::rows::{bucket, limit, number, versioning_number};
+use super::writer::{Operation, Transaction};
+use async_trait::async_trait;
+use sallyport_core::metadata::{
+    Bucket, BucketCreation, BucketDeletion, MetadataError, MetadataResult, NewBucket, Versioning,
+};
+use sallyport_core::names::{AccountId, BucketName};
+use sqlx::SqlitePool;
+
+const BY_NAME: &str = "SELECT * FROM bucket WHERE name = $1";
+
+/// A bucket by name.
+pub(super) async fn by_name(readers: &SqlitePool, name: &BucketName) -> MetadataResult<Option<Bucket>> {
+    let query = sqlx::query(BY_NAME).bind(name.as_str());
+    query.fetch_optional(readers).await.map_err(failed)?.as_ref().map(bucket).transpose()
+}
+
+/// An account's buckets, a page by name.
+pub(super) async fn of_owner(
+    readers: &SqlitePool,
+    owner: &AccountId,
+    after: Option<&str>,
+    most: usize,
+) -> MetadataResult<Vec<Bucket>> {
+    let sql = "SELECT * FROM bucket WHERE owner = $1 AND name > $2 ORDER BY name LIMIT $3";
+    let query = sqlx::query(sql).bind(owner.as_str()).bind(after.unwrap_or("")).bind(limit(most));
+    query.fetch_all(readers).await.map_err(failed)?.iter().map(bucket).collect()
+}
+
+/// Makes a bucket.
+pub(super) struct Create(pub(super) NewBucket);
+
+#[async_trait]
+impl Operation for Create {
+    type Answer = BucketCreation;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketCreation> {
+        let new = self.0;
+        if let Some(row) = transaction.row(sqlx::query(BY_NAME).bind(new.name.as_str().to_owned())).await? {
+            return Ok(BucketCreation::Exists(bucket(&row)?));
+        }
+        let sql = "INSERT INTO bucket (name, owner, location, created) VALUES ($1, $2, $3, $4)";
+        let query = sqlx::query(sql)
+            .bind(new.name.as_str().to_owned())
+            .bind(new.owner.as_str().to_owned())
+            .bind(new.location.as_str().to_owned())
+            .bind(new.created);
+        transaction.execute(query).await?;
+        Ok(BucketCreation::Created(Bucket {
+            name: new.name,
+            owner: new.owner,
+            location: new.location,
+            versioning: Versioning::Off,
+            created: new.created,
+        }))
+    }
+}
+
+/// Removes an empty bucket.
+pub(super) struct Delete(pub(super) BucketName);
+
+#[async_trait]
+impl Operation for Delete {
+    type Answer = BucketDeletion;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketDeletion> {
+        let sql = "SELECT id, EXISTS (SELECT 1 FROM version WHERE bucket = b.id)
+            OR EXISTS (SELECT 1 FROM upload WHERE bucket = b.id)
+            OR EXISTS (SELECT 1 FROM write_intent WHERE bucket = b.id) AS is_used
+            FROM bucket b WHERE name = $1";
+        let Some(row) = transaction.row(sqlx::query(sql).bind(self.0.as_str().to_owned())).await? else {
+            return Ok(BucketDeletion::Absent);
+        };
+        if number(&row, "is_used")? != 0 {
+            return Ok(BucketDeletion::NotEmpty);
+        }
+        let sql = "DELETE FROM bucket WHERE id = $1";
+        transaction.execute(sqlx::query(sql).bind(number(&row, "id")?)).await?;
+        Ok(BucketDeletion::Deleted)
+    }
+}
+
+/// Sets the versioning state.
+pub(super) struct SetVersioning(pub(super) BucketName, pub(super) Versioning);
+
+#[async_trait]
+impl Operation for SetVersioning {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE bucket SET versioning = $2 WHERE name = $1";
+        let query = sqlx::query(sql).bind(self.0.as_str().to_owned()).bind(versioning_number(self.1));
+        match transaction.execute(query).await? {
+            0 => Err(MetadataError::Gone("the bucket")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What checks and sweepers ask of the whole database.
+
+use super::error::failed;
+use super::rows::{bucket_name, get, limit, number, segment, version};
+use super::writer::{Operation, Transaction};
+use async_trait::async_trait;
+use sallyport_core::backend::Locator;
+use sallyport_core::metadata::{MetadataResult, Segment, Version};
+use sallyport_core::names::{LocationName, WriteId};
+use sqlx::SqlitePool;
+
+/// Marks a database as restored.
+pub(super) const MARK_RESTORED: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('restored', '1')";
+
+/// Whether the database was restored and not checked since.
+pub(super) async fn is_restored(readers: &SqlitePool) -> MetadataResult<bool> {
+    let sql = "SELECT 1 FROM meta WHERE name = 'restored'";
+    Ok(sqlx::query(sql).fetch_optional(readers).await.map_err(failed)?.is_some())
+}
+
+/// The check was done.
+pub(super) struct MarkChecked;
+
+#[async_trait]
+impl Operation for MarkChecked {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        transaction.execute(sqlx::query("DELETE FROM meta WHERE name = 'restored'")).await.map(drop)
+    }
+}
+
+/// Live segments in the order of their ids.
+pub(super) async fn segments(
+    readers: &SqlitePool,
+    cursor: i64,
+    most: usize,
+) -> MetadataResult<Vec<(i64, Version, Segment)>> {
+    let sql = "SELECT s.id AS segment_id, s.location, s.place, s.elsewhere, s.write_id, s.locator, s.stored_size,
+            s.start, s.length, v.*, b.name AS bucket_name,
+            NOT EXISTS (SELECT 1 FROM version n WHERE n.bucket = v.bucket AND n.key = v.key
+                AND n.sequence > v.sequence) AS is_current
+        FROM segment s JOIN version v ON v.bucket = s.bucket AND v.key = s.key AND v.sequence = s.sequence
+        JOIN bucket b ON b.id = s.bucket
+        WHERE s.id > $1 ORDER BY s.id LIMIT $2";
+    let rows = sqlx::query(sql).bind(cursor).bind(limit(most)).fetch_all(readers).await.map_err(failed)?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let bucket = bucket_name(get(row, "bucket_name")?)?;
+        let version = version(row, &bucket)?;
+        let segment = segment(row, &bucket, &version.key)?;
+        found.push((number(row, "segment_id")?, version, segment));
+    }
+    Ok(found)
+}
+
+/// Whether anything refers to these bytes.
+pub(super) async fn is_known(
+    readers: &SqlitePool,
+    location: &LocationName,
+    locator: &Locator,
+    write: Option<&WriteId>,
+) -> MetadataResult<bool> {
+    let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM segment WHERE location = $1 AND locator = $2)
+        OR EXISTS (SELECT 1 FROM part WHERE locator IS NOT NULL AND location = $1 AND locator = $2)
+        OR EXISTS (SELECT 1 FROM job WHERE kind = 0 AND location = $1 AND locator = $2)
+        OR EXISTS (SELECT 1 FROM write_intent WHERE id = $3)
+        OR EXISTS (SELECT 1 FROM upload WHERE write_id = $3)";
+    let query = sqlx::query(sql)
+        .bind(location.as_str())
+        .bind(locator.0.clone())
+        .bind(write.map(|write| write.as_str().to_owned()));
+    Ok(query.fetch_optional(readers).await.map_err(failed)?.is_some())
+}

@@ -1,0 +1,145 @@
+//! Deletions, by S3's rules of versioning, and what they free.
+
+use super::rows::{bytes, number, versioning};
+use super::versions::read_in;
+use super::writer::{Operation, Transaction, now};
+use async_trait::async_trait;
+use sallyport_core::metadata::{
+    Deleted, Deletion, MetadataError, MetadataResult, Selector, Version, Versioning,
+};
+use sallyport_core::names::{BucketName, ObjectKey, VersionId};
+
+/// A version that goes.
+pub(super) struct Freed<'a> {
+    pub(super) bucket: i64,
+    pub(super) bucket_name: &'a BucketName,
+    pub(super) key: &'a ObjectKey,
+    pub(super) sequence: i64,
+    pub(super) first_segment: i64,
+    pub(super) segments: i64,
+    /// The location whose plain place was overwritten: there is nothing left to free there.
+    pub(super) overwritten_in: Option<String>,
+}
+
+/// Removes a version and queues its bytes.
+pub(super) async fn free(transaction: &mut Transaction<'_>, freed: Freed<'_>) -> MetadataResult<()> {
+    let sql = "INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
+            SELECT 0, location, locator, CASE WHEN elsewhere IS NULL THEN $1 END, key,
+                place IS NULL AND elsewhere IS NULL, $8, $9
+            FROM segment WHERE id >= $5 AND id < $5 + $6
+            AND NOT (location IS $7 AND place IS NULL AND elsewhere IS NULL);
+        DELETE FROM segment WHERE id >= $5 AND id < $5 + $6;
+        DELETE FROM version WHERE bucket = $2 AND key = $3 AND sequence = $4";
+    let query = sqlx::query(sql)
+        .bind(freed.bucket_name.as_str().to_owned())
+        .bind(freed.bucket)
+        .bind(bytes(freed.key.as_str()))
+        .bind(freed.sequence)
+        .bind(freed.first_segment)
+        .bind(freed.segments)
+        .bind(freed.overwritten_in)
+        .bind(now())
+        .bind(transaction.due());
+    transaction.execute(query).await.map(drop)
+}
+
+/// Deletes as S3 does.
+pub(super) struct Delete(pub(super) Deletion);
+
+#[async_trait]
+impl Operation for Delete {
+    type Answer = Deleted;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Deleted> {
+        let deletion = self.0;
+        let sql = "SELECT id, versioning FROM bucket WHERE name = $1";
+        let row = transaction.row(sqlx::query(sql).bind(deletion.bucket.as_str().to_owned())).await?;
+        let row = row.ok_or(MetadataError::Gone("the bucket"))?;
+        let bucket = number(&row, "id")?;
+        let selector = deletion.version.clone().map_or(Selector::Current, Selector::Id);
+        let named = read_in(transaction, &deletion.bucket, &deletion.key, &selector).await?;
+        if let Err(failure) = deletion.conditions.decide(named.as_ref()) {
+            return Ok(Deleted::Refused(failure));
+        }
+        if deletion.version.is_some() {
+            let Some(version) = named else {
+                return Ok(Deleted::Nothing);
+            };
+            remove(transaction, bucket, &version).await?;
+            return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
+        }
+        match versioning(&row)? {
+            Versioning::Off => match named {
+                Some(version) => {
+                    remove(transaction, bucket, &version).await?;
+                    Ok(Deleted::Object)
+                }
+                None => Ok(Deleted::Nothing),
+            },
+            Versioning::Enabled => {
+                let id = deletion.marker_id.clone();
+                mark(transaction, bucket, &deletion, id).await
+            }
+            Versioning::Suspended => {
+                let null = Selector::Id(VersionId::null());
+                if let Some(version) = read_in(transaction, &deletion.bucket, &deletion.key, &null).await? {
+                    free_read(transaction, bucket, &version).await?;
+                }
+                mark(transaction, bucket, &deletion, VersionId::null()).await
+            }
+        }
+    }
+}
+
+/// Removes a version; the next newest becomes current.
+async fn remove(transaction: &mut Transaction<'_>, bucket: i64, version: &Version) -> MetadataResult<()> {
+    free_read(transaction, bucket, version).await?;
+    if !version.is_current {
+        return Ok(());
+    }
+    let sql = "DELETE FROM object WHERE bucket = $1 AND key = $2;
+        INSERT INTO object (bucket, key, sequence, id, etag, size, last_modified, owner, storage_class, checksums)
+            SELECT bucket, key, sequence, id, etag, size, last_modified, owner, storage_class, checksums
+            FROM (SELECT * FROM version WHERE bucket = $1 AND key = $2 ORDER BY sequence DESC LIMIT 1)
+            WHERE is_marker = 0";
+    transaction.execute(sqlx::query(sql).bind(bucket).bind(bytes(version.key.as_str()))).await.map(drop)
+}
+
+async fn free_read(transaction: &mut Transaction<'_>, bucket: i64, version: &Version) -> MetadataResult<()> {
+    let sql = "SELECT first_segment, segments FROM version WHERE bucket = $1 AND key = $2 AND sequence = $3";
+    let query = sqlx::query(sql).bind(bucket).bind(bytes(version.key.as_str())).bind(version.sequence);
+    let row = transaction.row(query).await?.ok_or(MetadataError::Gone("the version"))?;
+    let freed = Freed {
+        bucket,
+        bucket_name: &version.bucket,
+        key: &version.key,
+        sequence: version.sequence,
+        first_segment: number(&row, "first_segment")?,
+        segments: number(&row, "segments")?,
+        overwritten_in: None,
+    };
+    free(transaction, freed).await
+}
+
+/// Hides a key behind a delete marker.
+async fn mark(
+    transaction: &mut Transaction<'_>,
+    bucket: i64,
+    deletion: &Deletion,
+    id: VersionId,
+) -> MetadataResult<Deleted> {
+    let sql = "DELETE FROM object WHERE bucket = $1 AND key = $2;
+        INSERT INTO version (bucket, key, sequence, id, is_marker, etag, size, last_modified, owner, storage_class,
+                checksums, object, parts, first_segment, segments)
+            VALUES ($1, $2, $3, $4, 1, '', 0, $5, $6, 'STANDARD', '[]', $7, '[]', 0, 0)";
+    let query = sqlx::query(sql)
+        .bind(bucket)
+        .bind(bytes(deletion.key.as_str()))
+        .bind(transaction.numbers(1))
+        .bind(id.as_str().to_owned())
+        .bind(deletion.now)
+        .bind(deletion.owner.as_str().to_owned())
+        .bind(super::rows::to_json(&sallyport_core::backend::Projection::default())?);
+    transaction.execute(query).await?;
+    Ok(Deleted::Marker { id })
+}

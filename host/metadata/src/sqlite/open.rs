@@ -1,0 +1,160 @@
+//! Opens a database: lock, schema, writer, readers.
+
+use super::error::SqliteError;
+use super::lock::FolderLock;
+use super::writer::{Numbers, Operation, Writer, now};
+use sallyport_core::metadata::{MetadataError, MetadataResult};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Row, SqliteConnection};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// The database's file in its folder.
+pub(super) const FILE: &str = "metadata.sqlite";
+/// The schema, oldest first.
+pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// SQLite's page cache, for each connection, in KiB.
+const CACHE: &str = "-16384";
+
+/// What an acknowledged call survives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Power loss: each transaction is synced before its callers are told.
+    #[default]
+    PowerLoss,
+    /// `kill -9`; power loss may take the last transactions, whole ones only.
+    ProcessCrash,
+}
+
+/// How to open a database.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The folder of the database; made if missing.
+    pub folder: PathBuf,
+    /// What an acknowledged call survives.
+    pub durability: Durability,
+    /// How long superseded bytes are kept for readers that started before.
+    pub deletion_delay: Duration,
+    /// Connections that read.
+    pub readers: u32,
+}
+
+impl SqliteOptions {
+    /// Safe defaults for a folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            durability: Durability::default(),
+            deletion_delay: Duration::from_secs(600),
+            readers: 4,
+        }
+    }
+}
+
+/// The metadata port on SQLite. It holds its folder's lock while it lives.
+pub struct SqliteStore {
+    writer: Mutex<Option<Writer>>,
+    pub(super) readers: SqlitePool,
+    pub(super) owner: i64,
+    task: Mutex<Option<JoinHandle<()>>>,
+    _lock: FolderLock,
+}
+
+impl SqliteStore {
+    /// Opens the folder's database, makes or migrates it, and declares everybody who had it
+    /// before dead. Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// [`SqliteError::InUse`] while another process has the folder; anything else is for the
+    /// operator to repair.
+    pub async fn open(options: SqliteOptions) -> Result<Self, SqliteError> {
+        let folder = options.folder.clone();
+        let file = folder.join(FILE);
+        tokio::fs::create_dir_all(&folder).await.map_err(SqliteError::file(&folder))?;
+        let lock = FolderLock::take(&folder)?;
+        let mut connection = write_options(&file, options.durability).connect().await?;
+        MIGRATIONS.run(&mut connection).await?;
+        let owner = take_over(&mut connection).await?;
+        let delay = i64::try_from(options.deletion_delay.as_millis()).unwrap_or(i64::MAX);
+        let (writer, task) = Writer::start(connection, Numbers::new(owner), delay);
+        let readers = SqlitePoolOptions::new()
+            .min_connections(1)
+            .max_connections(options.readers.max(1))
+            .acquire_timeout(Duration::from_secs(10))
+            // One worker thread each, which does not go away: asking it costs a hop per read.
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(read_options(&file))
+            .await?;
+        Ok(Self {
+            writer: Mutex::new(Some(writer)),
+            readers,
+            owner,
+            task: Mutex::new(Some(task)),
+            _lock: lock,
+        })
+    }
+
+    /// Runs a mutation in the writer.
+    pub(super) async fn write<O: Operation>(&self, operation: O) -> MetadataResult<O::Answer> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match writer {
+            Some(writer) => writer.run(operation).await,
+            None => Err(MetadataError::Store("the metadata store is closed".into())),
+        }
+    }
+
+    /// Finishes what was begun and closes the files; later calls fail.
+    pub async fn close(&self) {
+        take(&self.writer);
+        if let Some(task) = take(&self.task) {
+            let _ = task.await;
+        }
+        self.readers.close().await;
+    }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Options for the connection that writes.
+pub(super) fn write_options(file: &Path, durability: Durability) -> SqliteConnectOptions {
+    let synchronous = match durability {
+        Durability::PowerLoss => SqliteSynchronous::Full,
+        Durability::ProcessCrash => SqliteSynchronous::Normal,
+    };
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("cache_size", CACHE)
+        .disable_statement_logging()
+}
+
+/// Options for a connection that only reads.
+pub(super) fn read_options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("cache_size", CACHE)
+        // A page of a listing has a thousand rows; a small buffer wakes the reader for each few.
+        .row_buffer_size(1024)
+        .disable_statement_logging()
+}
+
+/// Becomes the owner: its number, greater than all before. Jobs that ran when an earlier
+/// owner died were tried; they are due again.
+async fn take_over(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let sql = "INSERT INTO owner (started, heartbeat) VALUES ($1, $1) RETURNING id";
+    let owner = sqlx::query(sql).bind(now()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)?;
+    let sql = "DELETE FROM owner WHERE id < $1; UPDATE job SET owner = 0 WHERE owner <> 0";
+    sqlx::query(sql).bind(owner).execute(connection).await?;
+    Ok(owner)
+}

@@ -1,0 +1,198 @@
+//! The port: reads go to the readers, everything else to the writer.
+
+use super::open::SqliteStore;
+use super::{buckets, care, deletes, jobs, listing, locations, tags, uploads, versions, writes};
+use async_trait::async_trait;
+use sallyport_core::backend::Locator;
+use sallyport_core::metadata::{
+    Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted, Deletion, Job, ListQuery, ListedPage,
+    MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion, NewWrite, OpenWrite, Part, PartNumber,
+    PartPage, Prepared, Segment, Selector, Upload, UploadPage, UploadQuery, Version, VersionPage, VersionQuery,
+    Versioning, WriteConditions,
+};
+use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, WriteId};
+
+#[async_trait]
+impl MetadataStore for SqliteStore {
+    async fn create_bucket(&self, bucket: NewBucket) -> MetadataResult<BucketCreation> {
+        self.write(buckets::Create(bucket)).await
+    }
+
+    async fn bucket(&self, name: &BucketName) -> MetadataResult<Option<Bucket>> {
+        buckets::by_name(&self.readers, name).await
+    }
+
+    async fn buckets(&self, owner: &AccountId, after: Option<&str>, limit: usize) -> MetadataResult<Vec<Bucket>> {
+        buckets::of_owner(&self.readers, owner, after, limit).await
+    }
+
+    async fn delete_bucket(&self, name: &BucketName) -> MetadataResult<BucketDeletion> {
+        self.write(buckets::Delete(name.clone())).await
+    }
+
+    async fn set_versioning(&self, name: &BucketName, versioning: Versioning) -> MetadataResult<()> {
+        self.write(buckets::SetVersioning(name.clone(), versioning)).await
+    }
+
+    async fn claim_namespace(
+        &self,
+        bucket: &BucketName,
+        location: &LocationName,
+        namespace: &str,
+    ) -> MetadataResult<NamespaceClaim> {
+        let (bucket, location) = (bucket.clone(), location.clone());
+        self.write(locations::Claim { bucket, location, namespace: namespace.to_owned() }).await
+    }
+
+    async fn bind_location(
+        &self,
+        location: &LocationName,
+        target: &str,
+        rebind: bool,
+    ) -> MetadataResult<Option<String>> {
+        self.write(locations::Bind { location: location.clone(), target: target.to_owned(), rebind }).await
+    }
+
+    async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>> {
+        locations::in_use(&self.readers).await
+    }
+
+    async fn version(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        selector: &Selector,
+    ) -> MetadataResult<Option<Version>> {
+        versions::read(&self.readers, bucket, key, selector).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> MetadataResult<ListedPage> {
+        listing::objects(&self.readers, query).await
+    }
+
+    async fn list_versions(&self, query: &VersionQuery) -> MetadataResult<VersionPage> {
+        listing::versions(&self.readers, query).await
+    }
+
+    async fn begin(&self, write: NewWrite) -> MetadataResult<Begun> {
+        self.write(writes::Begin(write)).await
+    }
+
+    async fn prepare(
+        &self,
+        write: &WriteId,
+        version: NewVersion,
+        conditions: &WriteConditions,
+    ) -> MetadataResult<Prepared> {
+        self.write(writes::Prepare { write: write.clone(), version, conditions: conditions.clone() }).await
+    }
+
+    async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed> {
+        self.write(writes::Commit { write: write.clone(), segments }).await
+    }
+
+    async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()> {
+        self.write(writes::Rollback { write: write.clone(), orphan: orphan.cloned() }).await
+    }
+
+    async fn abandon(&self, write: &WriteId) -> MetadataResult<()> {
+        self.write(writes::Abandon(write.clone())).await
+    }
+
+    async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>> {
+        writes::abandoned(&self.readers, self.owner, limit).await
+    }
+
+    async fn delete(&self, deletion: &Deletion) -> MetadataResult<Deleted> {
+        self.write(deletes::Delete(deletion.clone())).await
+    }
+
+    async fn set_tags(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        selector: &Selector,
+        tags: Vec<(String, String)>,
+    ) -> MetadataResult<Version> {
+        let (bucket, key, selector) = (bucket.clone(), key.clone(), selector.clone());
+        self.write(tags::SetTags { bucket, key, selector, tags }).await
+    }
+
+    async fn replace_locator(&self, location: &LocationName, old: &Locator, new: &Locator) -> MetadataResult<()> {
+        let (location, old, new) = (location.clone(), old.clone(), new.clone());
+        self.write(tags::ReplaceLocator { location, old, new }).await
+    }
+
+    async fn create_upload(&self, upload: Upload) -> MetadataResult<()> {
+        self.write(uploads::Create(upload)).await
+    }
+
+    async fn upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<Option<Upload>> {
+        uploads::by_id(&self.readers, bucket, key, id).await
+    }
+
+    async fn put_part(&self, upload: &UploadId, part: Part, write: Option<&WriteId>) -> MetadataResult<()> {
+        self.write(uploads::PutPart { upload: upload.clone(), part, write: write.cloned() }).await
+    }
+
+    async fn parts(&self, upload: &UploadId, after: PartNumber, limit: usize) -> MetadataResult<PartPage> {
+        uploads::parts(&self.readers, upload, after, limit).await
+    }
+
+    async fn list_uploads(&self, query: &UploadQuery) -> MetadataResult<UploadPage> {
+        listing::uploads(&self.readers, query).await
+    }
+
+    async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<bool> {
+        self.write(uploads::Abort { bucket: bucket.clone(), key: key.clone(), id: id.clone() }).await
+    }
+
+    async fn uploads_to_keep(&self, before: i64, limit: usize) -> MetadataResult<Vec<Upload>> {
+        uploads::to_keep(&self.readers, before, limit).await
+    }
+
+    async fn upload_kept(&self, id: &UploadId, at: i64) -> MetadataResult<()> {
+        self.write(uploads::Kept(id.clone(), at)).await
+    }
+
+    async fn claim_jobs(&self, now: i64, limit: usize) -> MetadataResult<Vec<Job>> {
+        self.write(jobs::Claim { now, limit }).await
+    }
+
+    async fn finish_job(&self, id: i64) -> MetadataResult<()> {
+        self.write(jobs::Finish(id)).await
+    }
+
+    async fn retry_job(&self, id: i64, retry_at: i64, error: &str) -> MetadataResult<()> {
+        self.write(jobs::Retry { id, at: retry_at, error: error.to_owned() }).await
+    }
+
+    async fn queue_depth(&self) -> MetadataResult<(u64, Option<i64>)> {
+        jobs::depth(&self.readers).await
+    }
+
+    async fn is_restored(&self) -> MetadataResult<bool> {
+        care::is_restored(&self.readers).await
+    }
+
+    async fn mark_checked(&self) -> MetadataResult<()> {
+        self.write(care::MarkChecked).await
+    }
+
+    async fn segments(&self, cursor: i64, limit: usize) -> MetadataResult<Vec<(i64, Version, Segment)>> {
+        care::segments(&self.readers, cursor, limit).await
+    }
+
+    async fn is_known(
+        &self,
+        location: &LocationName,
+        locator: &Locator,
+        write: Option<&WriteId>,
+    ) -> MetadataResult<bool> {
+        care::is_known(&self.readers, location, locator, write).await
+    }
+
+    async fn queue_deletion(&self, location: &LocationName, locator: &Locator) -> MetadataResult<()> {
+        self.write(jobs::QueueDeletion { location: location.clone(), locator: locator.clone() }).await
+    }
+}

@@ -1,0 +1,203 @@
+//! The one task that writes: it groups what arrives together into one transaction.
+
+use super::error::failed;
+use async_trait::async_trait;
+use sallyport_core::metadata::{MetadataError, MetadataResult};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Sqlite, SqliteConnection};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most operations of one transaction.
+const GROUP: usize = 64;
+/// Most operations that wait; one more is refused as busy.
+const WAITING: usize = 4096;
+/// Bits of a number that count within one run.
+const COUNTER_BITS: u32 = 40;
+
+pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+/// One mutation of the store, whole or not at all.
+#[async_trait]
+pub(super) trait Operation: Send + 'static {
+    /// What the caller is told once it is durable.
+    type Answer: Send + 'static;
+
+    /// Does it. After an error nothing of it stays.
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Self::Answer>;
+}
+
+/// What an operation has: the open transaction, and numbers that nobody had before.
+pub(super) struct Transaction<'c> {
+    connection: &'c mut SqliteConnection,
+    numbers: &'c mut Numbers,
+    /// How long bytes are kept after they were superseded, in milliseconds.
+    pub(super) deletion_delay: i64,
+}
+
+/// Numbers for one run of the process: greater than all of earlier runs.
+pub(super) struct Numbers {
+    owner: i64,
+    next: i64,
+}
+
+impl Numbers {
+    pub(super) fn new(owner: i64) -> Self {
+        Self { owner, next: owner << COUNTER_BITS }
+    }
+}
+
+impl Transaction<'_> {
+    /// Who this process is.
+    pub(super) fn owner(&self) -> i64 {
+        self.numbers.owner
+    }
+
+    /// `count` new numbers in a row: the first of them. Used for sequences, segments and jobs.
+    pub(super) fn numbers(&mut self, count: usize) -> i64 {
+        let first = self.numbers.next;
+        self.numbers.next += i64::try_from(count).unwrap_or(i64::MAX >> COUNTER_BITS);
+        first
+    }
+
+    /// When bytes that are superseded now may go.
+    pub(super) fn due(&self) -> i64 {
+        now().saturating_add(self.deletion_delay)
+    }
+
+    pub(super) async fn execute(&mut self, query: Query) -> MetadataResult<u64> {
+        Ok(query.execute(&mut *self.connection).await.map_err(failed)?.rows_affected())
+    }
+
+    pub(super) async fn row(&mut self, query: Query) -> MetadataResult<Option<SqliteRow>> {
+        query.fetch_optional(&mut *self.connection).await.map_err(failed)
+    }
+
+    pub(super) async fn rows(&mut self, query: Query) -> MetadataResult<Vec<SqliteRow>> {
+        query.fetch_all(&mut *self.connection).await.map_err(failed)
+    }
+}
+
+/// Hands operations to the task.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Step>>,
+}
+
+impl Writer {
+    /// Starts the task on a connection that is its own. It ends with the last handle.
+    pub(super) fn start(
+        connection: SqliteConnection,
+        numbers: Numbers,
+        deletion_delay: i64,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        let task = tokio::spawn(work(connection, numbers, deletion_delay, waiting));
+        (Self { queue }, task)
+    }
+
+    /// Runs an operation; what comes back is durable. Dropping the future does not stop it.
+    pub(super) async fn run<O: Operation>(&self, operation: O) -> MetadataResult<O::Answer> {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { operation: Some(operation), outcome: None, reply };
+        self.queue.try_send(Box::new(pending)).map_err(|_full| MetadataError::Busy)?;
+        answer.await.unwrap_or_else(|_closed| Err(lost("the writer stopped".to_owned())))
+    }
+}
+
+/// An operation without its types.
+#[async_trait]
+trait Step: Send {
+    /// Whether it succeeded.
+    async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
+    /// Tells the caller; `lost` says why the whole transaction did not take place.
+    fn answer(self: Box<Self>, lost: Option<&Arc<sqlx::Error>>);
+}
+
+struct Pending<O: Operation> {
+    operation: Option<O>,
+    outcome: Option<MetadataResult<O::Answer>>,
+    reply: oneshot::Sender<MetadataResult<O::Answer>>,
+}
+
+#[async_trait]
+impl<O: Operation> Step for Pending<O> {
+    async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
+        let Some(operation) = self.operation.take() else {
+            return true;
+        };
+        let outcome = operation.run(transaction).await;
+        let succeeded = outcome.is_ok();
+        self.outcome = Some(outcome);
+        succeeded
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&Arc<sqlx::Error>>) {
+        let outcome = match (self.outcome, failure) {
+            (Some(Err(own)), _) => Err(own),
+            (_, Some(error)) => Err(MetadataError::Store(Box::new(Arc::clone(error)))),
+            (Some(outcome), None) => outcome,
+            (None, None) => Err(lost("the operation was not run".to_owned())),
+        };
+        // Nobody listens when the caller gave up; the operation stands all the same.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+async fn work(
+    mut connection: SqliteConnection,
+    mut numbers: Numbers,
+    deletion_delay: i64,
+    mut waiting: mpsc::Receiver<Box<dyn Step>>,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut group, GROUP).await > 0 {
+        metrics::histogram!("sallyport_metadata_group_size").record(f64::from(u32::try_from(group.len()).unwrap_or(0)));
+        let mut transaction = Transaction { connection: &mut connection, numbers: &mut numbers, deletion_delay };
+        let failure = transact(&mut transaction, &mut group).await.err().map(Arc::new);
+        if let Some(error) = &failure {
+            tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
+            // What is left open would take in the next group. It fails when nothing is.
+            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+        }
+        for step in group.drain(..) {
+            step.answer(failure.as_ref());
+        }
+    }
+    let _ = sqlx::Connection::close(connection).await;
+}
+
+/// Runs a group in one transaction, each operation in a savepoint unless it is alone.
+async fn transact(transaction: &mut Transaction<'_>, group: &mut [Box<dyn Step>]) -> Result<(), sqlx::Error> {
+    plain(transaction, "BEGIN IMMEDIATE").await?;
+    let alone = group.len() == 1;
+    for step in group.iter_mut() {
+        if alone {
+            if !step.run(transaction).await {
+                return plain(transaction, "ROLLBACK").await;
+            }
+            break;
+        }
+        plain(transaction, "SAVEPOINT operation").await?;
+        if !step.run(transaction).await {
+            plain(transaction, "ROLLBACK TO operation").await?;
+        }
+        plain(transaction, "RELEASE operation").await?;
+    }
+    plain(transaction, "COMMIT").await
+}
+
+async fn plain(transaction: &mut Transaction<'_>, sql: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query::<Sqlite>(sql).execute(&mut *transaction.connection).await.map(drop)
+}
+
+fn lost(why: String) -> MetadataError {
+    MetadataError::Store(why.into())
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

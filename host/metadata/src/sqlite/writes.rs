@@ -1,0 +1,352 @@
+//! Writes from intent to commit.
+
+use super::deletes::{Freed, free};
+use super::error::{failed, unreadable};
+use super::rows::{bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id};
+use super::uploads::remove_parts;
+use super::versions::read_in;
+use super::writer::{Operation, Query, Transaction, now};
+use async_trait::async_trait;
+use sallyport_core::backend::{Locator, Name, Place};
+use sallyport_core::metadata::{
+    Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite, Prepared,
+    Segment, Selector, Versioning, WriteConditions, WriteKind,
+};
+use sallyport_core::names::{BucketName, ObjectKey, VersionId, WriteId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::SqlitePool;
+
+/// Records an intent.
+pub(super) struct Begin(pub(super) NewWrite);
+
+#[async_trait]
+impl Operation for Begin {
+    type Answer = Begun;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Begun> {
+        let write = self.0;
+        if let Some((_, conditions)) = &write.prepared
+            && let Err(failure) = decide(transaction, &write.bucket, &write.key, conditions).await?
+        {
+            return Ok(Begun::Refused(failure));
+        }
+        let row = transaction.row(occupants(&write)).await?.ok_or(MetadataError::Gone("the bucket"))?;
+        let place = settle(&write, &row)?;
+        let intent = sqlx::query(
+            "INSERT INTO write_intent (id, owner, bucket, key, location, name, holds, kind, prepared, started)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(write.id.as_str().to_owned())
+        .bind(transaction.owner())
+        .bind(number(&row, "id")?)
+        .bind(bytes(write.key.as_str()))
+        .bind(write.location.as_str().to_owned())
+        .bind(to_json(&place.name)?)
+        .bind(place.holds)
+        .bind(to_json(&write.kind)?)
+        .bind(write.prepared.as_ref().map(|(version, _)| to_json(version)).transpose()?)
+        .bind(now());
+        transaction.execute(intent).await?;
+        Ok(Begun::Started { name: place.name, replaces: place.replaces })
+    }
+}
+
+/// Who is at the plain place, and who may come.
+fn occupants(write: &NewWrite) -> Query {
+    let sql = if write.exclusive {
+        "SELECT b.id, b.versioning,
+            EXISTS (SELECT 1 FROM write_intent w WHERE w.bucket = b.id AND w.key = $2 AND w.holds = 1
+                AND w.location = $3)
+            OR EXISTS (SELECT 1 FROM job j WHERE j.is_plain = 1 AND j.bucket = $1 AND j.key = $2 AND j.location = $3
+                AND j.kind = 0 AND j.attempts > 0)
+            OR EXISTS (SELECT 1 FROM version v JOIN segment s ON s.id >= v.first_segment
+                    AND s.id < v.first_segment + v.segments
+                WHERE v.bucket = b.id AND v.key = $2 AND v.id <> 'null'
+                AND s.location = $3 AND s.place IS NULL AND s.elsewhere IS NULL) AS is_taken,
+            (SELECT s.locator FROM version v JOIN segment s ON s.id >= v.first_segment
+                    AND s.id < v.first_segment + v.segments
+                WHERE v.bucket = b.id AND v.key = $2 AND v.id = 'null'
+                AND s.location = $3 AND s.place IS NULL AND s.elsewhere IS NULL LIMIT 1) AS replaces
+        FROM bucket b WHERE b.name = $1"
+    } else {
+        "SELECT b.id, b.versioning, 0 AS is_taken, NULL AS replaces FROM bucket b WHERE b.name = $1"
+    };
+    sqlx::query(sql)
+        .bind(write.bucket.as_str().to_owned())
+        .bind(bytes(write.key.as_str()))
+        .bind(write.location.as_str().to_owned())
+}
+
+/// Where a write goes.
+struct Settled {
+    name: Name,
+    replaces: Option<Locator>,
+    /// Nobody else may write there meanwhile.
+    holds: bool,
+}
+
+fn settle(write: &NewWrite, row: &SqliteRow) -> MetadataResult<Settled> {
+    let replaces = get::<Option<Vec<u8>>, _>(row, "replaces")?.map(Locator);
+    if let WriteKind::Completion { name, .. } = &write.kind {
+        let at_plain = name.place == Place::Plain && name.bucket == write.bucket && name.key == write.key;
+        return Ok(Settled {
+            name: name.clone(),
+            replaces: replaces.filter(|_| at_plain),
+            holds: write.exclusive && at_plain,
+        });
+    }
+    let makes_null = match &write.prepared {
+        Some((version, _)) => version.id.is_null(),
+        None => super::rows::versioning(row)? != Versioning::Enabled,
+    };
+    let is_free = number(row, "is_taken")? == 0 && (makes_null || replaces.is_none());
+    let at_plain = write.wants_plain && is_free;
+    let place = if at_plain { Place::Plain } else { Place::Derived(write.id.as_str().to_owned()) };
+    Ok(Settled {
+        name: Name { bucket: write.bucket.clone(), key: write.key.clone(), place },
+        replaces: replaces.filter(|_| at_plain),
+        holds: write.exclusive && at_plain,
+    })
+}
+
+async fn decide(
+    transaction: &mut Transaction<'_>,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    conditions: &WriteConditions,
+) -> MetadataResult<Result<(), ConditionFailure>> {
+    if *conditions == WriteConditions::default() {
+        return Ok(Ok(()));
+    }
+    let current = read_in(transaction, bucket, key, &Selector::Current).await?;
+    Ok(conditions.decide(current.as_ref()))
+}
+
+/// Records what a commit needs.
+pub(super) struct Prepare {
+    pub(super) write: WriteId,
+    pub(super) version: NewVersion,
+    pub(super) conditions: WriteConditions,
+}
+
+#[async_trait]
+impl Operation for Prepare {
+    type Answer = Prepared;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Prepared> {
+        let sql = "SELECT w.key, b.name, w.holds AND EXISTS (
+                SELECT 1 FROM version v JOIN segment s ON s.id >= v.first_segment
+                    AND s.id < v.first_segment + v.segments
+                WHERE v.bucket = w.bucket AND v.key = w.key AND v.id = 'null'
+                AND s.location = w.location AND s.place IS NULL AND s.elsewhere IS NULL) AS replaces_null
+            FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1";
+        let id = self.write.as_str().to_owned();
+        let row = transaction.row(sqlx::query(sql).bind(id.clone())).await?;
+        let row = row.ok_or(MetadataError::Gone("the write"))?;
+        let bucket = bucket_name(get(&row, "name")?)?;
+        if let Err(failure) = decide(transaction, &bucket, &key(&row, "key")?, &self.conditions).await? {
+            return Ok(Prepared::Refused(failure));
+        }
+        let mut version = self.version;
+        if number(&row, "replaces_null")? != 0 {
+            // The bucket became versioned while the bytes went over the null version's:
+            // the write counts as one from before, or the null version would have lost them.
+            version.id = VersionId::null();
+        }
+        let sql = "UPDATE write_intent SET prepared = $2 WHERE id = $1";
+        transaction.execute(sqlx::query(sql).bind(id).bind(to_json(&version)?)).await?;
+        Ok(Prepared::Ready)
+    }
+}
+
+/// Makes the prepared version current.
+pub(super) struct Commit {
+    pub(super) write: WriteId,
+    pub(super) segments: Vec<Segment>,
+}
+
+#[async_trait]
+impl Operation for Commit {
+    type Answer = Committed;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Committed> {
+        let sql = "SELECT w.bucket, b.name AS bucket_name, w.key, w.location, w.holds, w.kind, w.prepared,
+                n.sequence AS old_sequence, n.first_segment, n.segments
+            FROM write_intent w JOIN bucket b ON b.id = w.bucket
+            LEFT JOIN version n ON n.bucket = w.bucket AND n.key = w.key AND n.id = 'null'
+            WHERE w.id = $1";
+        let row = transaction.row(sqlx::query(sql).bind(self.write.as_str().to_owned())).await?;
+        let row = row.ok_or(MetadataError::Gone("the write"))?;
+        let is_prepared: Option<&str> = get(&row, "prepared")?;
+        if is_prepared.is_none() {
+            return Err(unreadable("a write that was never prepared"));
+        }
+        let version: NewVersion = from_json(&row, "prepared")?;
+        let new = Landing {
+            bucket: number(&row, "bucket")?,
+            bucket_name: bucket_name(get(&row, "bucket_name")?)?,
+            key: key(&row, "key")?,
+            held: (number(&row, "holds")? != 0).then_some(text(&row, "location")?),
+            sequence: transaction.numbers(1),
+        };
+        let old: Option<i64> = get(&row, "old_sequence")?;
+        if let Some(sequence) = old.filter(|_| version.id.is_null()) {
+            let superseded = Freed {
+                bucket: new.bucket,
+                bucket_name: &new.bucket_name,
+                key: &new.key,
+                sequence,
+                first_segment: number(&row, "first_segment")?,
+                segments: number(&row, "segments")?,
+                overwritten_in: new.held.clone(),
+            };
+            free(transaction, superseded).await?;
+        }
+        insert(transaction, &new, &self.write, &version, &self.segments).await?;
+        if let WriteKind::Completion { upload, .. } = from_json(&row, "kind")? {
+            remove_parts(transaction, &upload).await?;
+        }
+        Ok(Committed { id: version.id, last_modified: version.last_modified })
+    }
+}
+
+/// Where a version lands.
+struct Landing {
+    bucket: i64,
+    bucket_name: BucketName,
+    key: ObjectKey,
+    /// The location whose plain place this write alone has overwritten.
+    held: Option<String>,
+    sequence: i64,
+}
+
+const INSERT: &str = "
+    DELETE FROM write_intent WHERE id = $1;
+    DELETE FROM job WHERE is_plain = 1 AND bucket = $16 AND key = $3 AND kind = 0 AND location IS $17;
+    INSERT INTO version (bucket, key, sequence, id, is_marker, etag, size, last_modified, owner, storage_class,
+            checksums, object, parts, first_segment, segments)
+        VALUES ($2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+    INSERT OR REPLACE INTO object (bucket, key, sequence, id, etag, size, last_modified, owner, storage_class,
+            checksums)
+        VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+    INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator, stored_size,
+            start, length)
+        SELECT $14, $2, $3, $4, $18, $19, $20, $21, $22, $23, $24, $25 WHERE $15 > 0";
+
+/// Writes a version with its first segment in one statement's worth of waiting; more
+/// segments follow one by one.
+async fn insert(
+    transaction: &mut Transaction<'_>,
+    new: &Landing,
+    write: &WriteId,
+    version: &NewVersion,
+    segments: &[Segment],
+) -> MetadataResult<()> {
+    let first = transaction.numbers(segments.len());
+    let query = sqlx::query(INSERT)
+        .bind(write.as_str().to_owned())
+        .bind(new.bucket)
+        .bind(bytes(new.key.as_str()))
+        .bind(new.sequence)
+        .bind(version.id.as_str().to_owned())
+        .bind(version.etag.clone())
+        .bind(signed(version.size))
+        .bind(version.last_modified)
+        .bind(version.owner.as_str().to_owned())
+        .bind(version.storage_class.clone())
+        .bind(to_json(&version.checksums)?)
+        .bind(to_json(&version.object)?)
+        .bind(to_json(&version.parts)?)
+        .bind(first)
+        .bind(limit(segments.len()))
+        .bind(new.bucket_name.as_str().to_owned())
+        .bind(new.held.clone());
+    let query = match segments.first() {
+        Some(segment) => bind_segment(query, new, segment)?,
+        None => query,
+    };
+    transaction.execute(query).await?;
+    for (id, segment) in (first..).zip(segments).skip(1) {
+        let sql = "INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator,
+                stored_size, start, length)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        let query =
+            sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+        transaction.execute(bind_segment(query, new, segment)?).await?;
+    }
+    Ok(())
+}
+
+fn bind_segment(query: Query, new: &Landing, segment: &Segment) -> MetadataResult<Query> {
+    let is_here = segment.name.bucket == new.bucket_name && segment.name.key == new.key;
+    let place = match &segment.name.place {
+        Place::Plain => None,
+        Place::Derived(token) => Some(token.clone()),
+    };
+    let elsewhere = if is_here { None } else { Some(to_json(&segment.name)?) };
+    Ok(query
+        .bind(segment.location.as_str().to_owned())
+        .bind(place)
+        .bind(elsewhere)
+        .bind(segment.write_id.as_str().to_owned())
+        .bind(segment.locator.0.clone())
+        .bind(signed(segment.stored_size))
+        .bind(signed(segment.offset))
+        .bind(signed(segment.length)))
+}
+
+/// Removes an intent.
+pub(super) struct Rollback {
+    pub(super) write: WriteId,
+    pub(super) orphan: Option<Locator>,
+}
+
+#[async_trait]
+impl Operation for Rollback {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        // Nobody has read an orphan: it may go at once.
+        let sql = "INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
+                SELECT 0, w.location, $2, b.name, w.key, w.holds, $3, $3
+                FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1 AND $2 IS NOT NULL;
+            DELETE FROM write_intent WHERE id = $1";
+        let query =
+            sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
+        transaction.execute(query).await.map(drop)
+    }
+}
+
+/// Leaves an intent to the sweeper.
+pub(super) struct Abandon(pub(super) WriteId);
+
+#[async_trait]
+impl Operation for Abandon {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE write_intent SET owner = 0 WHERE id = $1";
+        transaction.execute(sqlx::query(sql).bind(self.0.as_str().to_owned())).await.map(drop)
+    }
+}
+
+/// Intents that nobody finishes any more.
+pub(super) async fn abandoned(readers: &SqlitePool, owner: i64, most: usize) -> MetadataResult<Vec<OpenWrite>> {
+    let sql = "SELECT w.*, b.name AS bucket_name FROM write_intent w JOIN bucket b ON b.id = w.bucket
+        WHERE w.owner <> $1 ORDER BY w.started LIMIT $2";
+    let rows = sqlx::query(sql).bind(owner).bind(limit(most)).fetch_all(readers).await.map_err(failed)?;
+    rows.iter().map(open_write).collect()
+}
+
+fn open_write(row: &SqliteRow) -> MetadataResult<OpenWrite> {
+    let is_prepared: Option<&str> = get(row, "prepared")?;
+    Ok(OpenWrite {
+        id: write_id(get(row, "id")?)?,
+        bucket: bucket_name(get(row, "bucket_name")?)?,
+        key: key(row, "key")?,
+        location: location_name(get(row, "location")?)?,
+        name: from_json(row, "name")?,
+        kind: from_json(row, "kind")?,
+        prepared: is_prepared.map(|_| from_json(row, "prepared")).transpose()?,
+    })
+}

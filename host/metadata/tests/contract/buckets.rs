@@ -1,0 +1,77 @@
+//! Buckets, namespaces, locations.
+
+use super::*;
+
+pub async fn a_bucket_is_created_once(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let again =
+        NewBucket { name: bucket_name("bucket"), owner: AccountId::new("other"), location: location(), created: 2 };
+    let BucketCreation::Exists(found) = store.create_bucket(again).await.unwrap() else { panic!("made twice") };
+    assert_eq!(found.owner, account());
+    assert_eq!(store.bucket(&bucket_name("bucket")).await.unwrap(), Some(found));
+    assert_eq!(store.bucket(&bucket_name("absent")).await.unwrap(), None);
+    let set = store.set_versioning(&bucket_name("absent"), Versioning::Enabled).await;
+    assert!(matches!(set, Err(MetadataError::Gone(_))));
+}
+
+pub async fn a_bucket_with_objects_writes_or_uploads_stays(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let name = bucket_name("bucket");
+    put(store, "k", VersionId::null(), "a").await;
+    assert_eq!(store.delete_bucket(&name).await.unwrap(), BucketDeletion::NotEmpty);
+    store.delete(&deletion("k", None)).await.unwrap();
+    let write = new_write("k", None);
+    let id = write.id.clone();
+    store.begin(write).await.unwrap();
+    assert_eq!(store.delete_bucket(&name).await.unwrap(), BucketDeletion::NotEmpty);
+    store.rollback(&id, None).await.unwrap();
+    store.create_upload(super::new_upload("k", 1)).await.unwrap();
+    assert_eq!(store.delete_bucket(&name).await.unwrap(), BucketDeletion::NotEmpty);
+    let upload = store.list_uploads(&super::upload_query()).await.unwrap().uploads.remove(0);
+    assert!(store.abort_upload(&name, &key("k"), &upload.id).await.unwrap());
+    assert_eq!(store.delete_bucket(&name).await.unwrap(), BucketDeletion::Deleted);
+    assert_eq!(store.delete_bucket(&name).await.unwrap(), BucketDeletion::Absent);
+}
+
+pub async fn buckets_are_listed_by_owner_and_name(store: &Store) {
+    for name in ["ccc", "aaa", "bbb"] {
+        make_bucket(store, name).await;
+    }
+    let names = |found: Vec<Bucket>| found.iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(store.buckets(&account(), None, 2).await.unwrap()), ["aaa", "bbb"]);
+    assert_eq!(names(store.buckets(&account(), Some("bbb"), 2).await.unwrap()), ["ccc"]);
+    assert!(store.buckets(&AccountId::new("other"), None, 2).await.unwrap().is_empty());
+}
+
+pub async fn namespaces_go_to_who_came_first(store: &Store) {
+    for name in ["aaa", "bbb", "ccc"] {
+        make_bucket(store, name).await;
+    }
+    let (a, b, c) = (bucket_name("aaa"), bucket_name("bbb"), bucket_name("ccc"));
+    let there = location();
+    assert!(store.claim_namespace(&a, &there, "s3://x/c/").await.unwrap().plain);
+    assert!(store.claim_namespace(&a, &there, "s3://x/c/").await.unwrap().plain);
+    let second = store.claim_namespace(&b, &there, "s3://x/c/").await.unwrap();
+    assert!(!second.plain);
+    assert_eq!(second.others, [(a.clone(), there.clone())]);
+    assert!(!store.claim_namespace(&c, &there, "s3://x/c/ccc/").await.unwrap().plain);
+    let elsewhere = LocationName::parse("elsewhere").unwrap();
+    assert!(!store.claim_namespace(&a, &elsewhere, "s3://x/c/").await.unwrap().plain);
+    assert!(store.claim_namespace(&c, &elsewhere, "s3://y/").await.unwrap().plain);
+    store.delete_bucket(&a).await.unwrap();
+    assert!(store.claim_namespace(&b, &there, "s3://x/c/").await.unwrap().plain);
+}
+
+pub async fn a_location_with_objects_keeps_its_target(store: &Store) {
+    let there = location();
+    assert_eq!(store.bind_location(&there, "one", false).await.unwrap(), None);
+    assert_eq!(store.bind_location(&there, "two", false).await.unwrap(), None);
+    assert!(store.locations_in_use().await.unwrap().is_empty());
+    make_bucket(store, "bucket").await;
+    put(store, "k", VersionId::null(), "a").await;
+    assert_eq!(store.locations_in_use().await.unwrap(), [there.clone()]);
+    assert_eq!(store.bind_location(&there, "three", false).await.unwrap(), Some("two".into()));
+    assert_eq!(store.bind_location(&there, "two", false).await.unwrap(), None);
+    assert_eq!(store.bind_location(&there, "three", true).await.unwrap(), Some("two".into()));
+    assert_eq!(store.bind_location(&there, "three", false).await.unwrap(), None);
+}

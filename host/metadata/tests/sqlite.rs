@@ -1,0 +1,72 @@
+//! The contract on SQLite, and what only SQLite promises.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "tests")]
+
+mod contract;
+mod listing;
+mod only_sqlite;
+
+use sallyport_metadata::{SqliteOptions, SqliteStore};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A store in a folder of its own, which frees bytes at once.
+pub struct Fresh {
+    pub folder: TempDir,
+    pub store: SqliteStore,
+}
+
+pub async fn fresh() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(options(&folder)).await.unwrap();
+    Fresh { folder, store }
+}
+
+pub fn options(folder: &TempDir) -> SqliteOptions {
+    SqliteOptions { deletion_delay: Duration::ZERO, ..SqliteOptions::new(folder.path()) }
+}
+
+macro_rules! contract {
+    ($($fact:ident)*) => { $(
+        #[tokio::test]
+        async fn $fact() {
+            let fresh = fresh().await;
+            contract::$fact(&fresh.store).await;
+        }
+    )* };
+}
+
+contract! {
+    a_bucket_is_created_once
+    a_bucket_with_objects_writes_or_uploads_stays
+    buckets_are_listed_by_owner_and_name
+    a_prepared_write_becomes_the_current_version
+    an_unprepared_write_does_not_commit
+    conditions_are_decided_before_the_bytes_leave
+    an_overwrite_frees_what_it_replaced_unless_in_place
+    an_exclusive_place_has_one_writer
+    a_tried_deletion_keeps_its_place
+    a_pending_deletion_of_an_overwritten_place_goes
+    versions_stay_and_the_newest_is_current
+    a_non_null_version_never_overwrites_the_null_one
+    deleting_without_versioning_removes_for_good
+    deleting_with_versioning_leaves_a_marker
+    deleting_while_suspended_replaces_the_null_version
+    deleting_the_current_version_uncovers_the_next
+    an_abandoned_write_is_found
+    a_rolled_back_write_queues_its_orphan
+    segments_keep_their_order
+    tags_are_replaced_and_projected
+    a_locator_is_replaced_when_it_is_still_the_old_one
+    a_part_replaces_one_of_its_number
+    a_completion_takes_the_upload_with_it
+    an_aborted_upload_queues_what_it_held
+    uploads_are_listed_by_key_then_initiation
+    uploads_are_kept_alive
+    jobs_are_claimed_once_and_retried
+    live_bytes_are_never_due
+    bytes_are_known_while_something_refers_to_them
+    namespaces_go_to_who_came_first
+    a_location_with_objects_keeps_its_target
+    versions_are_paged_without_gaps
+}
