@@ -2,7 +2,6 @@
 
 use crate::bindings::base::exports::sallyport::plugin::storage as wit;
 use crate::body::{Download, Upload};
-use crate::call::Call;
 use crate::convert;
 use crate::handover;
 use crate::instance::Exports;

@@ -60,14 +60,6 @@ impl Pool {
         })
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    pub(crate) fn program(&self) -> &Program {
-        &self.program
-    }
-
     /// A call to be made; its clock starts now.
     pub(crate) fn call(&self) -> Arc<Call> {
         Arc::new(Call::new(self.limits.wall, self.limits.idle))

@@ -84,11 +84,6 @@ impl Policy {
         fitting.peek()?;
         Some(Admission { private: fitting.any(|pattern| pattern.private) })
     }
-
-    /// Whether private addresses are fine for the name, whatever the scheme.
-    pub(crate) fn admit_host(&self, host: &str, port: u16) -> Option<Admission> {
-        ["http", "https"].iter().filter_map(|scheme| self.admit(scheme, host, port)).max_by_key(|found| found.private)
-    }
 }
 
 /// How far a name is trusted.
