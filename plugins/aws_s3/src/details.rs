@@ -52,8 +52,6 @@ pub(crate) struct Reading {
     pub(crate) details: Option<Details>,
     /// Everything that is wrong, not only the first thing.
     pub(crate) problems: Vec<Problem>,
-    /// What works but deserves a look.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl Details {
@@ -70,10 +68,10 @@ impl Details {
         if reader.problems.is_empty() {
             let details = reader.details(&fields);
             if reader.problems.is_empty() {
-                return Reading { details, problems: reader.problems, warnings: reader.warnings };
+                return Reading { details, problems: reader.problems };
             }
         }
-        Reading { details: None, problems: reader.problems, warnings: reader.warnings }
+        Reading { details: None, problems: reader.problems }
     }
 
     /// Scheme, host and port of every request.
@@ -117,7 +115,6 @@ impl Details {
 #[derive(Default)]
 struct Reader {
     problems: Vec<Problem>,
-    warnings: Vec<String>,
 }
 
 impl Reader {
