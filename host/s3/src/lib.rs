@@ -5,6 +5,7 @@ mod service;
 mod access;
 mod auth;
 mod dates;
+mod drain;
 mod error;
 mod ops;
 mod payload;

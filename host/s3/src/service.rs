@@ -2,6 +2,7 @@
 
 use crate::access::{Access, Counted};
 use crate::auth::{self, Credentials, Head};
+use crate::drain;
 use crate::error::{Code, S3Error};
 use crate::ops::answer::{self, Answer, error_document};
 use crate::ops::call::Call;
@@ -22,9 +23,6 @@ use tokio::time::Instant;
 
 /// Where buckets go that name no location, at hosts that name none either.
 const DEFAULT_LOCATION: &str = "us-east-1";
-/// A refused request's body up to here is read, so that its client hears the answer.
-const MAX_DRAINED: u64 = 1 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// What an operator sets of the front.
 #[derive(Clone)]
@@ -119,14 +117,18 @@ impl S3Service {
 
     async fn answer(&self, parts: &http::request::Parts, body: Body, access: &mut Access) -> Result<Answer, S3Error> {
         access.bytes_in = content_length(parts);
-        let prepared = Head::parse(parts).and_then(|head| self.identify(head, access));
-        match prepared {
+        let (body, home) = drain::lend(body);
+        let outcome = match Head::parse(parts).and_then(|head| self.identify(head, access)) {
             Ok((call, operation)) => ops::run(&call, operation, body).await,
             Err(error) => {
-                drain(parts, body).await;
+                drop(body);
                 Err(error)
             }
+        };
+        if outcome.is_err() {
+            home.drain(access.bytes_in, parts.headers.contains_key("expect")).await;
         }
+        outcome
     }
 
     /// Everything that is decided by the head alone.
@@ -166,7 +168,12 @@ impl S3Service {
 
     fn word(&self, error: &S3Error, path: &str, request_id: &str) -> Answer {
         if let Some(cause) = &error.operator {
-            tracing::error!(request.id = request_id, code = error.code.name(), "{cause}");
+            let code = error.code.name();
+            if error.code.status().is_server_error() {
+                tracing::error!(request.id = request_id, code, "{cause}");
+            } else {
+                tracing::info!(request.id = request_id, code, "{cause}");
+            }
         }
         let status = error.code.status();
         let mut answer = if error.code == Code::NotModified {
@@ -204,25 +211,6 @@ fn silence(answer: Answer) -> Answer {
 fn content_length(parts: &http::request::Parts) -> u64 {
     let length = parts.headers.get("content-length").and_then(|length| length.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or_default()
-}
-
-/// A client that is still sending would miss the answer when the connection closes under
-/// it; one that waits for `100 Continue` would be told to go on.
-async fn drain(parts: &http::request::Parts, mut body: Body) {
-    if content_length(parts) > MAX_DRAINED || parts.headers.contains_key("expect") {
-        return;
-    }
-    let mut drained = 0;
-    let draining = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            drained += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if drained > MAX_DRAINED {
-                break;
-            }
-        }
-    };
-    // Whoever takes longer than this is not waited for.
-    let _ = tokio::time::timeout(DRAIN_TIME, draining).await;
 }
 
 /// Without random numbers ids repeat, which harms nobody but who reads the log.

@@ -8,7 +8,7 @@ const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.
 /// As `STRICT`, but slashes stay.
 const PATH: &AsciiSet = &STRICT.remove(b'/');
 /// What `encoding-type=url` leaves as it is: the form encoding, with slashes kept as S3 does.
-const LISTING: &AsciiSet = &PATH.remove(b'*').add(b'~').remove(b'~');
+const LISTING: &AsciiSet = &PATH.remove(b'*');
 
 /// Encodes all but unreserved characters.
 pub(crate) fn encode(text: &[u8]) -> String {
