@@ -144,3 +144,27 @@ fn for_operator(error: &Error) -> Option<String> {
         | Error::NotImplemented(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sallyport_core::names::LocationName;
+
+    #[test]
+    fn a_client_reads_which_location_is_down_and_an_operator_why() {
+        let location = LocationName::parse("aws-test").expect("legal");
+        let cause = "connection refused by 10.0.0.1".to_owned();
+        let error = S3Error::from(Error::LocationUnavailable { location, cause });
+        assert_eq!(error.code, Code::ServiceUnavailable);
+        assert!(error.message.contains("aws-test") && !error.message.contains("10.0.0.1"));
+        assert!(error.operator.is_some_and(|text| text.contains("10.0.0.1")));
+    }
+
+    #[test]
+    fn a_hidden_key_says_which_marker_hides_it() {
+        let error = S3Error::from(Error::NoSuchKey { marker: Some("v1".into()) });
+        assert_eq!(error.code.status(), 404);
+        assert!(error.headers.contains(&("x-amz-delete-marker", "true".into())));
+        assert!(error.headers.contains(&("x-amz-version-id", "v1".into())));
+    }
+}

@@ -74,3 +74,29 @@ pub(crate) fn error_document(error: &S3Error, resource: &str, request_id: &str, 
         document.text("HostId", host_id);
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    #[test]
+    fn an_error_reads_as_s3_words_it() {
+        let error = S3Error::new(Code::NoSuchBucket).with("BucketName", "a<b");
+        assert_eq!(
+            error_document(&error, "/a%3Cb", "1F", "2E"),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchBucket</Code><Message>The specified \
+             bucket does not exist.</Message><BucketName>a&lt;b</BucketName><Resource>/a%3Cb</Resource>\
+             <RequestId>1F</RequestId><HostId>2E</HostId></Error>"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_a_header_is_left_out() {
+        let mut answer = empty(StatusCode::OK);
+        set(&mut answer, "x-amz-meta-a", "line\nbreak");
+        set(&mut answer, "x-amz-meta-b", "ü");
+        assert!(answer.headers().get("x-amz-meta-a").is_none());
+        assert_eq!(answer.headers().get("x-amz-meta-b").map(HeaderValue::as_bytes), Some("ü".as_bytes()));
+    }
+}

@@ -185,6 +185,49 @@ mod tests {
         }
     }
 
+    fn head(headers: &[(&str, &str)]) -> Head {
+        let mut request = http::Request::builder().uri("/b/k").header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Head::parse(&request.body(()).expect("legal").into_parts().0).expect("legal")
+    }
+
+    #[test]
+    fn what_is_not_honoured_is_refused_by_name() {
+        for (name, value, code) in [
+            ("x-amz-server-side-encryption", "AES256", Code::NotImplemented),
+            ("x-amz-server-side-encryption-customer-key", "k", Code::NotImplemented),
+            ("x-amz-object-lock-mode", "GOVERNANCE", Code::NotImplemented),
+            ("x-amz-grant-read", "id=1", Code::NotImplemented),
+            ("x-amz-acl", "public-read", Code::NotImplemented),
+            ("x-amz-acl", "nonsense", Code::InvalidArgument),
+            ("x-amz-bucket-object-lock-enabled", "true", Code::NotImplemented),
+            ("x-amz-expected-bucket-owner", "other", Code::AccessDenied),
+        ] {
+            assert_eq!(refuse_unhonoured(&head(&[(name, value)]), "me").expect_err(name).code, code, "{name}");
+        }
+        assert!(refuse_unhonoured(&head(&[("x-amz-acl", "private")]), "me").is_ok());
+    }
+
+    #[test]
+    fn an_objects_headers_are_taken_apart() {
+        let headers = ObjectHeaders::parse(&head(&[
+            ("content-encoding", "aws-chunked,gzip"),
+            ("x-amz-meta-a", "1"),
+            ("x-amz-meta-scal-location-constraint", "aws-test"),
+        ]))
+        .expect("legal");
+        assert_eq!(headers.object.content, [("content-encoding".to_owned(), "gzip".to_owned())]);
+        assert_eq!(headers.object.metadata, [("a".to_owned(), "1".to_owned())]);
+        assert_eq!(headers.location.as_deref(), Some("aws-test"));
+        let large = "x".repeat(2048);
+        let error = ObjectHeaders::parse(&head(&[("x-amz-meta-a", &large)])).err().expect("too large");
+        assert_eq!(error.code, Code::MetadataTooLarge);
+        let error = ObjectHeaders::parse(&head(&[("x-amz-storage-class", "GLACIER")])).err().expect("refused");
+        assert_eq!(error.code, Code::InvalidStorageClass);
+    }
+
     #[test]
     fn etags_lose_quotes_and_weakness() {
         assert_eq!(etags("*"), EtagCondition::Any);
