@@ -46,13 +46,18 @@ impl Ticker {
             while let (Some(engine), false) = (weak.upgrade(), stopped.load(Ordering::Relaxed)) {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(TICK);
+                pause();
             }
         };
         let spawned = std::thread::Builder::new().name("plugin-epochs".to_owned()).spawn(tick);
         spawned.map_err(|error| PluginError::Host(format!("no thread for the epochs: {error}")))?;
         Ok(Self(stop))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the ticker's own thread runs no tasks")]
+fn pause() {
+    std::thread::sleep(TICK);
 }
 
 impl Drop for Ticker {

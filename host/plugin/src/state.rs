@@ -161,3 +161,55 @@ impl Budget {
         self.poll.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::TickingEngine;
+    use wasmtime::component::Component;
+
+    fn store(engine: &Engine, limits: &Limits) -> Store<State> {
+        let grants = Grants { egress: None, folder: None, log: PluginLog::new("k", "l", 10) };
+        let call = Arc::new(Call::new(limits.wall, limits.idle));
+        let mut store = State::store(engine, &grants, limits, call.clone());
+        store.data_mut().begin(call, limits.cpu);
+        store.set_epoch_deadline(1);
+        store
+    }
+
+    async fn run(limits: &Limits, body: &str) -> wasmtime::Result<u32> {
+        let ticking = TickingEngine::new(limits).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        let text = format!(
+            r#"(component
+                (core module $m (memory 1) (func (export "run") (result i32) {body}))
+                (core instance $i (instantiate $m))
+                (func (export "run") (result u32) (canon lift (core func $i "run"))))"#
+        );
+        let component = Component::new(ticking.engine(), text)?;
+        let mut store = store(ticking.engine(), limits);
+        let instance = Linker::new(ticking.engine()).instantiate_async(&mut store, &component).await?;
+        let function = instance.get_typed_func::<(), (u32,)>(&mut store, "run")?;
+        store.data().budget.begin_poll();
+        Ok(function.call_async(&mut store, ()).await?.0)
+    }
+
+    #[tokio::test]
+    async fn a_busy_loop_ends_with_its_budget() {
+        let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+        let error = run(&limits, "(loop $l (br $l)) (unreachable)").await.expect_err("it ran out");
+        assert!(format!("{error:#}").contains("processor time"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn memory_beyond_the_limit_is_refused() {
+        let limits = Limits { memory: 1 << 20, ..Limits::default() };
+        assert_eq!(run(&limits, "(memory.grow (i32.const 14))").await.ok(), Some(1));
+        assert_eq!(run(&limits, "(memory.grow (i32.const 16))").await.ok(), Some(u32::MAX));
+    }
+
+    #[tokio::test]
+    async fn endless_recursion_is_a_trap() {
+        let error = run(&Limits::default(), "(call 0)").await.expect_err("it overflowed");
+        assert!(format!("{error:#}").contains("stack"), "{error:#}");
+    }
+}

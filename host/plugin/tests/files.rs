@@ -109,6 +109,20 @@ async fn an_unknown_type_is_named_with_the_file_that_is_missing() {
     assert!(error.to_string().contains("no_such.wasm"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_component_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("odd.wasm"), "hello").unwrap();
+    let options = sallyport_plugin::HostOptions {
+        plugin_folders: vec![folder.path().to_owned()],
+        cache_folder: folder.path().join("cache"),
+        ..Default::default()
+    };
+    let host = sallyport_plugin::PluginHost::new(options).unwrap();
+    let error = host.description("odd").await.unwrap_err();
+    assert!(error.to_string().contains("not a WebAssembly component"), "{error}");
+}
+
 fn files_below(folder: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries

@@ -7,7 +7,7 @@ use crate::bindings::base::sallyport::plugin::types::Failure;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::io::{IoSlice, Write};
 use std::sync::Arc;
@@ -86,9 +86,9 @@ fn write_batches(folder: &Folder, path: &str, size: u64, replace: bool, mut rece
     let mut file = Unfinished::create(folder, path)?;
     // Space that is missing shows now and not after an hour; where it cannot be reserved,
     // writing tells.
-    match rustix::fs::fallocate(&file.file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size) {
-        Err(Errno::NOSPC) => return Err(from_errno(Errno::NOSPC)),
-        Ok(()) | Err(_) => {}
+    let reserved = rustix::fs::fallocate(&file.file, FallocateFlags::KEEP_SIZE, 0, size);
+    if reserved == Err(Errno::NOSPC) {
+        return Err(from_errno(Errno::NOSPC));
     }
     while let Some(batch) = receiver.blocking_recv() {
         match batch {

@@ -19,7 +19,8 @@ impl Query {
         let ours: Vec<&str> = self.0.reveal().split('&').filter_map(|pair| pair.split('=').next()).collect();
         let kept = request.uri.query().unwrap_or_default().split('&').filter(|pair| {
             // A plugin's library may have added its placeholder already.
-            !pair.is_empty() && !(pair.starts_with("sig=") || ours.contains(&pair.split('=').next().unwrap_or_default()) && is_sas(pair))
+            let name = pair.split('=').next().unwrap_or_default();
+            !(name.is_empty() || name == "sig" || (ours.contains(&name) && is_sas(pair)))
         });
         let query: Vec<&str> = kept.chain(std::iter::once(self.0.reveal())).collect();
         let path = format!("{}?{}", request.uri.path(), query.join("&"));

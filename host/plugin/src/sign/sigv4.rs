@@ -30,8 +30,11 @@ pub(crate) struct Parts {
 pub(crate) struct SigV4 {
     parts: Parts,
     /// The signing key of a day, which four hashes less make.
-    day: Mutex<Option<Arc<(String, [u8; 32])>>>,
+    day: Mutex<Option<Arc<DayKey>>>,
 }
+
+/// A date, and the key that signs on it.
+type DayKey = (String, [u8; 32]);
 
 impl SigV4 {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -70,7 +73,7 @@ impl SigV4 {
         authorize(request, &value)
     }
 
-    fn key_of(&self, date: &str) -> Result<Arc<(String, [u8; 32])>, String> {
+    fn key_of(&self, date: &str) -> Result<Arc<DayKey>, String> {
         let mut day = self.day.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = day.as_ref().filter(|key| key.0 == date) {
             return Ok(key.clone());

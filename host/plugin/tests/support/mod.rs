@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use sallyport_core::backend::{Backend, BackendError, Expectation, Get, Locator, Name, Place, Projection, Put, Span, Stored};
 use sallyport_core::body::{self, Body};
 use sallyport_core::names::{BucketName, LocationName, ObjectKey, WriteId};
-use sallyport_plugin::{HostOptions, LocationSpec, OpenedLocation, PluginHost};
+use sallyport_plugin::{HostOptions, Limits, LocationSpec, OpenedLocation, PluginHost};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,12 +25,17 @@ pub struct TestHost {
 
 impl TestHost {
     pub fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub fn with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = HostOptions {
             plugin_folders: vec![built_plugins()],
             // Shared between tests: compiling takes longer than all of them together.
             cache_folder: std::env::temp_dir().join("sallyport-plugin-tests-cache"),
             data_folder: folder.path().join("data"),
+            limits,
             ..HostOptions::default()
         };
         Self { host: PluginHost::new(options).unwrap(), folder }
@@ -141,6 +146,10 @@ impl BlobServer {
         let mut blobs = self.blobs.lock().unwrap();
         let path = parts.uri.path().to_owned();
         Ok(match (parts.method.as_str(), blobs.get(&path).cloned()) {
+            // A block list, tags or the like: not the blob's bytes.
+            ("PUT", _) if parts.uri.query().is_some_and(|query| query.starts_with("comp=")) => {
+                answer.status(201).body(Full::default()).unwrap()
+            }
             ("PUT", _) => {
                 blobs.insert(path, body);
                 answer.status(201).body(Full::default()).unwrap()
