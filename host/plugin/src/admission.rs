@@ -89,6 +89,10 @@ pub(crate) fn check_type(engine: &Engine, component: &Component) -> Result<(), S
 mod tests {
     use super::*;
 
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+    /// An empty instance type, and an import of it.
+    const IMPORTS_WASI_NN: &[u8] = b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\0\x0a\x18\x01\0\x13wasi:nn/graph@0.2.0\x05\0";
+
     #[test]
     fn garbage_core_modules_and_native_code_are_refused_with_a_sentence() {
         assert!(check_bytes(b"hello", 100).is_err_and(|why| why.contains("not a WebAssembly component")));
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn an_import_that_no_plugin_is_given_is_refused_by_name() -> wasmtime::Result<()> {
         let engine = Engine::default();
-        let component = Component::new(&engine, r#"(component (import "wasi:nn/graph@0.2.0" (instance)))"#)?;
+        let component = Component::from_binary(&engine, IMPORTS_WASI_NN)?;
         assert!(check_type(&engine, &component).is_err_and(|why| why.contains("wasi:nn/graph@0.2.0")));
         Ok(())
     }
@@ -109,7 +113,7 @@ mod tests {
     #[test]
     fn a_component_without_storage_is_refused() -> wasmtime::Result<()> {
         let engine = Engine::default();
-        let component = Component::new(&engine, "(component)")?;
+        let component = Component::from_binary(&engine, EMPTY)?;
         assert!(check_type(&engine, &component).is_err_and(|why| why.contains("does not export")));
         Ok(())
     }

@@ -163,6 +163,7 @@ impl Budget {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::engine::TickingEngine;
@@ -177,15 +178,34 @@ mod tests {
         store
     }
 
-    async fn run(limits: &Limits, body: &str) -> wasmtime::Result<u32> {
+    /// A component whose `run` is this code, in binary, so that no test needs an assembler.
+    fn component(code: &[u8]) -> Vec<u8> {
+        let length = |bytes: &[u8]| u8::try_from(bytes.len()).expect("a short part");
+        let section = |id: u8, bytes: &[u8]| [&[id, length(bytes)], bytes].concat();
+        let body = [&[0], code, &[0x0b]].concat();
+        let module = [
+            b"\0asm\x01\0\0\0".to_vec(),
+            section(1, &[1, 0x60, 0, 1, 0x7f]),
+            section(3, &[1, 0]),
+            section(5, &[1, 0, 1]),
+            section(7, b"\x01\x03run\0\0"),
+            section(10, &[&[1, length(&body)], body.as_slice()].concat()),
+        ];
+        let parts = [
+            b"\0asm\x0d\0\x01\0".to_vec(),
+            section(1, &module.concat()),
+            section(2, &[1, 0, 0, 0]),
+            section(6, b"\x01\0\0\x01\0\x03run"),
+            section(7, &[1, 0x40, 0, 0, 0x79]),
+            section(8, &[1, 0, 0, 0, 0, 0]),
+            section(11, b"\x01\0\x03run\x01\0\0"),
+        ];
+        parts.concat()
+    }
+
+    async fn run(limits: &Limits, code: &[u8]) -> wasmtime::Result<u32> {
         let ticking = TickingEngine::new(limits).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
-        let text = format!(
-            r#"(component
-                (core module $m (memory 1) (func (export "run") (result i32) {body}))
-                (core instance $i (instantiate $m))
-                (func (export "run") (result u32) (canon lift (core func $i "run"))))"#
-        );
-        let component = Component::new(ticking.engine(), text)?;
+        let component = Component::from_binary(ticking.engine(), &component(code))?;
         let mut store = store(ticking.engine(), limits);
         let instance = Linker::new(ticking.engine()).instantiate_async(&mut store, &component).await?;
         let function = instance.get_typed_func::<(), (u32,)>(&mut store, "run")?;
@@ -196,20 +216,20 @@ mod tests {
     #[tokio::test]
     async fn a_busy_loop_ends_with_its_budget() {
         let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
-        let error = run(&limits, "(loop $l (br $l)) (unreachable)").await.expect_err("it ran out");
+        let error = run(&limits, &[0x03, 0x40, 0x0c, 0, 0x0b, 0]).await.expect_err("it ran out");
         assert!(format!("{error:#}").contains("processor time"), "{error:#}");
     }
 
     #[tokio::test]
     async fn memory_beyond_the_limit_is_refused() {
         let limits = Limits { memory: 1 << 20, ..Limits::default() };
-        assert_eq!(run(&limits, "(memory.grow (i32.const 14))").await.ok(), Some(1));
-        assert_eq!(run(&limits, "(memory.grow (i32.const 16))").await.ok(), Some(u32::MAX));
+        assert_eq!(run(&limits, &[0x41, 14, 0x40, 0]).await.ok(), Some(1));
+        assert_eq!(run(&limits, &[0x41, 16, 0x40, 0]).await.ok(), Some(u32::MAX));
     }
 
     #[tokio::test]
     async fn endless_recursion_is_a_trap() {
-        let error = run(&Limits::default(), "(call 0)").await.expect_err("it overflowed");
+        let error = run(&Limits::default(), &[0x10, 0]).await.expect_err("it overflowed");
         assert!(format!("{error:#}").contains("stack"), "{error:#}");
     }
 }
