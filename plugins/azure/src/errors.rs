@@ -28,7 +28,8 @@ pub(crate) async fn failure_of(response: Response) -> Failure {
     failure
 }
 
-/// Whether Azure gave this code.
+/// Whether Azure gave this code; an empty one for an answer without any, which is hardly
+/// Azure's own.
 pub(crate) fn is(failure: &Failure, code: &str) -> bool {
     failure.attributes.iter().any(|(name, value)| name == CODE && value == code)
 }
@@ -81,9 +82,11 @@ fn translate(status: u16, code: &str, message: &str) -> Failure {
         "" if status == 404 => failure::unavailable(text),
         _ => failure::of_status(status, text),
     };
-    if !code.is_empty() {
-        failure.attributes.push((CODE.to_owned(), code.to_owned()));
+    if matches!(code, "ContainerNotFound" | "ContainerDisabled" | "ContainerBeingDeleted") {
+        // This passes when somebody does something about it, not within one call.
+        failure.retry_after = None;
     }
+    failure.attributes.push((CODE.to_owned(), code.to_owned()));
     failure
 }
 
@@ -127,6 +130,12 @@ mod tests {
         ] {
             assert_eq!(translate(status, code, "").code, meaning, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn a_missing_container_is_not_asked_for_again_at_once() {
+        assert_eq!(translate(404, "ContainerNotFound", "").retry_after, None);
+        assert!(translate(500, "InternalError", "").retry_after.is_some());
     }
 
     #[test]

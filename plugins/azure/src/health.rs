@@ -64,10 +64,8 @@ fn may_not_ask(failure: &Failure) -> bool {
 }
 
 fn missing(azure: &Azure, failure: &Failure) -> Failure {
-    failure::unavailable(format!(
-        "the container \"{}\" does not exist; the next thorough check creates it; {}",
-        azure.details.container, failure.message
-    ))
+    let container = &azure.details.container;
+    failure::unavailable(format!("\"{container}\": {}; the next thorough check creates it", failure.message))
 }
 
 fn warnings(response: &Response) -> Vec<String> {
