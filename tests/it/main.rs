@@ -13,3 +13,4 @@
 mod consistency;
 mod support;
 mod tidy;
+mod walkthrough;
