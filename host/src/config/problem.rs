@@ -144,7 +144,7 @@ impl<'a> IntoIterator for &'a Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<&Problem> = self.iter().collect();
-        sorted.sort_by(|left, right| right.severity.cmp(&left.severity));
+        sorted.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         for problem in sorted {
             let mark = match problem.severity {
                 Severity::Fatal => "error",

@@ -152,3 +152,35 @@ async fn a_made_certificate_is_kept_and_trusted_through_its_authority() {
     client.read_to_string(&mut text).await.unwrap();
     assert!(text.ends_with("secret"), "{text}");
 }
+
+#[tokio::test]
+async fn a_connection_beyond_the_limit_waits_for_another_to_end() {
+    let limits = ConnectionLimits { connections: 1, ..ConnectionLimits::default() };
+    let options = ServeOptions { limits, tls: None };
+    let serving = listening().await.serve(options, |_: Request<Incoming>, _| async { answer("done") });
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let first = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    let mut second = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    second.write_all(request).await.unwrap();
+    let mut text = String::new();
+    let early = tokio::time::timeout(Duration::from_millis(50), second.read_to_string(&mut text)).await;
+    assert!(early.is_err(), "answered while the first was open");
+    drop(first);
+    let mut rest = Vec::new();
+    second.read_to_end(&mut rest).await.unwrap();
+    assert!(String::from_utf8(rest).unwrap().ends_with("done"));
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_cut() {
+    let limits = ConnectionLimits { idle_body: Duration::from_millis(50), ..ConnectionLimits::default() };
+    let serving = listening().await.serve(ServeOptions { limits, tls: None }, |_: Request<Incoming>, _| async {
+        let large = Bytes::from(vec![0_u8; 64 * 1024 * 1024]);
+        Response::new(Full::new(large).map_err(|never: Infallible| never).boxed_unsync())
+    });
+    let mut client = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // The connection ends by itself: the drain's deadline of 30 seconds is not reached.
+    assert_eq!(serving.drain().await, Drained { cut: 0 });
+    drop(client);
+}

@@ -1,6 +1,6 @@
 //! Puts files, variables and command line together into one configuration.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::files::{Choice, read_object};
@@ -176,7 +176,7 @@ impl Reader<'_> {
                 let address: SocketAddr = parse_address(text, port)?;
                 Some(address.ip())
             });
-            return vec![SocketAddr::new(address.unwrap_or(IpAddr::from([127, 0, 0, 1])), port)];
+            return vec![SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)];
         }
         addresses(&server.metrics_listen_on, port, (file, "metricsListenOn"), problems)
     }
