@@ -16,9 +16,8 @@ pub(crate) fn document(milliseconds: i64) -> String {
 
 /// `Mon, 12 Oct 2009 17:50:30 GMT`, for headers.
 pub(crate) fn header(milliseconds: i64) -> String {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
+    let format =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
     moment(milliseconds).format(format).unwrap_or_default()
 }
 

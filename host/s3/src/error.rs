@@ -154,9 +154,7 @@ impl S3Error {
 
     /// 400 InvalidArgument in S3's form.
     pub fn argument(name: &str, value: &str, message: impl Into<String>) -> Self {
-        Self::because(Code::InvalidArgument, message)
-            .with("ArgumentName", name)
-            .with("ArgumentValue", value)
+        Self::because(Code::InvalidArgument, message).with("ArgumentName", name).with("ArgumentValue", value)
     }
 }
 

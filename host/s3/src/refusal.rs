@@ -103,10 +103,14 @@ impl S3Error {
 
 fn refused(refusal: Refusal) -> S3Error {
     match refusal {
-        Refusal::Digest(what) => S3Error::because(Code::BadDigest, format!("The {what} you specified did not match what we received.")),
+        Refusal::Digest(what) => {
+            S3Error::because(Code::BadDigest, format!("The {what} you specified did not match what we received."))
+        }
         Refusal::ContentSha256 => Code::XAmzContentSHA256Mismatch.into(),
         Refusal::Signature => Code::SignatureDoesNotMatch.into(),
-        Refusal::Malformed(why) => S3Error::because(Code::InvalidRequest, format!("The chunked body is malformed: {why}.")),
+        Refusal::Malformed(why) => {
+            S3Error::because(Code::InvalidRequest, format!("The chunked body is malformed: {why}."))
+        }
     }
 }
 

@@ -50,9 +50,7 @@ impl Head {
         }
         let mut values = self.headers.get_all(name).iter().peekable();
         values.peek()?;
-        let values: Vec<String> = values
-            .map(|value| squeeze(&String::from_utf8_lossy(value.as_bytes())))
-            .collect();
+        let values: Vec<String> = values.map(|value| squeeze(&String::from_utf8_lossy(value.as_bytes()))).collect();
         Some(values.join(","))
     }
 }

@@ -11,9 +11,9 @@ mod v2;
 mod v4;
 
 pub use credentials::{Account, Credentials, Secret};
+pub(crate) use dates::parse_http;
 pub(crate) use head::Head;
 pub(crate) use identity::Identity;
-pub(crate) use dates::parse_http;
 pub(crate) use identity::SeedSignature;
 pub(crate) use signing::{EMPTY_SHA256, sha256_hex};
 

@@ -52,7 +52,13 @@ fn aws_v4_get_with_a_range() {
     let request = head(
         "GET",
         "/test.txt",
-        &[HOST, DATE, ("range", "bytes=0-9"), ("x-amz-content-sha256", EMPTY_SHA256), ("authorization", &authorization)],
+        &[
+            HOST,
+            DATE,
+            ("range", "bytes=0-9"),
+            ("x-amz-content-sha256", EMPTY_SHA256),
+            ("authorization", &authorization),
+        ],
     );
     assert_eq!(verify(&request, DAY).expect("genuine").display_name, "example");
 }
@@ -122,10 +128,8 @@ fn list_with(headers: &[(&str, &str)], now: OffsetDateTime) -> S3Error {
 
 #[test]
 fn each_wrong_v4_header_has_its_own_code() {
-    let good = v4(
-        "host;x-amz-content-sha256;x-amz-date",
-        "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
-    );
+    let good =
+        v4("host;x-amz-content-sha256;x-amz-date", "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
     let payload = ("x-amz-content-sha256", EMPTY_SHA256);
     let code = |authorization: &str, now| list_with(&[HOST, DATE, payload, ("authorization", authorization)], now).code;
     assert_eq!(code(&good, DAY + time::Duration::minutes(16)), Code::RequestTimeTooSkewed);
@@ -165,7 +169,14 @@ fn a_signature_that_differs_shows_what_was_compared() {
     let names: Vec<&str> = error.fields.iter().map(|(name, _)| *name).collect();
     assert_eq!(
         names,
-        ["AWSAccessKeyId", "StringToSign", "SignatureProvided", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes"]
+        [
+            "AWSAccessKeyId",
+            "StringToSign",
+            "SignatureProvided",
+            "StringToSignBytes",
+            "CanonicalRequest",
+            "CanonicalRequestBytes"
+        ]
     );
     assert!(!format!("{error:?}").contains(SECRET));
 }
@@ -191,7 +202,12 @@ fn v2(method: &str, uri: &str, date: &str, signature: &str, more: &[(&str, &str)
 fn aws_v2_examples() {
     for (method, uri, date, signature) in [
         ("GET", "/photos/puppy.jpg", "Tue, 27 Mar 2007 19:36:42 +0000", "bWq2s1WEIj+Ydj0vQ697zp+IXMU="),
-        ("GET", "/?prefix=photos&max-keys=50&marker=puppy", "Tue, 27 Mar 2007 19:42:41 +0000", "htDYFYduRNen8P9ZfE/s9SuKy0U="),
+        (
+            "GET",
+            "/?prefix=photos&max-keys=50&marker=puppy",
+            "Tue, 27 Mar 2007 19:42:41 +0000",
+            "htDYFYduRNen8P9ZfE/s9SuKy0U=",
+        ),
         ("GET", "/?acl", "Tue, 27 Mar 2007 19:44:46 +0000", "c2WLPFtWHVgbEmeEG93a4cG37dM="),
     ] {
         assert!(v2(method, uri, date, signature, &[]).is_ok(), "{uri}");

@@ -14,13 +14,48 @@ use time::{Duration, OffsetDateTime};
 
 /// The query parameters that are part of the resource.
 const SIGNED_PARAMETERS: &[&str] = &[
-    "accelerate", "acl", "analytics", "cors", "defaultObjectAcl", "delete", "encryption", "inventory",
-    "legal-hold", "lifecycle", "location", "logging", "metrics", "notification", "object-lock",
-    "ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock", "quota",
-    "replication", "requestPayment", "response-cache-control", "response-content-disposition",
-    "response-content-encoding", "response-content-language", "response-content-type",
-    "response-expires", "restore", "retention", "select", "select-type", "storageClass", "tagging",
-    "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
+    "accelerate",
+    "acl",
+    "analytics",
+    "cors",
+    "defaultObjectAcl",
+    "delete",
+    "encryption",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "partNumber",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "quota",
+    "replication",
+    "requestPayment",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+    "restore",
+    "retention",
+    "select",
+    "select-type",
+    "storageClass",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "versioning",
+    "versions",
+    "website",
 ];
 
 /// Verifies `AWS <access key>:<signature>`; `bucket` is the one that the Host names.
@@ -74,14 +109,13 @@ pub(crate) fn verify_query(
     let access_key = parameter("AWSAccessKeyId")?;
     let signature = parameter("Signature")?;
     let expires = parameter("Expires")?;
-    let end = expires
-        .parse::<i64>()
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .ok_or_else(|| {
-            S3Error::because(Code::AccessDenied, "Invalid date (should be seconds since epoch)")
-                .with("Expires", expires)
-        })?;
+    let end =
+        expires.parse::<i64>().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()).ok_or_else(
+            || {
+                S3Error::because(Code::AccessDenied, "Invalid date (should be seconds since epoch)")
+                    .with("Expires", expires)
+            },
+        )?;
     if now > end {
         return Err(S3Error::because(Code::AccessDenied, "Request has expired")
             .with("Expires", dates::extended(end))

@@ -50,11 +50,8 @@ pub(crate) fn verify_header(
     let credential =
         Credential::parse(credential).map_err(|why| malformed(&format!("the Credential is mal-formed; {why}")))?;
     let payload = head.header("x-amz-content-sha256").ok_or_else(|| {
-        S3Error::because(
-            Code::MissingSecurityHeader,
-            "Your request is missing a required header: x-amz-content-sha256",
-        )
-        .with("MissingHeaderName", "x-amz-content-sha256")
+        S3Error::because(Code::MissingSecurityHeader, "Your request is missing a required header: x-amz-content-sha256")
+            .with("MissingHeaderName", "x-amz-content-sha256")
     })?;
     let time = request_time(head)?;
     let stamp = dates::basic(time);

@@ -35,11 +35,8 @@ pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
     }
     let (asked, quiet) = parse(&call.collect(payload, body, MAX_DOCUMENT).await?)?;
     call.gateway.bucket(&call.caller(), &bucket).await?;
-    let outcomes: Vec<(Asked, Result<Deleted, S3Error>)> = futures::stream::iter(asked)
-        .map(|asked| delete(call, &bucket, asked))
-        .buffered(CONCURRENCY)
-        .collect()
-        .await;
+    let outcomes: Vec<(Asked, Result<Deleted, S3Error>)> =
+        futures::stream::iter(asked).map(|asked| delete(call, &bucket, asked)).buffered(CONCURRENCY).collect().await;
     let document = Document::s3("DeleteResult", |root| {
         for (asked, outcome) in &outcomes {
             match outcome {

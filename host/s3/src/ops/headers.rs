@@ -18,18 +18,10 @@ const LOCATION: &str = "x-amz-meta-scal-location-constraint";
 /// All user metadata together, names and values, in bytes.
 const MAX_METADATA: usize = 2048;
 /// Headers whose meaning is not there yet.
-const UNHONOURED: &[&str] = &[
-    "x-amz-mfa",
-    "x-amz-website-redirect-location",
-    "x-amz-write-offset-bytes",
-    "x-scal-s3-version-id",
-];
-const UNHONOURED_PREFIXES: &[&str] = &[
-    "x-amz-server-side-encryption",
-    "x-amz-copy-source-server-side-encryption",
-    "x-amz-grant-",
-    "x-amz-object-lock-",
-];
+const UNHONOURED: &[&str] =
+    &["x-amz-mfa", "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-scal-s3-version-id"];
+const UNHONOURED_PREFIXES: &[&str] =
+    &["x-amz-server-side-encryption", "x-amz-copy-source-server-side-encryption", "x-amz-grant-", "x-amz-object-lock-"];
 
 /// What a write stores beside the bytes.
 pub(crate) struct ObjectHeaders {
@@ -101,7 +93,9 @@ pub(crate) fn refuse_unhonoured(head: &Head, account: &str) -> Result<(), S3Erro
     match head.header("x-amz-acl") {
         // Everything belongs to the one account that reaches it, so these say the same.
         None | Some("private" | "bucket-owner-read" | "bucket-owner-full-control") => {}
-        Some(acl @ ("public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read" | "log-delivery-write")) => {
+        Some(
+            acl @ ("public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read" | "log-delivery-write"),
+        ) => {
             return Err(S3Error::not_implemented(format!("The canned ACL {acl}")).with("Header", "x-amz-acl"));
         }
         Some(other) => return Err(S3Error::argument("x-amz-acl", other, "")),

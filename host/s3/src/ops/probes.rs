@@ -20,9 +20,7 @@ pub(crate) async fn answer(call: &Call, operation: Operation) -> Result<Option<A
     Ok(Some(match reading {
         Reading::Absent(code) => return Err(code.into()),
         Reading::Empty(root) => answer::xml(Document::s3(root, |_| {})),
-        Reading::EmptyList(root) => {
-            answer::xml(Document::s3(root, |element| element.text("IsTruncated", "false")))
-        }
+        Reading::EmptyList(root) => answer::xml(Document::s3(root, |element| element.text("IsTruncated", "false"))),
         Reading::Acl | Reading::ObjectAcl => acl(call),
         Reading::ObjectLockOfObject => {
             let message = "Bucket is missing Object Lock Configuration";

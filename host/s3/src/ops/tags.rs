@@ -62,8 +62,7 @@ fn check(tags: &Tags) -> Result<(), S3Error> {
 
 /// GetObjectTagging.
 pub(crate) async fn get(call: &Call) -> Result<Answer, S3Error> {
-    let (tags, version) =
-        call.gateway.tags(&call.caller(), &call.bucket()?, &call.key()?, call.version()?).await?;
+    let (tags, version) = call.gateway.tags(&call.caller(), &call.bucket()?, &call.key()?, call.version()?).await?;
     let document = Document::s3("Tagging", |root| {
         root.nest("TagSet", |set| {
             for (key, value) in &tags {
@@ -91,8 +90,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Answer, S3Error> {
 }
 
 async fn replace(call: &Call, tags: Tags, status: StatusCode) -> Result<Answer, S3Error> {
-    let version =
-        call.gateway.set_tags(&call.caller(), &call.bucket()?, &call.key()?, call.version()?, tags).await?;
+    let version = call.gateway.set_tags(&call.caller(), &call.bucket()?, &call.key()?, call.version()?, tags).await?;
     let mut answer = answer::empty(status);
     answer::set_version(&mut answer, version.as_ref());
     Ok(answer)

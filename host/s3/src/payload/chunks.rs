@@ -23,7 +23,9 @@ pub(crate) struct Chunks {
 #[derive(Debug)]
 enum State {
     Header,
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     DataEnd,
     Trailers,
     /// The blank line after the last chunk; some clients leave it out.

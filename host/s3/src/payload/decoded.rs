@@ -116,10 +116,7 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         loop {
             if this.ended {
@@ -158,6 +155,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.expected.map_or_else(SizeHint::default, |expected| SizeHint::with_exact(expected.saturating_sub(self.counted)))
+        self.expected
+            .map_or_else(SizeHint::default, |expected| SizeHint::with_exact(expected.saturating_sub(self.counted)))
     }
 }

@@ -68,11 +68,7 @@ impl Payload {
             return Err(S3Error::because(Code::InvalidRequest, "Signed chunks need a SigV4 signature."));
         }
         let chunked = matches!(encoding, Encoding::Chunked { .. });
-        let size = if chunked {
-            head.header("x-amz-decoded-content-length")
-        } else {
-            head.header("content-length")
-        };
+        let size = if chunked { head.header("x-amz-decoded-content-length") } else { head.header("content-length") };
         let size = size
             .map(|size| size.parse::<u64>().map_err(|_| S3Error::because(Code::BadRequest, "A length is no number.")))
             .transpose()?;
@@ -185,9 +181,9 @@ fn parse_checksums(head: &Head) -> Result<Vec<(Algorithm, Vec<u8>)>, S3Error> {
     for algorithm in Algorithm::ALL {
         let name = format!("x-amz-checksum-{}", algorithm.name());
         let Some(text) = head.header(&name) else { continue };
-        let value = algorithm.decode(text).ok_or_else(|| {
-            S3Error::because(Code::InvalidRequest, format!("Value for {name} header is invalid."))
-        })?;
+        let value = algorithm
+            .decode(text)
+            .ok_or_else(|| S3Error::because(Code::InvalidRequest, format!("Value for {name} header is invalid.")))?;
         checksums.push((algorithm, value));
     }
     Ok(checksums)

@@ -16,7 +16,8 @@ fn seed(signature: &str) -> SeedSignature {
 
 /// AWS's example of signed chunks: 64 KiB, 1 KiB, nothing.
 fn signed_example() -> (SeedSignature, Vec<u8>) {
-    let mut body = b"10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n".to_vec();
+    let mut body =
+        b"10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n".to_vec();
     body.extend(vec![b'a'; 65536]);
     body.extend(b"\r\n400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n");
     body.extend(vec![b'a'; 1024]);
@@ -26,7 +27,8 @@ fn signed_example() -> (SeedSignature, Vec<u8>) {
 
 /// The same with a signed trailer.
 fn trailer_example() -> (SeedSignature, Vec<u8>) {
-    let mut body = b"10000;chunk-signature=b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2\r\n".to_vec();
+    let mut body =
+        b"10000;chunk-signature=b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2\r\n".to_vec();
     body.extend(vec![b'a'; 65536]);
     body.extend(b"\r\n400;chunk-signature=1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7\r\n");
     body.extend(vec![b'a'; 1024]);

@@ -13,8 +13,7 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// The keys of `restEndpoints`.
     pub(crate) fn new(endpoints: impl IntoIterator<Item = String>) -> Self {
-        let mut endpoints: Vec<String> =
-            endpoints.into_iter().map(|endpoint| endpoint.to_ascii_lowercase()).collect();
+        let mut endpoints: Vec<String> = endpoints.into_iter().map(|endpoint| endpoint.to_ascii_lowercase()).collect();
         endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.len()));
         Self { endpoints }
     }

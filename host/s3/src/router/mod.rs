@@ -42,10 +42,7 @@ pub(crate) fn target(path: &str, resolved: &Resolved) -> Result<Target, S3Error>
         }
     };
     let key = uri::decode(key)?;
-    Ok(Target {
-        bucket: (!bucket.is_empty()).then_some(bucket),
-        key: (!key.is_empty()).then_some(key),
-    })
+    Ok(Target { bucket: (!bucket.is_empty()).then_some(bucket), key: (!key.is_empty()).then_some(key) })
 }
 
 /// Finds the operation.
@@ -84,9 +81,7 @@ impl Rule {
 /// through to something else.
 fn refuse_unknown(head: &Head) -> Result<(), S3Error> {
     let known = |name: &str| {
-        SUBRESOURCES.contains(&name)
-            || PARAMETERS.contains(&name)
-            || name.to_ascii_lowercase().starts_with("x-amz-")
+        SUBRESOURCES.contains(&name) || PARAMETERS.contains(&name) || name.to_ascii_lowercase().starts_with("x-amz-")
     };
     match head.query.iter().find(|(name, value)| value.is_empty() && !known(name)) {
         Some((name, _)) => Err(S3Error::not_implemented(format!("The subresource {name}"))),
