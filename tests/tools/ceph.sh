@@ -103,15 +103,17 @@ CONF
     ceph-authtool "$folder/keyring" --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *' >>"$quiet"
     monmaptool --create --fsid "$id" --addv a "[v1:127.0.0.1:$mon]" "$folder/monmap" >>"$quiet"
     ceph-mon --mkfs -i a --monmap "$folder/monmap" --keyring "$folder/keyring" >>"$quiet" 2>&1
-    ceph-mon -f -i a >>"$quiet" 2>&1 &
+    # A killed test must not leave daemons behind.
+    local tied=(setpriv --pdeathsig KILL)
+    "${tied[@]}" ceph-mon -f -i a >>"$quiet" 2>&1 &
     children+=($!)
     osd=$(cat /proc/sys/kernel/random/uuid)
     /usr/bin/python3 "$root/usr/bin/ceph" --connect-timeout 60 osd new "$osd" 0 >>"$quiet" 2>&1
     # Without its --osd-uuid the daemon never joins.
     ceph-osd -i 0 --mkfs --osd-uuid "$osd" >>"$quiet" 2>&1
-    ceph-osd -f -i 0 >>"$quiet" 2>&1 &
+    "${tied[@]}" ceph-osd -f -i 0 >>"$quiet" 2>&1 &
     children+=($!)
-    radosgw -f -n client.rgw.a >>"$quiet" 2>&1 &
+    "${tied[@]}" radosgw -f -n client.rgw.a >>"$quiet" 2>&1 &
     children+=($!)
     until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         kill -0 "${children[2]}" || { tail -20 "$quiet" >&2; exit 1; }
