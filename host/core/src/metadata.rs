@@ -72,8 +72,9 @@ pub trait MetadataStore: Send + Sync {
 
     // ---- Locations ------------------------------------------------------------------
 
-    /// Remembers a location's target and answers the one that was there before, if another.
-    /// `rebind` replaces it; without that, a target with live segments behind it stays.
+    /// Remembers a location's target. When it was another, and live segments, parts or uploads
+    /// are behind that, the old one stays and is answered; `rebind` replaces it and answers
+    /// what it replaced. `None` means that `target` holds and nobody has to be asked.
     async fn bind_location(
         &self,
         location: &LocationName,
@@ -116,7 +117,9 @@ pub trait MetadataStore: Send + Sync {
     ) -> MetadataResult<Prepared>;
     /// Makes the prepared version current, removes the intent (and for a completion the
     /// upload with its parts), and queues what it superseded for deletion: the null version
-    /// when this is one. A pending deletion of the very place that was written goes.
+    /// when this is one. A pending deletion of the very place that was written goes. The
+    /// answered id is `null` whatever was prepared when the bytes went over the null
+    /// version's, because the bucket became versioned meanwhile.
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed>;
     /// Removes the intent. With a locator, its bytes are queued for deletion.
     async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()>;
@@ -178,7 +181,8 @@ pub trait MetadataStore: Send + Sync {
     async fn is_restored(&self) -> MetadataResult<bool>;
     /// The check was done: sweeping may go on.
     async fn mark_checked(&self) -> MetadataResult<()>;
-    /// All live segments for a check, in pages: at most `limit` after `cursor`.
+    /// All live segments for a check, in pages: at most `limit` after `cursor`. The versions
+    /// come without their lists of segments.
     async fn segments(&self, cursor: i64, limit: usize) -> MetadataResult<Vec<(i64, Version, Segment)>>;
     /// Whether any version, part, open write or job refers to these bytes.
     async fn is_known(

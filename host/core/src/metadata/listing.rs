@@ -32,7 +32,8 @@ pub struct ListedPage {
 /// A line of a listing.
 #[derive(Debug, Clone)]
 pub enum Listed {
-    /// An object, without its segments.
+    /// An object, without its segments; among current objects also without what no line
+    /// shows: `object` and `parts` are empty.
     Object(Box<Version>),
     /// What keys share up to the delimiter, with it.
     CommonPrefix(String),
