@@ -26,9 +26,10 @@ impl Credential {
         let mut parts = text.rsplitn(5, '/');
         let mut next = || parts.next().filter(|part| !part.is_empty());
         let shape = "expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".";
-        let (terminator, service, region, date, access_key) = match (next(), next(), next(), next(), next()) {
-            (Some(a), Some(b), Some(c), Some(d), Some(e)) => (a, b, c, d, e),
-            _ => return Err(shape),
+        let (Some(terminator), Some(service), Some(region), Some(date), Some(access_key)) =
+            (next(), next(), next(), next(), next())
+        else {
+            return Err(shape);
         };
         if terminator != "aws4_request" {
             return Err("incorrect terminal. This endpoint uses \"aws4_request\".");

@@ -15,7 +15,7 @@ pub(crate) struct Element {
     /// Unescaped, of all text nodes together.
     pub(crate) text: String,
     /// In order.
-    pub(crate) children: Vec<Element>,
+    pub(crate) children: Vec<Self>,
 }
 
 impl Element {
