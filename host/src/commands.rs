@@ -1,0 +1,45 @@
+//! What the command line asks for.
+
+mod care;
+mod check;
+mod serve;
+
+pub use care::{backup, fsck, rebind, restore};
+pub use check::check;
+pub use serve::serve;
+
+use crate::config::{Configuration, Overrides, Problem, ProcessEnvironment, Severity, load};
+use anyhow::Context;
+use std::io::Write;
+
+/// Exit status of a command that did its work and found something wrong.
+pub const FOUND_PROBLEMS: u8 = 1;
+
+/// Reads the configuration; mistakes go to standard error, all of them.
+///
+/// # Errors
+/// When one of them is fatal.
+fn configuration(overrides: &Overrides) -> anyhow::Result<Configuration> {
+    let root = std::env::current_dir().context("the working folder")?;
+    let (configuration, problems) = load(&root, overrides, &ProcessEnvironment);
+    report(problems.iter());
+    configuration.context("the configuration has mistakes that could misplace data: nothing was started")
+}
+
+/// Writes problems to standard error, a line each.
+fn report<'a>(problems: impl Iterator<Item = &'a Problem>) {
+    for problem in problems {
+        let severity = match problem.severity {
+            Severity::Warning => "warning",
+            Severity::Location => "location",
+            Severity::Fatal => "error",
+        };
+        // Nobody reads it when standard error is closed.
+        let _ = writeln!(std::io::stderr(), "{severity}: {problem}");
+    }
+}
+
+/// Writes a line to standard output.
+fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("standard output")
+}

@@ -1,0 +1,74 @@
+//! `sallyport backup`, `restore`, `fsck` and `rebind`: care for the metadata.
+
+use super::{configuration, report, say};
+use crate::app::App;
+use crate::config::{Overrides, ProcessEnvironment};
+use anyhow::Context;
+use sallyport_core::CheckReport;
+use sallyport_core::names::LocationName;
+use std::io::Write;
+use std::path::Path;
+
+/// Copies the metadata into a file, also while a server runs.
+///
+/// # Errors
+/// The database's and the file's.
+pub async fn backup(overrides: &Overrides, to: &Path) -> anyhow::Result<()> {
+    let configuration = configuration(overrides)?;
+    sallyport_metadata::backup(&configuration.metadata_dir, to).await?;
+    say(format_args!("{} holds the metadata of {}", to.display(), configuration.metadata_dir.display()))
+}
+
+/// Puts a backup in the metadata's place.
+///
+/// # Errors
+/// The database's and the file's; a running server's.
+pub async fn restore(overrides: &Overrides, from: &Path) -> anyhow::Result<()> {
+    let configuration = configuration(overrides)?;
+    sallyport_metadata::restore(from, &configuration.metadata_dir).await?;
+    say("restored: nothing is deleted on any backend until `sallyport fsck` has run")
+}
+
+/// Compares rows with bytes, both ways; answers whether nothing is lost.
+///
+/// # Errors
+/// The database's.
+pub async fn fsck(overrides: &Overrides, repair: bool) -> anyhow::Result<bool> {
+    let configuration = configuration(overrides)?;
+    let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
+    report(app.problems.iter());
+    let progress = |report: &CheckReport| {
+        let _ = write!(std::io::stderr(), "\r{} segments, {} stored objects", report.segments, report.stored);
+    };
+    let found = app.gateway.check(repair, progress).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let _ = writeln!(std::io::stderr());
+    for lost in &found.lost {
+        say(format_args!("lost: {lost}"))?;
+    }
+    for (location, cause) in &found.unchecked {
+        say(format_args!("not checked: {location}: {cause}"))?;
+    }
+    let fate = if repair { "queued for deletion" } else { "left alone; --repair deletes them" };
+    say(format_args!(
+        "{} segments, {} lost; {} stored objects, {} orphans ({fate}), {} foreign",
+        found.segments,
+        found.lost.len(),
+        found.stored,
+        found.orphans,
+        found.foreign
+    ))?;
+    Ok(found.lost.is_empty() && found.is_complete())
+}
+
+/// Accepts that a location's objects are where it points now.
+///
+/// # Errors
+/// The location's and the database's.
+pub async fn rebind(overrides: &Overrides, name: &str) -> anyhow::Result<()> {
+    let configuration = configuration(overrides)?;
+    let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
+    let name = LocationName::parse(name)?;
+    let target = app.locations.target(&name).with_context(|| format!("the location {name} cannot be opened"))?;
+    app.gateway.metadata().bind_location(&name, &target, true).await?;
+    say(format_args!("the objects of {name} are taken to be in {target} from now on"))
+}

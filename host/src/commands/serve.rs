@@ -1,0 +1,89 @@
+//! `sallyport serve`.
+
+use super::{configuration, report, say};
+use crate::admin::{Admin, Readiness};
+use crate::app::App;
+use crate::config::{Configuration, Overrides, ProcessEnvironment};
+use crate::serving::{self, ServeOptions};
+use crate::telemetry;
+use anyhow::Context;
+use std::sync::Arc;
+
+/// Serves until it is told to stop, then lets requests come to their end.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
+    let configuration = configuration(overrides)?;
+    telemetry::log(configuration.log);
+    let metrics = telemetry::metrics()?;
+    let tls = configuration.tls.as_ref().map(serving::acceptor).transpose()?;
+    // The addresses are taken before anything is opened: a second start says so at once.
+    let listening = serving::bind(&configuration.listen).await?;
+    let admin_listening = serving::bind(&configuration.metrics_listen).await?;
+    let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
+    report(app.problems.iter());
+    warn_of_known_keys(&configuration);
+    let background = app.start_background();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+
+    let service = app.service.clone();
+    let options = ServeOptions { limits: configuration.limits, tls };
+    let serving = listening.serve(options, move |request, peer| {
+        let service = service.clone();
+        async move { service.handle(request, Some(peer.address)).await }
+    });
+    let admin = Admin {
+        allow: configuration.health_allow.clone().into(),
+        metrics,
+        readiness: readiness(&app),
+    };
+    let admin_options = ServeOptions { limits: configuration.limits, tls: None };
+    let admin_serving = admin_listening.serve(admin_options, move |request, peer| {
+        let answer = admin.answer(&request, peer);
+        async move { answer }
+    });
+    for address in admin_serving.addresses() {
+        tracing::info!("health and metrics on http://{address}");
+    }
+    let addresses: Vec<String> = serving.addresses().iter().map(|address| format!("{scheme}://{address}")).collect();
+    say(format_args!("sallyport listening on {}", addresses.join(" ")))?;
+
+    serving::stop_requested().await.context("waiting for a signal")?;
+    tracing::info!("stopping: requests under way come to their end");
+    let drained = serving.drain().await;
+    if drained.cut > 0 {
+        tracing::warn!("{} connections were cut after the drain deadline", drained.cut);
+    }
+    background.stop().await;
+    drop(app);
+    admin_serving.drain().await;
+    Ok(())
+}
+
+/// Ready: requests are served. A location that is down does not change that, since the
+/// others work; its own requests say so, and metrics show it.
+fn readiness(app: &App) -> Readiness {
+    let locations = Arc::clone(&app.locations);
+    Arc::new(move || {
+        let report = locations.report();
+        let broken: Vec<String> = report.iter().filter(|one| one.fault.is_some()).map(|one| one.name.to_string()).collect();
+        if !report.is_empty() && broken.len() == report.len() {
+            return Err(format!("no location works: {}", broken.join(", ")));
+        }
+        Ok(())
+    })
+}
+
+fn warn_of_known_keys(configuration: &Configuration) {
+    let known = |secret: &str| matches!(secret, "verySecretKey1" | "verySecretKey2");
+    let keys = configuration.accounts.iter().flat_map(|account| &account.keys);
+    let is_open = configuration.listen.iter().any(|address| !address.ip().is_loopback());
+    for key in keys.filter(|key| is_open && known(key.secret.reveal())) {
+        tracing::warn!(
+            "the access key {} has the secret that everybody knows, and the server listens beyond loopback: \
+             change it in conf/authdata.json",
+            key.access
+        );
+    }
+}

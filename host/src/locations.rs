@@ -1,0 +1,218 @@
+//! The configured locations at run time: opened, checked, healed.
+
+mod opening;
+
+pub use opening::{Opened, Opener};
+
+use crate::config::{Configuration, LocationConfiguration, Problem};
+use arc_swap::ArcSwap;
+use futures::{StreamExt, stream};
+use sallyport_core::backend::{Backend, Location, Locations, Unhealthy};
+use sallyport_core::metadata::MetadataStore;
+use sallyport_core::names::LocationName;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long start-up waits for the backends' answers; who is slower is asked on.
+const START_UP: Duration = Duration::from_secs(5);
+/// How often a location that does not work is tried again.
+const HEAL: Duration = Duration::from_secs(5);
+/// How often one that works is asked.
+const PERIOD: Duration = Duration::from_secs(30);
+/// Locations that are asked at a time.
+const AT_A_TIME: usize = 16;
+
+/// All locations by name; reading is free of locks.
+pub struct LocationTable {
+    entries: BTreeMap<LocationName, Entry>,
+    opener: Opener,
+    metadata: Arc<dyn MetadataStore>,
+}
+
+struct Entry {
+    configuration: LocationConfiguration,
+    state: ArcSwap<State>,
+}
+
+#[derive(Clone)]
+struct State {
+    /// What was opened, with the digest of the details that it was opened with.
+    opened: Option<Opened>,
+    /// Why it does not work, if so.
+    fault: Option<String>,
+}
+
+/// A line of a health report.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The location.
+    pub name: LocationName,
+    /// Its type.
+    pub kind: String,
+    /// Why it does not work, if so.
+    pub fault: Option<String>,
+}
+
+impl LocationTable {
+    /// Opens and checks every location, all at once, and answers what is wrong with them.
+    /// None of that keeps another location from working.
+    pub async fn open(
+        configuration: &Configuration,
+        opener: Opener,
+        metadata: Arc<dyn MetadataStore>,
+    ) -> (Arc<Self>, Vec<Problem>) {
+        let mut entries = BTreeMap::new();
+        for location in &configuration.locations {
+            let Ok(name) = LocationName::parse(&location.name) else { continue };
+            let state = ArcSwap::from_pointee(State { opened: None, fault: Some("it is not opened yet".to_owned()) });
+            entries.insert(name, Entry { configuration: location.clone(), state });
+        }
+        let table = Arc::new(Self { entries, opener, metadata });
+        let problems = stream::iter(table.names())
+            .map(|name| {
+                let table = Arc::clone(&table);
+                async move { table.first_look(&name).await }
+            })
+            .buffered(AT_A_TIME)
+            .concat()
+            .await;
+        (table, problems)
+    }
+
+    async fn first_look(&self, name: &LocationName) -> Vec<Problem> {
+        match tokio::time::timeout(START_UP, self.refresh(name, true)).await {
+            Ok(problems) => problems,
+            Err(_) => {
+                let what = format!("its backend did not answer within {} s", START_UP.as_secs());
+                self.set_fault(name, Some(what.clone()));
+                vec![Problem::location("backend", name.as_str(), what, "check endpoint and network; it is tried again")]
+            }
+        }
+    }
+
+    /// Asks all locations for ever: healthy ones now and then, others more often.
+    pub async fn watch(self: Arc<Self>) {
+        let mut round: u32 = 0;
+        loop {
+            tokio::time::sleep(HEAL).await;
+            round = round.wrapping_add(1);
+            let due = u32::try_from(PERIOD.as_secs() / HEAL.as_secs()).unwrap_or(6).max(1);
+            let names = self.names().into_iter().filter(|name| {
+                round.is_multiple_of(due) || self.health(name).is_some_and(|health| health.fault.is_some())
+            });
+            stream::iter(names)
+                .for_each_concurrent(AT_A_TIME, |name| {
+                    let table = Arc::clone(&self);
+                    async move { table.look_again(&name).await }
+                })
+                .await;
+        }
+    }
+
+    async fn look_again(&self, name: &LocationName) {
+        let before = self.health(name).and_then(|health| health.fault);
+        let thorough = before.is_some();
+        let problems = self.refresh(name, thorough).await;
+        match (before, self.health(name).and_then(|health| health.fault)) {
+            (Some(_), None) => tracing::info!(location = %name, "the location works again"),
+            (None, Some(_)) => {
+                for problem in problems {
+                    tracing::error!(location = %name, "the location does not work: {problem}");
+                }
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+
+    /// Opens the location when it is not, or when its details changed (a rotated profile),
+    /// and asks its backend.
+    async fn refresh(&self, name: &LocationName, thorough: bool) -> Vec<Problem> {
+        let Some(entry) = self.entries.get(name) else { return Vec::new() };
+        let before = entry.state.load_full();
+        let mut problems = Vec::new();
+        let opened = match self.opener.open(&entry.configuration, before.opened.as_ref()).await {
+            Ok((opened, warnings)) => {
+                problems.extend(warnings);
+                opened
+            }
+            Err(found) => {
+                let fault = found.first().map_or_else(|| "it cannot be opened".to_owned(), |one| one.what.clone());
+                entry.state.store(Arc::new(State { opened: None, fault: Some(fault) }));
+                return found;
+            }
+        };
+        let fault = self.ask(name, &opened, thorough, &mut problems).await;
+        entry.state.store(Arc::new(State { opened: Some(opened), fault }));
+        problems
+    }
+
+    async fn ask(&self, name: &LocationName, opened: &Opened, thorough: bool, problems: &mut Vec<Problem>) -> Option<String> {
+        let target = &opened.backend.traits().target;
+        match self.metadata.bind_location(name, target, false).await {
+            Ok(None) => {}
+            Ok(Some(before)) => {
+                let what = format!("it points at {target}, but its objects are in {before}");
+                let fix = format!("point it back, or run `sallyport rebind {name}` when the objects were moved there");
+                problems.push(Problem::location("locationConfig.json", name.as_str(), what.clone(), fix));
+                return Some(what);
+            }
+            Err(error) => return Some(error.to_string()),
+        }
+        match opened.backend.check(thorough).await {
+            Ok(warnings) => {
+                let warnings = warnings.into_iter().filter(|_| thorough);
+                problems.extend(warnings.map(|what| Problem::warning("backend", what, "").of(name.as_str())));
+                None
+            }
+            Err(error) => {
+                let what = error.to_string();
+                let fix = "put the backend or the location's details right; it is tried again every few seconds";
+                problems.push(Problem::location("backend", name.as_str(), what.clone(), fix));
+                Some(what)
+            }
+        }
+    }
+
+    fn set_fault(&self, name: &LocationName, fault: Option<String>) {
+        if let Some(entry) = self.entries.get(name) {
+            let opened = entry.state.load().opened.clone();
+            entry.state.store(Arc::new(State { opened, fault }));
+        }
+    }
+
+    /// Where a location points, when it could be opened.
+    pub fn target(&self, name: &LocationName) -> Option<String> {
+        let state = self.entries.get(name)?.state.load();
+        state.opened.as_ref().map(|opened| opened.backend.traits().target.clone())
+    }
+
+    /// How a location is.
+    pub fn health(&self, name: &LocationName) -> Option<Health> {
+        let entry = self.entries.get(name)?;
+        let fault = entry.state.load().fault.clone();
+        Some(Health { name: name.clone(), kind: entry.configuration.kind.clone(), fault })
+    }
+
+    /// How all of them are.
+    pub fn report(&self) -> Vec<Health> {
+        self.entries.keys().filter_map(|name| self.health(name)).collect()
+    }
+}
+
+impl Locations for LocationTable {
+    fn location(&self, name: &LocationName) -> Option<Location> {
+        let entry = self.entries.get(name)?;
+        let state = entry.state.load();
+        let backend: Result<Arc<dyn Backend>, Unhealthy> = match (&state.opened, &state.fault) {
+            (Some(opened), None) => Ok(Arc::clone(&opened.backend)),
+            (_, fault) => Err(Unhealthy { cause: fault.clone().unwrap_or_else(|| "it is not opened".to_owned()) }),
+        };
+        let legacy_aws_behavior = entry.configuration.legacy_aws_behavior;
+        Some(Location { name: name.clone(), legacy_aws_behavior, backend })
+    }
+
+    fn names(&self) -> Vec<LocationName> {
+        self.entries.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! From a location's configuration to its opened storage, by what its plugin says.
+
+use crate::config::{
+    Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileSpec, ResolvedDetails, Unresolved,
+    VariableOwners, resolve,
+};
+use sallyport_core::backend::Backend;
+use sallyport_core::names::LocationName;
+use sallyport_plugin::{Description, Field, LocationSpec, OpenError, PluginHost};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The file that reports name.
+const FILE: &str = "locationConfig.json";
+
+/// An opened location.
+#[derive(Clone)]
+pub struct Opened {
+    /// Its storage.
+    pub backend: Arc<dyn Backend>,
+    /// What it was opened with: other details open it again.
+    details: Details,
+}
+
+/// Opens locations: variables and profiles are applied, plugins asked.
+pub struct Opener {
+    host: PluginHost,
+    environment: Box<dyn Environment + Send + Sync>,
+    owners: VariableOwners,
+}
+
+impl Opener {
+    /// An opener for these locations; asks the plugin of each type what its fields are.
+    pub async fn new(
+        host: PluginHost,
+        environment: Box<dyn Environment + Send + Sync>,
+        locations: &[LocationConfiguration],
+    ) -> Self {
+        let mut owners = VariableOwners::default();
+        let kinds: BTreeSet<&str> = locations.iter().map(|location| location.kind.as_str()).collect();
+        for kind in kinds {
+            // A plugin that cannot be asked is reported when its locations are opened.
+            let Ok(description) = host.description(kind).await else { continue };
+            let fields = field_specs(&description);
+            for location in locations.iter().filter(|location| location.kind == kind) {
+                owners.add(&location.name, &fields);
+            }
+        }
+        Self { host, environment, owners }
+    }
+
+    /// The plugins.
+    pub fn host(&self) -> &PluginHost {
+        &self.host
+    }
+
+    /// Opens a location, or goes on with what is open when nothing about it changed. With
+    /// what works come warnings.
+    ///
+    /// # Errors
+    /// Every problem of the location.
+    pub async fn open(
+        &self,
+        location: &LocationConfiguration,
+        before: Option<&Opened>,
+    ) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
+        let name = &location.name;
+        let one = |what: String, fix: &str| vec![Problem::location(FILE, name, what, fix)];
+        if let Some(fault) = &location.fault {
+            return Err(one(fault.clone(), "put the entry right"));
+        }
+        let description = self.host.description(&location.kind).await.map_err(|error| {
+            one(error.to_string(), "put the plugin's file into a folder of --plugins, or write another type")
+                .into_iter()
+                .map(|problem| problem.at("type"))
+                .collect::<Vec<_>>()
+        })?;
+        let resolved = self.resolve(location, &description);
+        if !resolved.problems.is_empty() {
+            return Err(resolved.problems);
+        }
+        if let Some(before) = before.filter(|before| before.details == resolved.details) {
+            return Ok((before.clone(), Vec::new()));
+        }
+        let location_name = LocationName::parse(name).map_err(|error| one(error.to_string(), "rename it"))?;
+        let spec = LocationSpec {
+            name: location_name,
+            kind: location.kind.clone(),
+            tenant: name.clone(),
+            details: Value::Object(resolved.details.with_secrets()),
+            grants: location.grants.clone(),
+        };
+        match self.host.open(spec).await {
+            Ok(opened) => {
+                let told = opened.warnings.into_iter().map(|what| Problem::warning(FILE, what, "").of(name));
+                let warnings = resolved.warnings.into_iter().chain(told).collect();
+                Ok((Opened { backend: opened.backend, details: resolved.details }, warnings))
+            }
+            Err(OpenError::Plugin(error)) => Err(one(error.to_string(), "see the plugin's own log lines")),
+            Err(OpenError::Problems(problems)) => Err(problems
+                .into_iter()
+                .map(|problem| {
+                    Problem::location(FILE, name, problem.message, problem.fix).at(format!("details.{}", problem.path))
+                })
+                .collect()),
+        }
+    }
+
+    fn resolve(&self, location: &LocationConfiguration, description: &Description) -> ResolvedDetails {
+        let fields = field_specs(description);
+        let unresolved =
+            Unresolved { file: FILE, location: &location.name, details: &location.details, fields: &fields };
+        resolve(unresolved, &self.owners, self.environment.as_ref())
+    }
+}
+
+fn field_specs(description: &Description) -> Vec<FieldSpec> {
+    description.fields.iter().map(field_spec).collect()
+}
+
+fn field_spec(field: &Field) -> FieldSpec {
+    let profile = field.profile.as_ref().map(|profile| ProfileSpec {
+        file: profile.file.clone(),
+        file_environment: profile.file_environment.clone(),
+        keys: profile.keys.clone(),
+    });
+    FieldSpec {
+        path: field.path.clone(),
+        kind: field.kind.clone(),
+        required: field.required,
+        default: field.default.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        role: field.role.clone(),
+        environment: field.environment.clone(),
+        profile,
+    }
+}
