@@ -163,7 +163,6 @@ impl Budget {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::engine::TickingEngine;
