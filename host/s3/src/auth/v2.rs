@@ -85,8 +85,7 @@ pub(crate) fn verify_header(
     dates::check_skew(time, now)?;
     let account = account(access_key, credentials)?;
     let line = if head.headers.contains_key("x-amz-date") { "" } else { head.header("date").unwrap_or_default() };
-    let text = string_to_sign(head, line, bucket);
-    finish(account, access_key, &text, signature)
+    finish(account, access_key, &strings_to_sign(head, line, bucket), signature)
 }
 
 /// Verifies a URL with AWSAccessKeyId, Expires and Signature; `longest` is how far ahead
@@ -128,12 +127,12 @@ pub(crate) fn verify_query(
             .with("ServerTime", dates::extended(now)));
     }
     let account = account(access_key, credentials)?;
-    let text = string_to_sign(head, expires, bucket);
-    finish(account, access_key, &text, signature)
+    finish(account, access_key, &strings_to_sign(head, expires, bucket), signature)
 }
 
-fn finish(account: Account, access_key: &str, text: &str, signature: &str) -> Result<Identity, S3Error> {
-    if !verifies(&account.secret, text, signature) {
+fn finish(account: Account, access_key: &str, texts: &[String], signature: &str) -> Result<Identity, S3Error> {
+    if !texts.iter().any(|text| verifies(&account.secret, text, signature)) {
+        let text = texts.first().map_or("", String::as_str);
         return Err(S3Error::new(Code::SignatureDoesNotMatch)
             .with("AWSAccessKeyId", access_key)
             .with("StringToSign", text)
@@ -152,7 +151,16 @@ fn verifies(secret: &Secret, text: &str, signature: &str) -> bool {
     })
 }
 
-fn string_to_sign(head: &Head, date: &str, bucket: Option<&str>) -> String {
+/// Some clients sign a bucket's path with a slash that they do not send; it means the same.
+fn strings_to_sign(head: &Head, date: &str, bucket: Option<&str>) -> Vec<String> {
+    let mut texts = vec![string_to_sign(head, date, bucket, "")];
+    if bucket.is_none() && head.path.len() > 1 && head.path.matches('/').count() == 1 {
+        texts.push(string_to_sign(head, date, bucket, "/"));
+    }
+    texts
+}
+
+fn string_to_sign(head: &Head, date: &str, bucket: Option<&str>, end: &str) -> String {
     let line = |name| head.header(name).unwrap_or_default();
     let mut text = format!("{}\n{}\n{}\n{date}\n", head.method, line("content-md5"), line("content-type"));
     let mut names: Vec<&str> =
@@ -169,6 +177,7 @@ fn string_to_sign(head: &Head, date: &str, bucket: Option<&str>) -> String {
         text.push_str(bucket);
     }
     text.push_str(&head.path);
+    text.push_str(end);
     let mut parameters: Vec<(&str, &str)> =
         head.query.iter().filter(|(name, _)| SIGNED_PARAMETERS.contains(name)).collect();
     parameters.sort_unstable();

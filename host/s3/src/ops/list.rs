@@ -151,7 +151,7 @@ pub(crate) async fn version1(call: &Call) -> Result<Answer, S3Error> {
 pub(crate) async fn version2(call: &Call) -> Result<Answer, S3Error> {
     let page = Page::parse(call, "max-keys")?;
     let token = call.head.query.value("continuation-token");
-    let continued = token.map(read_token).transpose()?;
+    let continued = token.filter(|token| !token.is_empty()).map(read_token).transpose()?;
     let start_after = page.marker("start-after");
     let listed = page.objects(continued.as_deref().or(start_after)).await?;
     let with_owner = call.head.query.value("fetch-owner") == Some("true");
@@ -188,16 +188,11 @@ fn read_token(token: &str) -> Result<String, S3Error> {
 pub(crate) async fn versions(call: &Call) -> Result<Answer, S3Error> {
     let page = Page::parse(call, "max-keys")?;
     let key_marker = page.marker("key-marker");
-    let version_marker = call.head.query.value("version-id-marker");
-    if let Some(marker) = version_marker {
-        let problem = match (marker, key_marker) {
-            ("", _) => Some("A version-id marker cannot be empty."),
-            (_, None) => Some("A version-id marker cannot be specified without a key marker."),
-            (_, Some(_)) => None,
-        };
-        if let Some(problem) = problem {
-            return Err(S3Error::argument("version-id-marker", marker, problem));
-        }
+    // Paging clients send it empty after a common prefix.
+    let version_marker = page.marker("version-id-marker");
+    if let (Some(marker), None) = (version_marker, key_marker) {
+        let problem = "A version-id marker cannot be specified without a key marker.";
+        return Err(S3Error::argument("version-id-marker", marker, problem));
     }
     let query = VersionQuery {
         bucket: call.bucket()?,
