@@ -40,14 +40,14 @@ pub(super) async fn read(
     key: &ObjectKey,
     selector: &Selector,
 ) -> MetadataResult<Option<Version>> {
-    // A version with more segments is read twice; a snapshot keeps the two reads together.
     let mut connection = readers.acquire().await.map_err(failed)?;
     let row = query(bucket, key, selector).fetch_optional(&mut *connection).await.map_err(failed)?;
     let Some(row) = row else {
         return Ok(None);
     };
     let mut found = with_first_segment(&row, bucket)?;
-    if let Some((first, end)) = rest(&row)? {
+    if rest(&row)?.is_some() {
+        // The rest has to belong to it: a snapshot keeps the two reads together.
         drop(connection);
         let mut snapshot = readers.begin().await.map_err(failed)?;
         let row = query(bucket, key, selector).fetch_optional(&mut *snapshot).await.map_err(failed)?;
@@ -55,7 +55,9 @@ pub(super) async fn read(
             return Ok(None);
         };
         found = with_first_segment(&row, bucket)?;
-        let (first, end) = rest(&row)?.unwrap_or((first, end.min(first)));
+        let Some((first, end)) = rest(&row)? else {
+            return Ok(Some(found));
+        };
         for row in sqlx::query(REST).bind(first).bind(end).fetch_all(&mut *snapshot).await.map_err(failed)? {
             found.segments.push(segment(&row, bucket, key)?);
         }
