@@ -1,0 +1,307 @@
+//! A backend in memory that fails as told, for faults that no server can be made to show.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use sallyport_core::backend::{
+    Backend, BackendError, CompleteUpload, Copy, CopyPart, CreateUpload, Expectation, FailureCode, Found, Get,
+    ListStored, Location, Locations, Locator, Name, Projection, Put, PutPart, Stored, StoredPage, StoredPart, Token,
+    Traits,
+};
+use sallyport_core::body::{self, Body};
+use sallyport_core::names::{BucketName, LocationName, WriteId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+/// What happens to one put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The bytes are stored, and the answer is lost.
+    StoredButUnavailable,
+    /// Nothing is stored, and nobody can tell.
+    Unavailable,
+    /// Nothing is stored, for certain.
+    Denied,
+    /// The bytes are stored, and the answer never comes.
+    StoredAndSilent,
+    /// Other bytes are stored than were sent.
+    OtherBytes,
+}
+
+#[derive(Debug, Clone)]
+struct Object {
+    write_id: WriteId,
+    bytes: Bytes,
+    version: u64,
+}
+
+#[derive(Default)]
+struct State {
+    places: HashMap<Name, Vec<Object>>,
+    next_version: u64,
+    faults: VecDeque<Fault>,
+    is_down: bool,
+    puts: usize,
+}
+
+/// Objects by name; newest last.
+pub struct MemoryBackend {
+    traits: Traits,
+    state: Mutex<State>,
+}
+
+impl MemoryBackend {
+    /// One that keeps what is overwritten, or not.
+    pub fn new(keeps_overwritten: bool) -> Arc<Self> {
+        let traits = Traits {
+            max_put: u64::MAX,
+            min_part: 0,
+            max_part: 0,
+            max_parts: 0,
+            keeps_overwritten,
+            uploads_expire_after: None,
+            multipart: false,
+            copy: false,
+            tagging: false,
+            versions: false,
+            listing: false,
+            target: "memory://".to_owned(),
+        };
+        Arc::new(Self { traits, state: Mutex::default() })
+    }
+
+    /// The next put fails so.
+    pub fn fail_next(&self, fault: Fault) {
+        self.state.lock().unwrap().faults.push_back(fault);
+    }
+
+    /// Nothing answers until it is up again.
+    pub fn set_down(&self, is_down: bool) {
+        self.state.lock().unwrap().is_down = is_down;
+    }
+
+    /// How many objects are stored, versions counted.
+    pub fn stored(&self) -> usize {
+        self.state.lock().unwrap().places.values().map(Vec::len).sum()
+    }
+
+    /// How many puts were tried.
+    pub fn puts(&self) -> usize {
+        self.state.lock().unwrap().puts
+    }
+
+    /// Stores something that the gateway knows nothing of.
+    pub fn plant(&self, name: &Name, bytes: &'static [u8]) {
+        let mut state = self.state.lock().unwrap();
+        state.next_version += 1;
+        let object =
+            Object { write_id: WriteId::random(), bytes: Bytes::from_static(bytes), version: state.next_version };
+        state.places.entry(name.clone()).or_default().push(object);
+    }
+
+    /// The newest bytes at a place.
+    pub fn bytes(&self, name: &Name) -> Option<Bytes> {
+        let state = self.state.lock().unwrap();
+        state.places.get(name)?.last().map(|object| object.bytes.clone())
+    }
+
+    fn up(&self) -> Result<(), BackendError> {
+        if self.state.lock().unwrap().is_down {
+            return Err(answered(FailureCode::Unavailable));
+        }
+        Ok(())
+    }
+
+    fn store(&self, request: &Put, bytes: Bytes) -> Result<Stored, BackendError> {
+        let mut state = self.state.lock().unwrap();
+        state.next_version += 1;
+        let version = state.next_version;
+        let keeps = self.traits.keeps_overwritten;
+        let place = state.places.entry(request.name.clone()).or_default();
+        let current = place.last().map(|object| locator(&request.name, object.version));
+        match (&request.expect, &current) {
+            (Expectation::Nothing, Some(_)) => return Err(answered(FailureCode::Exists)),
+            (Expectation::Bytes(_), None) => return Err(answered(FailureCode::NotFound)),
+            (Expectation::Bytes(expected), Some(current)) if expected != current => {
+                return Err(answered(FailureCode::Changed));
+            }
+            _ => {}
+        }
+        if !keeps {
+            place.clear();
+        }
+        place.push(Object { write_id: request.write_id.clone(), bytes, version });
+        Ok(Stored { locator: locator(&request.name, version), checksums: Vec::new() })
+    }
+}
+
+/// An answer with no.
+pub fn answered(code: FailureCode) -> BackendError {
+    BackendError::Answered { code, message: "as told".to_owned(), retry_after: None }
+}
+
+fn locator(name: &Name, version: u64) -> Locator {
+    Locator(serde_json::to_vec(&(name, version)).unwrap())
+}
+
+fn named(locator: &Locator) -> (Name, u64) {
+    serde_json::from_slice(&locator.0).unwrap()
+}
+
+fn unsupported<T>() -> Result<T, BackendError> {
+    Err(answered(FailureCode::Unsupported))
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn traits(&self) -> &Traits {
+        &self.traits
+    }
+
+    async fn namespace(&self, bucket: &BucketName) -> Result<String, BackendError> {
+        Ok(format!("memory://{bucket}/"))
+    }
+
+    async fn check(&self, _thorough: bool) -> Result<Vec<String>, BackendError> {
+        self.up().map(|()| Vec::new())
+    }
+
+    async fn put(&self, request: Put, body: Body) -> Result<Stored, BackendError> {
+        let fault = {
+            let mut state = self.state.lock().unwrap();
+            state.puts += 1;
+            state.faults.pop_front()
+        };
+        self.up()?;
+        if fault == Some(Fault::Denied) {
+            return Err(answered(FailureCode::Denied));
+        }
+        let bytes = body.collect().await?.to_bytes();
+        match fault {
+            None | Some(Fault::Denied) => self.store(&request, bytes),
+            Some(Fault::Unavailable) => Err(answered(FailureCode::Unavailable)),
+            Some(Fault::StoredButUnavailable) => {
+                self.store(&request, bytes)?;
+                Err(answered(FailureCode::Unavailable))
+            }
+            Some(Fault::StoredAndSilent) => {
+                self.store(&request, bytes)?;
+                std::future::pending().await
+            }
+            Some(Fault::OtherBytes) => {
+                let stored = self.store(&request, Bytes::from_static(b"something else"))?;
+                let md5 = sallyport_core::backend::Digest { algorithm: "md5".to_owned(), value: vec![0; 16] };
+                Ok(Stored { checksums: vec![md5], ..stored })
+            }
+        }
+    }
+
+    async fn get(&self, request: Get) -> Result<Body, BackendError> {
+        self.up()?;
+        let (name, version) = named(&request.locator);
+        let state = self.state.lock().unwrap();
+        let place = state.places.get(&name).ok_or_else(|| answered(FailureCode::NotFound))?;
+        let object = place.iter().find(|object| object.version == version);
+        let object = object.ok_or_else(|| answered(FailureCode::Changed))?;
+        let bytes = match request.span {
+            None => object.bytes.clone(),
+            Some(span) => object.bytes.slice(span.offset as usize..(span.offset + span.length) as usize),
+        };
+        Ok(body::full(bytes))
+    }
+
+    async fn head(&self, locator: &Locator) -> Result<u64, BackendError> {
+        self.up()?;
+        let (name, version) = named(locator);
+        let state = self.state.lock().unwrap();
+        let objects = state.places.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let object = objects.iter().find(|object| object.version == version);
+        object.map(|object| object.bytes.len() as u64).ok_or_else(|| answered(FailureCode::NotFound))
+    }
+
+    async fn delete(&self, locator: &Locator) -> Result<(), BackendError> {
+        self.up()?;
+        let (name, version) = named(locator);
+        let mut state = self.state.lock().unwrap();
+        if let Some(place) = state.places.get_mut(&name) {
+            place.retain(|object| object.version != version);
+            if place.is_empty() {
+                state.places.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, name: &Name, write_id: Option<&WriteId>) -> Result<Option<Found>, BackendError> {
+        self.up()?;
+        let state = self.state.lock().unwrap();
+        let objects = state.places.get(name).map(Vec::as_slice).unwrap_or_default();
+        let object = objects.iter().rev().find(|object| write_id.is_none_or(|id| *id == object.write_id));
+        Ok(object.map(|object| Found {
+            locator: locator(name, object.version),
+            size: object.bytes.len() as u64,
+            checksums: Vec::new(),
+        }))
+    }
+
+    async fn create_upload(&self, _request: CreateUpload) -> Result<Token, BackendError> {
+        unsupported()
+    }
+
+    async fn put_part(&self, _request: PutPart, _body: Body) -> Result<StoredPart, BackendError> {
+        unsupported()
+    }
+
+    async fn complete_upload(&self, _request: CompleteUpload) -> Result<Stored, BackendError> {
+        unsupported()
+    }
+
+    async fn abort_upload(&self, _upload: &Token) -> Result<(), BackendError> {
+        unsupported()
+    }
+
+    async fn keep_upload(&self, _upload: &Token) -> Result<(), BackendError> {
+        unsupported()
+    }
+
+    async fn find_uploads(&self, _name: &Name, _write_id: &WriteId) -> Result<Vec<Token>, BackendError> {
+        unsupported()
+    }
+
+    async fn copy(&self, _request: Copy) -> Result<Stored, BackendError> {
+        unsupported()
+    }
+
+    async fn copy_part(&self, _request: CopyPart) -> Result<StoredPart, BackendError> {
+        unsupported()
+    }
+
+    async fn put_tags(&self, _locator: &Locator, _object: &Projection) -> Result<Locator, BackendError> {
+        unsupported()
+    }
+
+    async fn hide(&self, _name: &Name) -> Result<Locator, BackendError> {
+        unsupported()
+    }
+
+    async fn list(&self, _request: ListStored) -> Result<StoredPage, BackendError> {
+        unsupported()
+    }
+}
+
+/// One location, called `memory`, on a backend.
+pub struct OneLocation(pub Arc<dyn Backend>);
+
+impl Locations for OneLocation {
+    fn location(&self, name: &LocationName) -> Option<Location> {
+        (name.as_str() == "memory").then(|| Location {
+            name: name.clone(),
+            legacy_aws_behavior: false,
+            backend: Ok(Arc::clone(&self.0)),
+        })
+    }
+
+    fn names(&self) -> Vec<LocationName> {
+        vec![LocationName::parse("memory").unwrap()]
+    }
+}
