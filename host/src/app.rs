@@ -115,7 +115,11 @@ impl Background {
     }
 }
 
-fn host_options(configuration: &Configuration, cache: &Path, environment: &dyn Environment) -> anyhow::Result<HostOptions> {
+fn host_options(
+    configuration: &Configuration,
+    cache: &Path,
+    environment: &dyn Environment,
+) -> anyhow::Result<HostOptions> {
     let proxies = &configuration.proxies;
     let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
     Ok(HostOptions {

@@ -147,7 +147,13 @@ impl LocationTable {
         problems
     }
 
-    async fn ask(&self, name: &LocationName, opened: &Opened, thorough: bool, problems: &mut Vec<Problem>) -> Option<String> {
+    async fn ask(
+        &self,
+        name: &LocationName,
+        opened: &Opened,
+        thorough: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Option<String> {
         let target = &opened.backend.traits().target;
         match self.metadata.bind_location(name, target, false).await {
             Ok(None) => {}

@@ -54,14 +54,20 @@ impl PluginBackend {
         name: &'static str,
         size: u64,
         body: Body,
-        work: impl for<'a> FnOnce(&'a Accessor<State>, Arc<Exports>, WasiBody, tokio::sync::oneshot::Receiver<()>) -> Working<'a, Result<T, Failure>>
+        work: impl for<'a> FnOnce(
+            &'a Accessor<State>,
+            Arc<Exports>,
+            WasiBody,
+            tokio::sync::oneshot::Receiver<()>,
+        ) -> Working<'a, Result<T, Failure>>
         + Send
         + 'static,
     ) -> Result<T, BackendError> {
         let call = self.pool.call();
         let (body, completed) = Upload::new(body, size, call.clone());
         let body = body.boxed_unsync();
-        let work: Work<Result<T, Failure>> = Box::new(move |accessor, exports| work(accessor, exports, body, completed));
+        let work: Work<Result<T, Failure>> =
+            Box::new(move |accessor, exports| work(accessor, exports, body, completed));
         let answer = self.pool.run(Kind { name, body: Some(size) }, call.clone(), work).await;
         match (answer, call.body_error()) {
             (_, Some(error)) => Err(BackendError::Body(error)),
@@ -111,7 +117,9 @@ impl Backend for PluginBackend {
         let request = wit::NamespaceRequest { bucket: bucket.as_str().to_owned(), attributes: Vec::new() };
         let answer = self
             .call("namespace", move |accessor, exports| {
-                Box::pin(async move { Ok(Ok(exports.base.sallyport_plugin_storage().call_namespace(accessor, request).await?)) })
+                Box::pin(async move {
+                    Ok(Ok(exports.base.sallyport_plugin_storage().call_namespace(accessor, request).await?))
+                })
             })
             .await?;
         if answer.namespace.len() > 4096 {

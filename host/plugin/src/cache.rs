@@ -63,9 +63,7 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     // it under this name by a rename; no other code is ever loaded in this way.
     #[expect(unsafe_code, reason = "wasmtime has no other way to load what it compiled before")]
     let loaded = unsafe { Component::deserialize_file(engine, path) };
-    loaded
-        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiled code is compiled again"))
-        .ok()
+    loaded.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiled code is compiled again")).ok()
 }
 
 fn store(component: &Component, path: &Path) -> Result<(), PluginError> {

@@ -1,8 +1,8 @@
 //! One call of a plugin, as those who time it, cut it or feed it see it.
 
 use sallyport_core::body::BodyError;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn an_error_text_is_cut_and_printable() {
-        let said = wit::Failure { code: "odd".to_owned(), message: "x\n".repeat(2000), retry_after: None, attributes: vec![] };
+        let said =
+            wit::Failure { code: "odd".to_owned(), message: "x\n".repeat(2000), retry_after: None, attributes: vec![] };
         let BackendError::Answered { code, message, .. } = failure(said) else { panic!("not an answer") };
         assert_eq!((code, message.len()), (FailureCode::Internal, 1024));
         assert!(!message.contains('\n'));

@@ -109,7 +109,11 @@ mod tests {
             name: "x".to_owned(),
             version: "1.0.0".to_owned(),
             limits: StorageLimits { max_put: 0, min_part: 0, max_part: 0, max_parts: 0, max_metadata: 0 },
-            fields: vec![field("credentials.secretKey", "secret"), field("endpoint", "endpoint"), field("absent", "secret")],
+            fields: vec![
+                field("credentials.secretKey", "secret"),
+                field("endpoint", "endpoint"),
+                field("absent", "secret"),
+            ],
             keeps_overwritten: false,
             attributes: Vec::new(),
             optional: Vec::new(),

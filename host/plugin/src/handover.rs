@@ -5,13 +5,14 @@
 
 use crate::state::State;
 use wasmtime::component::{Accessor, FutureReader, HasData, Resource, StreamReader};
-use wasmtime_wasi_http::p3::bindings::http::types::{
-    ErrorCode, HostRequestWithStore, HostResponseWithStore, Trailers,
-};
+use wasmtime_wasi_http::p3::bindings::http::types::{ErrorCode, HostRequestWithStore, HostResponseWithStore, Trailers};
 use wasmtime_wasi_http::{FieldMap, WasiBody, WasiHttp, WasiHttpView};
 
 /// Makes a native body into a stream that a plugin can hand on unread.
-pub(crate) fn stream_of<D: HasData + ?Sized>(accessor: &Accessor<State, D>, body: WasiBody) -> wasmtime::Result<StreamReader<u8>> {
+pub(crate) fn stream_of<D: HasData + ?Sized>(
+    accessor: &Accessor<State, D>,
+    body: WasiBody,
+) -> wasmtime::Result<StreamReader<u8>> {
     let http = accessor.with_getter::<WasiHttp>(State::http);
     let (request, finished) = http.with(|mut access| {
         let headers = FieldMap::new_immutable(access.get().hooks, http::HeaderMap::new());
@@ -29,7 +30,10 @@ pub(crate) fn stream_of<D: HasData + ?Sized>(accessor: &Accessor<State, D>, body
 
 /// Takes the native body out of a stream, or makes one that reads a plugin's stream: that
 /// one moves only while its store is driven.
-pub(crate) fn body_of<D: HasData + ?Sized>(accessor: &Accessor<State, D>, stream: StreamReader<u8>) -> wasmtime::Result<WasiBody> {
+pub(crate) fn body_of<D: HasData + ?Sized>(
+    accessor: &Accessor<State, D>,
+    stream: StreamReader<u8>,
+) -> wasmtime::Result<WasiBody> {
     let http = accessor.with_getter::<WasiHttp>(State::http);
     let (headers, trailers) = http.with(|mut access| {
         let headers = access.get().table.push(FieldMap::new_mutable(1 << 10))?;

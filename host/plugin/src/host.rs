@@ -135,8 +135,12 @@ impl PluginHost {
         if !problems.is_empty() {
             return Err(OpenError::Problems(problems));
         }
-        let mut warnings: Vec<String> =
-            validation.attributes.iter().filter(|(name, _)| name == "warning").map(|(_, text)| printable(text, 1024)).collect();
+        let mut warnings: Vec<String> = validation
+            .attributes
+            .iter()
+            .filter(|(name, _)| name == "warning")
+            .map(|(_, text)| printable(text, 1024))
+            .collect();
         let policy = policy(&plugin, &spec, &details, &validation, &mut warnings);
         let egress = Egress::new(EgressParts {
             policy,
@@ -170,7 +174,8 @@ impl PluginHost {
 
     async fn find(&self, kind: &str) -> Result<PathBuf, PluginError> {
         let file = format!("{kind}.wasm");
-        let legal = !kind.is_empty() && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
+        let legal = !kind.is_empty()
+            && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
         if legal {
             for folder in &self.options.plugin_folders {
                 let path = folder.join(&file);
@@ -179,11 +184,17 @@ impl PluginHost {
                 }
             }
         }
-        let folders: Vec<String> = self.options.plugin_folders.iter().map(|folder| folder.display().to_string()).collect();
+        let folders: Vec<String> =
+            self.options.plugin_folders.iter().map(|folder| folder.display().to_string()).collect();
         Err(PluginError::Missing { kind: kind.to_owned(), file, folders: folders.join(", ") })
     }
 
-    async fn validate(&self, plugin: &Plugin, name: &LocationName, details: &Details) -> Result<Validation, PluginError> {
+    async fn validate(
+        &self,
+        plugin: &Plugin,
+        name: &LocationName,
+        details: &Details,
+    ) -> Result<Validation, PluginError> {
         let request = ValidationRequest {
             location: name.as_str().to_owned(),
             details: details.shown.clone(),
@@ -196,7 +207,12 @@ impl PluginHost {
     }
 
     /// The folder of a location whose type has a field for one.
-    async fn folder(&self, plugin: &Plugin, name: &LocationName, details: &Details) -> Result<Option<Arc<Folder>>, PluginError> {
+    async fn folder(
+        &self,
+        plugin: &Plugin,
+        name: &LocationName,
+        details: &Details,
+    ) -> Result<Option<Arc<Folder>>, PluginError> {
         if !plugin.description.fields.iter().any(|field| field.role == "path") {
             return Ok(None);
         }
@@ -241,7 +257,13 @@ fn signer(details: &Details, validation: &Validation) -> Result<Option<Signer>, 
 
 /// What the location may be connected to: what the plugin asks for, as far as the operator's
 /// own words, an explicit grant or the release vouch for it.
-fn policy(plugin: &Plugin, spec: &LocationSpec, details: &Details, validation: &Validation, warnings: &mut Vec<String>) -> Policy {
+fn policy(
+    plugin: &Plugin,
+    spec: &LocationSpec,
+    details: &Details,
+    validation: &Validation,
+    warnings: &mut Vec<String>,
+) -> Policy {
     let mut allowed: Vec<Pattern> = spec.grants.iter().filter_map(|grant| Pattern::parse(grant, true)).collect();
     for text in validation.egress.iter().take(64) {
         let Some(pattern) = Pattern::parse(text, false) else {
@@ -253,7 +275,9 @@ fn policy(plugin: &Plugin, spec: &LocationSpec, details: &Details, validation: &
             allowed.push(pattern.with_private(named));
         } else {
             let text = printable(text, 256);
-            warnings.push(format!("the plugin asks for the host `{text}`, which the location does not name: it is refused"));
+            warnings.push(format!(
+                "the plugin asks for the host `{text}`, which the location does not name: it is refused"
+            ));
         }
     }
     Policy::new(allowed)

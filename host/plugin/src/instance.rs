@@ -65,7 +65,12 @@ impl Program {
     }
 
     /// Makes an instance; nothing of it was called yet.
-    pub(crate) async fn instantiate(&self, grants: &Grants, limits: &Limits, call: Arc<Call>) -> wasmtime::Result<Instance> {
+    pub(crate) async fn instantiate(
+        &self,
+        grants: &Grants,
+        limits: &Limits,
+        call: Arc<Call>,
+    ) -> wasmtime::Result<Instance> {
         let mut store = State::store(self.pre.engine(), grants, limits, call.clone());
         store.data_mut().begin(call, limits.cpu);
         store.set_epoch_deadline(1);

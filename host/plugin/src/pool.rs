@@ -66,7 +66,12 @@ impl Pool {
     }
 
     /// Makes one call on an instance of its own.
-    pub(crate) async fn run<T: Send + 'static>(self: &Arc<Self>, kind: Kind, call: Arc<Call>, work: Work<T>) -> Result<T, BackendError> {
+    pub(crate) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        kind: Kind,
+        call: Arc<Call>,
+        work: Work<T>,
+    ) -> Result<T, BackendError> {
         let started = tokio::time::Instant::now();
         let ran = self.run_inner(kind, call, work).await;
         let outcome = match &ran {
@@ -81,7 +86,12 @@ impl Pool {
         ran
     }
 
-    async fn run_inner<T: Send + 'static>(self: &Arc<Self>, kind: Kind, call: Arc<Call>, work: Work<T>) -> Result<T, BackendError> {
+    async fn run_inner<T: Send + 'static>(
+        self: &Arc<Self>,
+        kind: Kind,
+        call: Arc<Call>,
+        work: Work<T>,
+    ) -> Result<T, BackendError> {
         let _permit = self.permit(kind).await?;
         let instance = match self.warm() {
             Some(instance) => instance,
@@ -89,7 +99,9 @@ impl Pool {
         };
         call.touch();
         let pool = self.clone();
-        let ran = run::run(instance, call, &self.limits, kind.body.unwrap_or(0), work, move |instance| pool.keep(instance)).await;
+        let ran =
+            run::run(instance, call, &self.limits, kind.body.unwrap_or(0), work, move |instance| pool.keep(instance))
+                .await;
         ran.map_err(|broke| self.broke(kind.name, &broke))
     }
 

@@ -58,7 +58,10 @@ fn signature_in(secret: &str) -> Option<&str> {
 
 fn random_text(length: usize) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    random_bytes(length).iter().map(|byte| char::from(LETTERS.get(usize::from(byte % 32)).copied().unwrap_or(b'A'))).collect()
+    random_bytes(length)
+        .iter()
+        .map(|byte| char::from(LETTERS.get(usize::from(byte % 32)).copied().unwrap_or(b'A')))
+        .collect()
 }
 
 fn random_bytes(length: usize) -> Vec<u8> {

@@ -152,7 +152,10 @@ impl Budget {
         let running = self.lock().map(|began| began.elapsed()).unwrap_or_default();
         let allowed = Duration::from_nanos(self.allowed.load(Ordering::Relaxed));
         if self.used() + running > allowed {
-            return Err(wasmtime::Error::msg(format!("it used more than {} ms of processor time", allowed.as_millis())));
+            return Err(wasmtime::Error::msg(format!(
+                "it used more than {} ms of processor time",
+                allowed.as_millis()
+            )));
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     }

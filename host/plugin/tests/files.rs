@@ -93,7 +93,9 @@ async fn many_calls_at_a_time_are_all_answered() {
     let backend = test.open("local", json!({})).await.backend;
     let puts = (0..200).map(|index| {
         let backend = backend.clone();
-        tokio::spawn(async move { store(&backend, &format!("k{index}"), format!("value {index}")).await.map(|stored| (index, stored)) })
+        tokio::spawn(async move {
+            store(&backend, &format!("k{index}"), format!("value {index}")).await.map(|stored| (index, stored))
+        })
     });
     for put in puts.collect::<Vec<_>>() {
         let (index, stored) = put.await.unwrap().unwrap();
@@ -125,8 +127,5 @@ async fn a_file_that_is_no_component_is_refused_with_a_sentence() {
 
 fn files_below(folder: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries
-        .filter_map(Result::ok)
-        .map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 })
-        .sum()
+    entries.filter_map(Result::ok).map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
 }

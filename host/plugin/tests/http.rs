@@ -32,7 +32,14 @@ async fn objects_are_put_read_and_deleted_over_signed_requests() {
     let span = Some(Span { offset: 3, length: 4 });
     assert_eq!(read(&backend, &stored.locator, 10, span).await.unwrap(), "3456");
     backend.delete(&stored.locator).await.unwrap();
-    assert_eq!(backend.get(sallyport_core::backend::Get { locator: stored.locator, size: 10, span: None }).await.err().and_then(|error| error.code()), Some(FailureCode::NotFound));
+    assert_eq!(
+        backend
+            .get(sallyport_core::backend::Get { locator: stored.locator, size: 10, span: None })
+            .await
+            .err()
+            .and_then(|error| error.code()),
+        Some(FailureCode::NotFound)
+    );
     let seen = server.seen.lock().unwrap();
     for request in seen.iter() {
         let authorization = request.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
@@ -101,7 +108,8 @@ async fn a_body_that_breaks_off_is_cut_at_the_upstream() {
     let address = server.start().await;
     let backend = test.open("azure", details(&address)).await.backend;
     let chunks = vec![Ok(bytes::Bytes::from_static(b"abc")), Err(BodyError::Client("gone".to_owned()))];
-    let error = backend.put(support::put("torn", 1000), body::from_stream(futures::stream::iter(chunks))).await.unwrap_err();
+    let error =
+        backend.put(support::put("torn", 1000), body::from_stream(futures::stream::iter(chunks))).await.unwrap_err();
     assert!(matches!(error, BackendError::Body(BodyError::Client(_))), "{error:?}");
     assert!(server.seen.lock().unwrap().is_empty());
 }

@@ -33,11 +33,7 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
         let service = service.clone();
         async move { service.handle(request, Some(peer.address)).await }
     });
-    let admin = Admin {
-        allow: configuration.health_allow.clone().into(),
-        metrics,
-        readiness: readiness(&app),
-    };
+    let admin = Admin { allow: configuration.health_allow.clone().into(), metrics, readiness: readiness(&app) };
     let admin_options = ServeOptions { limits: configuration.limits, tls: None };
     let admin_serving = admin_listening.serve(admin_options, move |request, peer| {
         let answer = admin.answer(&request, peer);
@@ -67,7 +63,8 @@ fn readiness(app: &App) -> Readiness {
     let locations = Arc::clone(&app.locations);
     Arc::new(move || {
         let report = locations.report();
-        let broken: Vec<String> = report.iter().filter(|one| one.fault.is_some()).map(|one| one.name.to_string()).collect();
+        let broken: Vec<String> =
+            report.iter().filter(|one| one.fault.is_some()).map(|one| one.name.to_string()).collect();
         if !report.is_empty() && broken.len() == report.len() {
             return Err(format!("no location works: {}", broken.join(", ")));
         }

@@ -1,13 +1,22 @@
 //! Asks whether the bucket is there and keeps versions.
 
-use aws_sdk_s3::types::BucketVersioningStatus;
 use sallyport_plugin_sdk::failure;
+use sallyport_plugin_sdk::http::Method;
 use sallyport_plugin_sdk::objects::{CheckRequest, CheckResponse};
-use sallyport_plugin_sdk::retry::Retry;
 use sallyport_plugin_sdk::types::Failure;
+use serde::Deserialize;
 
 use crate::backend::{Backend, unversioned};
-use crate::errors;
+
+/// More than any versioning configuration.
+const LONGEST_ANSWER: usize = 64 * 1024;
+const ENABLED: &str = "Enabled";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct VersioningConfiguration {
+    status: Option<String>,
+}
 
 pub(crate) async fn check(backend: &Backend, request: CheckRequest) -> Result<CheckResponse, Failure> {
     backend.bucket_exists().await?;
@@ -15,10 +24,10 @@ pub(crate) async fn check(backend: &Backend, request: CheckRequest) -> Result<Ch
     if request.thorough {
         let status = versioning(backend).await;
         match (backend.versions(), status) {
-            (true, Ok(Some(BucketVersioningStatus::Enabled))) => {}
+            (true, Ok(Some(status))) if status == ENABLED => {}
             (true, Ok(_)) => return Err(failure::unsupported(unversioned(&backend.details.bucket))),
             (true, Err(failure)) => return Err(failure),
-            (false, Ok(Some(BucketVersioningStatus::Enabled))) => warnings.push(format!(
+            (false, Ok(Some(status))) if status == ENABLED => warnings.push(format!(
                 "the bucket '{}' keeps versions, but supportsVersioning is false: deleted and overwritten bytes \
                  stay on the backend",
                 backend.details.bucket
@@ -30,8 +39,32 @@ pub(crate) async fn check(backend: &Backend, request: CheckRequest) -> Result<Ch
     Ok(CheckResponse { warnings, attributes: Vec::new() })
 }
 
-async fn versioning(backend: &Backend) -> Result<Option<BucketVersioningStatus>, Failure> {
-    let call = || backend.client().get_bucket_versioning().bucket(&backend.details.bucket).send();
-    let answer = Retry::default().run(|| async { call().await.map_err(errors::failure_of_call) }).await?;
-    Ok(answer.status().cloned())
+/// The bucket's versioning status; absent when it was never configured. Read here and not
+/// by the SDK, which takes the one root element that AWS sends: some stores send another.
+async fn versioning(backend: &Backend) -> Result<Option<String>, Failure> {
+    let answer = backend.repeat(|| backend.request(Method::Get, "", &[("versioning", "")])).await?;
+    let body = answer.read_to_limit(LONGEST_ANSWER).await?;
+    let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;
+    let configuration: VersioningConfiguration = quick_xml::de::from_str(text).map_err(|_| unreadable())?;
+    Ok(configuration.status)
+}
+
+fn unreadable() -> Failure {
+    failure::unavailable("the backend's answer about the bucket's versioning is no XML")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_read_whatever_the_root_is_called() {
+        for root in ["VersioningConfiguration", "GetBucketVersioningResponse"] {
+            let text = format!("<?xml version=\"1.0\"?>\n<{root} xmlns=\"x\"><Status>Enabled</Status></{root}>");
+            let read: VersioningConfiguration = quick_xml::de::from_str(&text).unwrap();
+            assert_eq!(read.status.as_deref(), Some(ENABLED));
+        }
+        let unset: VersioningConfiguration = quick_xml::de::from_str("<VersioningConfiguration/>").unwrap();
+        assert_eq!(unset.status, None);
+    }
 }

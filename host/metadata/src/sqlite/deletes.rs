@@ -4,9 +4,7 @@ use super::rows::{bytes, number, versioning};
 use super::versions::read_in;
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
-use sallyport_core::metadata::{
-    Deleted, Deletion, MetadataError, MetadataResult, Selector, Version, Versioning,
-};
+use sallyport_core::metadata::{Deleted, Deletion, MetadataError, MetadataResult, Selector, Version, Versioning};
 use sallyport_core::names::{BucketName, ObjectKey, VersionId};
 
 /// A version that goes.

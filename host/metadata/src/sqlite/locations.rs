@@ -30,10 +30,8 @@ impl Operation for Claim {
                 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.bucket = namespace.bucket
                     AND j.location = namespace.location AND j.is_plain = 1);
             INSERT OR IGNORE INTO namespace (bucket, location, namespace) VALUES ($1, $2, $3)";
-        let claim = sqlx::query(sql)
-            .bind(bucket.clone())
-            .bind(self.location.as_str().to_owned())
-            .bind(self.namespace.clone());
+        let claim =
+            sqlx::query(sql).bind(bucket.clone()).bind(self.location.as_str().to_owned()).bind(self.namespace.clone());
         transaction.execute(claim).await?;
         let sql = "SELECT other.bucket, other.location FROM namespace mine, namespace other
             WHERE mine.bucket = $1 AND mine.location = $2 AND mine.namespace = $3 AND other.id < mine.id

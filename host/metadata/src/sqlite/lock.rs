@@ -18,20 +18,14 @@ impl FolderLock {
     pub(super) fn take(folder: &Path) -> Result<Self, SqliteError> {
         let path = folder.join(FILE);
         let refuse = |error| SqliteError::File { path: path.clone(), source: error };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(refuse)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(refuse)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
-                let holder =
-                    if known { format!("process {}", pid.trim()) } else { "another process".to_owned() };
+                let holder = if known { format!("process {}", pid.trim()) } else { "another process".to_owned() };
                 return Err(SqliteError::InUse { folder: folder.to_owned(), holder });
             }
             Err(TryLockError::Error(error)) => return Err(refuse(error)),

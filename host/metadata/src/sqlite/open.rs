@@ -89,13 +89,7 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(read_options(&file))
             .await?;
-        Ok(Self {
-            writer: Mutex::new(Some(writer)),
-            readers,
-            owner,
-            task: Mutex::new(Some(task)),
-            _lock: lock,
-        })
+        Ok(Self { writer: Mutex::new(Some(writer)), readers, owner, task: Mutex::new(Some(task)), _lock: lock })
     }
 
     /// Runs a mutation in the writer.

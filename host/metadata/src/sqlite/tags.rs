@@ -54,8 +54,7 @@ impl Operation for ReplaceLocator {
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE segment SET locator = $3 WHERE location = $1 AND locator = $2";
-        let query =
-            sqlx::query(sql).bind(self.location.as_str().to_owned()).bind(self.old.0).bind(self.new.0);
+        let query = sqlx::query(sql).bind(self.location.as_str().to_owned()).bind(self.old.0).bind(self.new.0);
         transaction.execute(query).await.map(drop)
     }
 }

@@ -5,9 +5,7 @@ use super::rows::{bucket_name, bytes, from_json, get, key, limit, location_name,
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
 use sallyport_core::backend::{Name, Projection, Token};
-use sallyport_core::metadata::{
-    ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Upload,
-};
+use sallyport_core::metadata::{ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Upload};
 use sallyport_core::names::{AccountId, BucketName, ObjectKey, UploadId, WriteId};
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;

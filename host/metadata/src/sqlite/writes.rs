@@ -2,7 +2,9 @@
 
 use super::deletes::{Freed, free};
 use super::error::{failed, unreadable};
-use super::rows::{bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id};
+use super::rows::{
+    bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id,
+};
 use super::uploads::remove_parts;
 use super::versions::read_in;
 use super::writer::{Operation, Query, Transaction, now};
@@ -13,8 +15,8 @@ use sallyport_core::metadata::{
     Segment, Selector, Versioning, WriteConditions, WriteKind,
 };
 use sallyport_core::names::{BucketName, ObjectKey, VersionId, WriteId};
-use sqlx::sqlite::SqliteRow;
 use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteRow;
 
 /// Records an intent.
 pub(super) struct Begin(pub(super) NewWrite);
@@ -270,8 +272,7 @@ async fn insert(
         let sql = "INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator,
                 stored_size, start, length)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        let query =
-            sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+        let query = sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
         transaction.execute(bind_segment(query, new, segment)?).await?;
     }
     Ok(())
@@ -311,8 +312,7 @@ impl Operation for Rollback {
                 SELECT 0, w.location, $2, b.name, w.key, w.holds, $3, $3
                 FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1 AND $2 IS NOT NULL;
             DELETE FROM write_intent WHERE id = $1";
-        let query =
-            sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
+        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
         transaction.execute(query).await.map(drop)
     }
 }

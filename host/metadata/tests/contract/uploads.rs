@@ -34,8 +34,7 @@ pub fn upload_query() -> UploadQuery {
 
 fn new_part(number: u32, bytes: Option<&str>) -> Part {
     let write = WriteId::random();
-    let name =
-        Name { bucket: bucket_name("bucket"), key: key("k"), place: Place::Derived(write.as_str().to_owned()) };
+    let name = Name { bucket: bucket_name("bucket"), key: key("k"), place: Place::Derived(write.as_str().to_owned()) };
     Part {
         number,
         etag: format!("e{number}"),

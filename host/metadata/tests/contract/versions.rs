@@ -130,7 +130,12 @@ pub async fn versions_are_paged_without_gaps(store: &Store) {
                 query.key_marker = Some(entry.name().to_owned());
                 (query.version_marker, _) = match entry {
                     Listed::Object(version) => {
-                        seen.push(format!("{}={}{}", version.key, version.etag, if version.is_current { "*" } else { "" }));
+                        seen.push(format!(
+                            "{}={}{}",
+                            version.key,
+                            version.etag,
+                            if version.is_current { "*" } else { "" }
+                        ));
                         (Some(version.id.clone()), ())
                     }
                     Listed::CommonPrefix(prefix) => {
@@ -145,9 +150,9 @@ pub async fn versions_are_paged_without_gaps(store: &Store) {
         }
         let expected: &[&str] = match delimiter {
             Some(_) => &["a=3*", "a=2", "a=1", "b/", "c=3*", "c=2", "c=1"],
-            None => &[
-                "a=3*", "a=2", "a=1", "b/1=3*", "b/1=2", "b/1=1", "b/2=3*", "b/2=2", "b/2=1", "c=3*", "c=2", "c=1",
-            ],
+            None => {
+                &["a=3*", "a=2", "a=1", "b/1=3*", "b/1=2", "b/1=1", "b/2=3*", "b/2=2", "b/2=1", "c=3*", "c=2", "c=1"]
+            }
         };
         assert_eq!(seen, expected, "limit {limit}");
     }

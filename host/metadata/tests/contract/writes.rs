@@ -35,8 +35,7 @@ pub async fn an_unprepared_write_does_not_commit(store: &Store) {
 pub async fn conditions_are_decided_before_the_bytes_leave(store: &Store) {
     make_bucket(store, "bucket").await;
     let absent = WriteConditions { if_none_match: Some(EtagCondition::Any), ..WriteConditions::default() };
-    let is_a =
-        WriteConditions { if_match: Some(EtagCondition::OneOf(vec!["a".into()])), ..WriteConditions::default() };
+    let is_a = WriteConditions { if_match: Some(EtagCondition::OneOf(vec!["a".into()])), ..WriteConditions::default() };
     let mut write = new_write("k", None);
     write.prepared = Some((new_version(VersionId::null(), "b"), is_a.clone()));
     let begun = store.begin(write).await.unwrap();

@@ -18,8 +18,8 @@ fn model(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>, after: 
     let mut lines: Vec<String> = Vec::new();
     for key in keys.iter().filter(|key| key.starts_with(prefix)) {
         let rest = &key[prefix.len()..];
-        let folded = delimiter
-            .and_then(|delimiter| rest.find(delimiter).map(|at| &key[..prefix.len() + at + delimiter.len()]));
+        let folded =
+            delimiter.and_then(|delimiter| rest.find(delimiter).map(|at| &key[..prefix.len() + at + delimiter.len()]));
         let line = folded.unwrap_or(key);
         let is_after = after.is_none_or(|after| line > after && !(folded.is_some() && after.starts_with(line)));
         if is_after && lines.last().map(String::as_str) != Some(line) {

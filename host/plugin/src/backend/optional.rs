@@ -24,7 +24,8 @@ macro_rules! optional_call {
         $backend
             .call($call, move |accessor, exports| {
                 Box::pin(async move {
-                    let exported = exports.$field.as_ref().ok_or_else(|| wasmtime::Error::msg("the interface is gone"))?;
+                    let exported =
+                        exports.$field.as_ref().ok_or_else(|| wasmtime::Error::msg("the interface is gone"))?;
                     exported.$interface().$function(accessor, request).await
                 })
             })
@@ -97,13 +98,18 @@ impl PluginBackend {
         Ok(())
     }
 
-    pub(super) async fn find_uploads_optional(&self, name: &Name, write_id: &WriteId) -> Result<Vec<Token>, BackendError> {
+    pub(super) async fn find_uploads_optional(
+        &self,
+        name: &Name,
+        write_id: &WriteId,
+    ) -> Result<Vec<Token>, BackendError> {
         let request = wit_multipart::FindUploadsRequest {
             name: convert::name(name),
             write_id: write_id.as_str().to_owned(),
             attributes: Vec::new(),
         };
-        let answer = optional_call!(self, "find-uploads", multipart, sallyport_plugin_multipart, call_find_uploads, request);
+        let answer =
+            optional_call!(self, "find-uploads", multipart, sallyport_plugin_multipart, call_find_uploads, request);
         if answer.uploads.len() > 1000 {
             return Err(convert::lie("it answered more than 1,000 uploads of one write"));
         }
@@ -139,7 +145,11 @@ impl PluginBackend {
         convert::stored_part(optional_call!(self, "copy-part", copy, sallyport_plugin_copy, call_copy_part, request))
     }
 
-    pub(super) async fn put_tags_optional(&self, locator: &Locator, object: &Projection) -> Result<Locator, BackendError> {
+    pub(super) async fn put_tags_optional(
+        &self,
+        locator: &Locator,
+        object: &Projection,
+    ) -> Result<Locator, BackendError> {
         let request = wit_tagging::PutTagsRequest {
             locator: locator.0.clone(),
             object: convert::projection(object.clone()),
@@ -167,7 +177,10 @@ impl PluginBackend {
         };
         let answer = optional_call!(self, "list", listing, sallyport_plugin_listing, call_list, request);
         if answer.entries.len() > limit as usize {
-            return Err(convert::lie(format!("it answered {} entries where {limit} were asked for", answer.entries.len())));
+            return Err(convert::lie(format!(
+                "it answered {} entries where {limit} were asked for",
+                answer.entries.len()
+            )));
         }
         if answer.cursor.as_ref().is_some_and(|cursor| cursor.len() > 8192) {
             return Err(convert::lie("it answered a cursor of more than 8,192 bytes"));

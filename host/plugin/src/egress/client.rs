@@ -100,7 +100,8 @@ impl Egress {
         self.authorize_at_proxy(&mut request);
         let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
         let again = repeatable.then(|| copy(&request));
-        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(self.first_byte).min(self.first_byte);
+        let first_byte =
+            options.and_then(|options| options.first_byte_timeout).unwrap_or(self.first_byte).min(self.first_byte);
         let response = match (self.attempt(request, first_byte, call).await, again) {
             (Err(Failed::Stale), Some(again)) => self.attempt(again, first_byte, call).await,
             (first, _) => first,
@@ -118,9 +119,15 @@ impl Egress {
         if authority.as_str().contains('@') {
             return Err(Error::HttpRequestUriInvalid);
         }
-        let port = authority.port_u16().or_else(|| super::policy::default_port(scheme)).ok_or(Error::HttpRequestUriInvalid)?;
+        let port =
+            authority.port_u16().or_else(|| super::policy::default_port(scheme)).ok_or(Error::HttpRequestUriInvalid)?;
         if self.policy.admit(scheme, authority.host(), port).is_none() {
-            tracing::warn!(host = authority.host(), port, scheme, "a plugin's request to a host that its location does not name");
+            tracing::warn!(
+                host = authority.host(),
+                port,
+                scheme,
+                "a plugin's request to a host that its location does not name"
+            );
             metrics::counter!("sallyport_plugin_egress_denied_total").increment(1);
             return Err(Error::HttpRequestDenied);
         }
@@ -172,7 +179,8 @@ impl Plain<'_> {
     pub(crate) async fn send(&self, request: http::Request<WasiBody>) -> Result<http::Response<WasiBody>, Error> {
         self.egress.admit(&request)?;
         let sent = tokio::time::timeout(self.egress.first_byte, self.egress.client.request(request)).await;
-        let response = sent.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| Failed::from(error).into_error())?;
+        let response =
+            sent.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| Failed::from(error).into_error())?;
         Ok(response.map(|body| Patient::new(body, self.egress.idle).boxed_unsync()))
     }
 }
@@ -209,7 +217,9 @@ impl From<hyper_util::client::legacy::Error> for Failed {
         let hyper = std::error::Error::source(&error).and_then(|error| error.downcast_ref::<hyper::Error>());
         match hyper {
             Some(error) if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => Self::Stale,
-            _ if matches!(io, Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)) => Self::Stale,
+            _ if matches!(io, Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)) => {
+                Self::Stale
+            }
             Some(error) if error.is_parse() => Self::Answer(Error::HttpProtocolError),
             _ => Self::Answer(Error::ConnectionTerminated),
         }

@@ -48,7 +48,8 @@ impl Connector {
         let host = uri.host().ok_or_else(|| io::Error::other("the request names no host"))?;
         let port = uri.port_u16().or_else(|| super::policy::default_port(scheme));
         let port = port.ok_or_else(|| io::Error::other("the request names no port"))?;
-        let admission = self.policy.admit(scheme, host, port).ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied))?;
+        let admission =
+            self.policy.admit(scheme, host, port).ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied))?;
         let Some(proxy) = self.proxies.of(scheme, host) else {
             return Ok(Stream { inner: TokioIo::new(self.dial(host, port, admission).await?), proxied: false });
         };
@@ -81,7 +82,10 @@ impl Connector {
             }
         }
         if refused {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the address is not one that may be connected to"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the address is not one that may be connected to",
+            ));
         }
         Err(last)
     }

@@ -7,8 +7,8 @@ pub(crate) mod policy;
 mod proxy;
 
 pub(crate) use client::{Egress, EgressParts, Plain};
-pub use proxy::ProxySettings;
 pub(crate) use proxy::Proxies;
+pub use proxy::ProxySettings;
 
 use crate::call::Call;
 use std::sync::Arc;
@@ -43,7 +43,10 @@ impl WasiHttpHooks for Hooks {
         })
     }
 
-    fn p3_error_from_hyper(&mut self, error: &hyper::Error) -> wasmtime_wasi_http::p3::bindings::http::types::ErrorCode {
+    fn p3_error_from_hyper(
+        &mut self,
+        error: &hyper::Error,
+    ) -> wasmtime_wasi_http::p3::bindings::http::types::ErrorCode {
         use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
         if error.is_timeout() { ErrorCode::ConnectionTimeout } else { ErrorCode::ConnectionTerminated }
     }

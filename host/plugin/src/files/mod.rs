@@ -22,7 +22,11 @@ type Answer<T> = wasmtime::Result<Result<T, Failure>>;
 impl Host for State {}
 
 impl HostWithStore<State> for Files {
-    async fn write(accessor: &Accessor<State, Self>, request: WriteRequest, body: StreamReader<u8>) -> Answer<WriteResponse> {
+    async fn write(
+        accessor: &Accessor<State, Self>,
+        request: WriteRequest,
+        body: StreamReader<u8>,
+    ) -> Answer<WriteResponse> {
         let body = handover::body_of(accessor, body)?;
         let folder = match folder(accessor) {
             Ok(folder) => folder,
@@ -65,7 +69,8 @@ impl HostWithStore<State> for Files {
 
     async fn list(accessor: &Accessor<State, Self>, request: ListRequest) -> Answer<Vec<ListEntry>> {
         blocking(accessor, move |folder| {
-            let entries = folder.list(&request.path, request.after.as_deref(), request.limit.clamp(1, 1000) as usize)?;
+            let entries =
+                folder.list(&request.path, request.after.as_deref(), request.limit.clamp(1, 1000) as usize)?;
             let entry = |found: folder::Entry| ListEntry {
                 name: found.name,
                 folder: found.folder,
@@ -99,7 +104,9 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Runs what blocks where blocking is fine.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let ran = tokio::task::spawn_blocking(work).await;
     ran.unwrap_or_else(|error| Err(failure("internal", &format!("the file operation broke: {error}"))))
 }

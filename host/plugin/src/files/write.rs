@@ -20,7 +20,13 @@ const SMALL: u64 = 1 << 20;
 const BATCH: usize = 512 << 10;
 
 /// See `wit/host.wit`.
-pub(super) async fn write(folder: Arc<Folder>, path: String, size: u64, replace: bool, mut body: WasiBody) -> Result<(), Failure> {
+pub(super) async fn write(
+    folder: Arc<Folder>,
+    path: String,
+    size: u64,
+    replace: bool,
+    mut body: WasiBody,
+) -> Result<(), Failure> {
     FilePath::parse(&path)?;
     if size <= SMALL {
         let mut frames = Vec::new();
@@ -82,7 +88,13 @@ async fn feed(body: &mut WasiBody, size: u64, sender: &mpsc::Sender<Batch>) -> R
     sender.send(Batch::Frames(batch)).await.map_err(stopped)
 }
 
-fn write_batches(folder: &Folder, path: &str, size: u64, replace: bool, mut receiver: mpsc::Receiver<Batch>) -> Result<(), Failure> {
+fn write_batches(
+    folder: &Folder,
+    path: &str,
+    size: u64,
+    replace: bool,
+    mut receiver: mpsc::Receiver<Batch>,
+) -> Result<(), Failure> {
     let mut file = Unfinished::create(folder, path)?;
     // Space that is missing shows now and not after an hour; where it cannot be reserved,
     // writing tells.
@@ -137,7 +149,8 @@ impl<'a> Unfinished<'a> {
         let root = folder.root()?;
         let temporary = format!("{TEMPORARY}{}", sallyport_core::names::WriteId::random());
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&root, temporary.as_str(), flags, Mode::from_raw_mode(0o640)).map_err(from_errno)?;
+        let file =
+            rustix::fs::openat(&root, temporary.as_str(), flags, Mode::from_raw_mode(0o640)).map_err(from_errno)?;
         // Where locks are not known, age alone tells the dead from the living.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(Self { folder, root, file: file.into(), temporary, path, published: false })

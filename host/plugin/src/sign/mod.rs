@@ -38,7 +38,8 @@ impl Signer {
                 region: parameter("region")?.reveal().to_owned(),
                 service: parameter("service")?.reveal().to_owned(),
             }))),
-            "azure-shared-key" => azure_shared_key::SharedKey::new(parameter("account")?.reveal(), &parameter("key")?).map(Self::AzureSharedKey),
+            "azure-shared-key" => azure_shared_key::SharedKey::new(parameter("account")?.reveal(), &parameter("key")?)
+                .map(Self::AzureSharedKey),
             "query" => Ok(Self::Query(query::Query::new(parameter("sas")?))),
             "bearer" => Ok(Self::Bearer(parameter("token")?)),
             "oauth-client-credentials" => Ok(Self::OAuth(oauth::ClientCredentials::new(oauth::Parts {
@@ -70,7 +71,8 @@ impl Signer {
 }
 
 fn authorize(parts: &mut http::request::Parts, value: &str) -> Result<(), String> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| "a credential holds characters that no header can".to_owned())?;
+    let mut value =
+        HeaderValue::from_str(value).map_err(|_| "a credential holds characters that no header can".to_owned())?;
     value.set_sensitive(true);
     parts.headers.insert(AUTHORIZATION, value);
     Ok(())

@@ -26,15 +26,15 @@ impl Query {
         let path = format!("{}?{}", request.uri.path(), query.join("&"));
         let mut parts = std::mem::take(&mut request.uri).into_parts();
         parts.path_and_query = Some(path.parse().map_err(|_| "the query of the credentials is malformed".to_owned())?);
-        request.uri = http::Uri::from_parts(parts).map_err(|_| "the query of the credentials is malformed".to_owned())?;
+        request.uri =
+            http::Uri::from_parts(parts).map_err(|_| "the query of the credentials is malformed".to_owned())?;
         Ok(())
     }
 }
 
 /// Parameters of a signature, as opposed to `comp`, `restype`, `prefix` and their like.
 fn is_sas(pair: &str) -> bool {
-    const NAMES: [&str; 13] =
-        ["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "si", "sdd", "skoid", "sktid"];
+    const NAMES: [&str; 13] = ["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "si", "sdd", "skoid", "sktid"];
     NAMES.contains(&pair.split('=').next().unwrap_or_default())
 }
 
@@ -49,7 +49,12 @@ const COPY_SOURCE: &str = "x-ms-copy-source";
 impl Replacements {
     /// Takes (placeholder, secret); texts too short to be told from others are left alone.
     pub(crate) fn new(pairs: Vec<(String, Secret)>) -> Self {
-        Self(pairs.into_iter().filter(|(placeholder, secret)| placeholder.len() >= 12 && secret.reveal().len() >= 12).collect())
+        Self(
+            pairs
+                .into_iter()
+                .filter(|(placeholder, secret)| placeholder.len() >= 12 && secret.reveal().len() >= 12)
+                .collect(),
+        )
     }
 
     pub(crate) fn fill(&self, request: &mut http::Request<WasiBody>, policy: &Policy) {
@@ -62,7 +67,10 @@ impl Replacements {
         if uri.host().and_then(|host| policy.admit(scheme, host, port)).is_none() {
             return;
         }
-        let filled = self.0.iter().fold(text.to_owned(), |text, (placeholder, secret)| text.replace(placeholder.as_str(), secret.reveal()));
+        let filled = self
+            .0
+            .iter()
+            .fold(text.to_owned(), |text, (placeholder, secret)| text.replace(placeholder.as_str(), secret.reveal()));
         if let Ok(mut value) = HeaderValue::from_str(&filled) {
             value.set_sensitive(true);
             request.headers_mut().insert(COPY_SOURCE, value);
@@ -85,7 +93,11 @@ impl Replacements {
 
     fn hide_text(&self, text: &str) -> Option<String> {
         let found = self.0.iter().any(|(_, secret)| text.contains(secret.reveal()));
-        found.then(|| self.0.iter().fold(text.to_owned(), |text, (placeholder, secret)| text.replace(secret.reveal(), placeholder)))
+        found.then(|| {
+            self.0
+                .iter()
+                .fold(text.to_owned(), |text, (placeholder, secret)| text.replace(secret.reveal(), placeholder))
+        })
     }
 }
 
@@ -114,6 +126,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-copy-source", HeaderValue::from_static("https://a/b?sig=real-secret-1"));
         replacements.hide(&mut headers);
-        assert_eq!(headers.get("x-ms-copy-source").map(HeaderValue::as_bytes), Some(&b"https://a/b?sig=placeholder-1"[..]));
+        assert_eq!(
+            headers.get("x-ms-copy-source").map(HeaderValue::as_bytes),
+            Some(&b"https://a/b?sig=placeholder-1"[..])
+        );
     }
 }

@@ -116,7 +116,12 @@ fn canonical_request(request: &http::request::Parts, service: &str) -> (String, 
 /// What identifies the request is signed; what a proxy on the way may change is not.
 fn is_signed(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name == "host" || name == "content-type" || name == "content-md5" || name == "range" || name == "date" || name.starts_with("x-amz-")
+    name == "host"
+        || name == "content-type"
+        || name == "content-md5"
+        || name == "range"
+        || name == "date"
+        || name.starts_with("x-amz-")
 }
 
 fn encoded_path(path: &str) -> String {
@@ -191,7 +196,8 @@ mod tests {
     }
 
     fn signature(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
-        let mut builder = http::Request::builder().method(method).uri(format!("https://examplebucket.s3.amazonaws.com{path}"));
+        let mut builder =
+            http::Request::builder().method(method).uri(format!("https://examplebucket.s3.amazonaws.com{path}"));
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
@@ -205,15 +211,24 @@ mod tests {
     #[test]
     fn aws_published_examples_of_s3_agree() {
         let get = [("range", "bytes=0-9"), ("x-amz-content-sha256", EMPTY)];
-        assert_eq!(signature("GET", "/test.txt", &get), "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+        assert_eq!(
+            signature("GET", "/test.txt", &get),
+            "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+        );
         let put = [
             ("date", "Fri, 24 May 2013 00:00:00 GMT"),
             ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
             ("x-amz-content-sha256", "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"),
         ];
-        assert_eq!(signature("PUT", "/test$file.text", &put), "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
+        assert_eq!(
+            signature("PUT", "/test$file.text", &put),
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
+        );
         let empty = [("x-amz-content-sha256", EMPTY)];
-        assert_eq!(signature("GET", "/?lifecycle", &empty), "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
+        assert_eq!(
+            signature("GET", "/?lifecycle", &empty),
+            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"
+        );
         assert_eq!(
             signature("GET", "/?max-keys=2&prefix=J", &empty),
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"

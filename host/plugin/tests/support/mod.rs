@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use sallyport_core::backend::{Backend, BackendError, Expectation, Get, Locator, Name, Place, Projection, Put, Span, Stored};
+use sallyport_core::backend::{
+    Backend, BackendError, Expectation, Get, Locator, Name, Place, Projection, Put, Span, Stored,
+};
 use sallyport_core::body::{self, Body};
 use sallyport_core::names::{BucketName, LocationName, ObjectKey, WriteId};
 use sallyport_plugin::{HostOptions, Limits, LocationSpec, OpenedLocation, PluginHost};
@@ -61,10 +63,8 @@ fn built_plugins() -> PathBuf {
     if let Some(folder) = std::env::var_os("SALLYPORT_TEST_PLUGINS") {
         return folder.into();
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
     target.join("wasm32-wasip2/plugin")
 }
 
@@ -88,7 +88,12 @@ pub async fn store(backend: &Arc<dyn Backend>, key: &str, bytes: impl Into<Bytes
     backend.put(put(key, bytes.len() as u64), body::full(bytes)).await
 }
 
-pub async fn read(backend: &Arc<dyn Backend>, locator: &Locator, size: u64, span: Option<Span>) -> Result<Bytes, BackendError> {
+pub async fn read(
+    backend: &Arc<dyn Backend>,
+    locator: &Locator,
+    size: u64,
+    span: Option<Span>,
+) -> Result<Bytes, BackendError> {
     let body = backend.get(Get { locator: locator.clone(), size, span }).await?;
     Ok(collected(body).await)
 }
@@ -126,13 +131,18 @@ impl BlobServer {
                     let server = server.clone();
                     async move { server.answer(request).await }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         address
     }
 
-    async fn answer(&self, request: http::Request<hyper::body::Incoming>) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    async fn answer(
+        &self,
+        request: http::Request<hyper::body::Incoming>,
+    ) -> Result<http::Response<Full<Bytes>>, Infallible> {
         let (parts, body) = request.into_parts();
         let Ok(body) = body.collect().await else { return Ok(http::Response::new(Full::default())) };
         let body = body.to_bytes();
@@ -142,7 +152,9 @@ impl BlobServer {
             headers: parts.headers.clone(),
             length: body.len(),
         });
-        let answer = http::Response::builder().header("etag", "\"0x1\"").header("last-modified", "Mon, 01 Jun 2026 00:00:00 GMT");
+        let answer = http::Response::builder()
+            .header("etag", "\"0x1\"")
+            .header("last-modified", "Mon, 01 Jun 2026 00:00:00 GMT");
         let mut blobs = self.blobs.lock().unwrap();
         let path = parts.uri.path().to_owned();
         Ok(match (parts.method.as_str(), blobs.get(&path).cloned()) {
