@@ -3,7 +3,7 @@
 use super::{configuration, report, say};
 use crate::admin::{Admin, Readiness};
 use crate::app::App;
-use crate::config::{Configuration, Overrides, ProcessEnvironment};
+use crate::config::{Overrides, ProcessEnvironment};
 use crate::serving::{self, ServeOptions};
 use crate::telemetry;
 use anyhow::Context;
@@ -23,7 +23,6 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     let admin_listening = serving::bind(&configuration.metrics_listen).await?;
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
     report(app.problems.iter());
-    warn_of_known_keys(&configuration);
     let background = app.start_background();
     let scheme = if tls.is_some() { "https" } else { "http" };
 
@@ -70,17 +69,4 @@ fn readiness(app: &App) -> Readiness {
         }
         Ok(())
     })
-}
-
-fn warn_of_known_keys(configuration: &Configuration) {
-    let known = |secret: &str| matches!(secret, "verySecretKey1" | "verySecretKey2");
-    let keys = configuration.accounts.iter().flat_map(|account| &account.keys);
-    let is_open = configuration.listen.iter().any(|address| !address.ip().is_loopback());
-    for key in keys.filter(|key| is_open && known(key.secret.reveal())) {
-        tracing::warn!(
-            "the access key {} has the secret that everybody knows, and the server listens beyond loopback: \
-             change it in conf/authdata.json",
-            key.access
-        );
-    }
 }

@@ -137,8 +137,11 @@ impl Gateway {
         report: &mut CheckReport,
     ) -> Result<(), Error> {
         report.stored += 1;
-        if self.metadata.is_known(location, &entry.locator, entry.write_id.as_ref()).await? {
-            return Ok(());
+        // Locations may share a container: what another one refers to is no orphan.
+        for sharer in self.sharers(location) {
+            if self.metadata.is_known(&sharer, &entry.locator, entry.write_id.as_ref()).await? {
+                return Ok(());
+            }
         }
         if entry.write_id.is_none() {
             report.foreign += 1;
@@ -149,6 +152,19 @@ impl Gateway {
             self.metadata.queue_deletion(location, &entry.locator).await?;
         }
         Ok(())
+    }
+}
+
+impl Gateway {
+    /// The location, and all others with its target. One that cannot be asked for its
+    /// target counts as well: better an orphan too many than an object too few.
+    fn sharers(&self, location: &LocationName) -> Vec<LocationName> {
+        let target = |name: &LocationName| self.backend(name).ok().map(|backend| backend.traits().target.clone());
+        let own = target(location);
+        let others = self.locations.names().into_iter().filter(|name| {
+            name != location && target(name).is_none_or(|other| Some(other) == own)
+        });
+        std::iter::once(location.clone()).chain(others).collect()
     }
 }
 

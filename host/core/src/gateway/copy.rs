@@ -123,7 +123,7 @@ impl Gateway {
             Ok(mut stored) => {
                 // The backend's ETag of a copy need not be what the source's upload had.
                 stored.checksums.retain(|_| !version.etag.contains('-'));
-                self.finish(draft, begun, &version, Ok(stored)).await?;
+                let version = self.finish(draft, begun, &version, Ok(stored)).await?;
                 Ok(Some(draft.outcome(&version)))
             }
             Err(error) if streams_instead(&error) => {

@@ -105,7 +105,7 @@ impl Gateway {
                     wants_plain = false;
                 }
                 outcome => {
-                    self.finish(&draft, begun, &version, outcome).await?;
+                    let version = self.finish(&draft, begun, &version, outcome).await?;
                     return Ok(draft.outcome(&version));
                 }
             }
@@ -145,7 +145,7 @@ impl Gateway {
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         self.prepare_or_cut(&draft, &begun, &version, held).await?;
         let outcome = storing.await;
-        self.finish(&draft, begun, &version, outcome).await?;
+        let version = self.finish(&draft, begun, &version, outcome).await?;
         Ok(draft.outcome(&version))
     }
 
@@ -241,14 +241,15 @@ impl Gateway {
         Box::pin(super::split::put_in_parts(begun, &draft.object, size, body))
     }
 
-    /// Commits what the backend stored, or settles what it did not.
+    /// Commits what the backend stored, or settles what it did not. The committed version's
+    /// id is the store's word, which knows of a versioning that changed meanwhile.
     pub(super) async fn finish(
         &self,
         draft: &Draft,
         begun: Begin,
         version: &NewVersion,
         outcome: Result<Stored, BackendError>,
-    ) -> Result<()> {
+    ) -> Result<NewVersion> {
         let stored = match outcome {
             Ok(stored) => stored,
             Err(error) => return Err(self.fail(draft, &begun, error).await),
@@ -271,8 +272,7 @@ impl Gateway {
             // The bytes are there: the sweeper rolls the write forward.
             self.leave_to_sweeper(&begun.id).await;
         }
-        committed?;
-        Ok(())
+        Ok(NewVersion { id: committed?.id, ..version.clone() })
     }
 
     /// Takes back an intent whose write failed, and says what the client is told. When it
