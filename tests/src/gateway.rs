@@ -98,6 +98,7 @@ impl Setup {
             .arg("--locations")
             .arg(locations);
         command.arg("--data-dir").arg(folder.join("data")).arg("--metadata-dir").arg(folder.join("metadata"));
+        command.arg("--auth").arg(tools::root().join("conf/authdata.json"));
         command.arg("--plugins").arg(tools::plugins()?);
         for plugins in &self.plugins {
             command.arg("--plugins").arg(plugins);

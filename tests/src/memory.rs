@@ -1,5 +1,7 @@
 //! A backend in memory that fails as told, for faults that no server can be made to show.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is set up wrongly fails by panicking")]
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt;

@@ -161,9 +161,11 @@ impl Gateway {
     fn sharers(&self, location: &LocationName) -> Vec<LocationName> {
         let target = |name: &LocationName| self.backend(name).ok().map(|backend| backend.traits().target.clone());
         let own = target(location);
-        let others = self.locations.names().into_iter().filter(|name| {
-            name != location && target(name).is_none_or(|other| Some(other) == own)
-        });
+        let others = self
+            .locations
+            .names()
+            .into_iter()
+            .filter(|name| name != location && target(name).is_none_or(|other| Some(other) == own));
         std::iter::once(location.clone()).chain(others).collect()
     }
 }

@@ -69,7 +69,7 @@ pub async fn a_location_with_objects_keeps_its_target(store: &Store) {
     assert!(store.locations_in_use().await.unwrap().is_empty());
     make_bucket(store, "bucket").await;
     put(store, "k", VersionId::null(), "a").await;
-    assert_eq!(store.locations_in_use().await.unwrap(), [there.clone()]);
+    assert_eq!(store.locations_in_use().await.unwrap(), std::slice::from_ref(&there));
     assert_eq!(store.bind_location(&there, "three", false).await.unwrap(), Some("two".into()));
     assert_eq!(store.bind_location(&there, "two", false).await.unwrap(), None);
     assert_eq!(store.bind_location(&there, "three", true).await.unwrap(), Some("two".into()));

@@ -4,7 +4,8 @@ use super::contract::{make_bucket, new_version, new_write, segment, started};
 use sallyport_core::metadata::{MetadataStore, WriteConditions};
 use sallyport_core::names::VersionId;
 use sallyport_metadata::{SqliteOptions, SqliteStore};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 async fn run(callers: usize, is_born_prepared: bool) -> usize {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! Built plugins, opened locations, and a blob server that remembers what it was sent.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, reason = "each test file has it as a module of its own")]
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
