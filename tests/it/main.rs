@@ -11,6 +11,8 @@
 )]
 
 mod consistency;
+mod faults;
 mod support;
+mod third_party;
 mod tidy;
 mod walkthrough;
