@@ -5,7 +5,7 @@ use sallyport_tests::client::{Answer, Call, Client};
 use sallyport_tests::gateway::{Gateway, Setup};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// Kills by default; `SALLYPORT_KILLS` asks for more.
 const KILLS: u32 = 5;
+/// What the names of unfinished files begin with.
+const UNFINISHED: &str = ".sallyport-tmp-";
 /// How long the sweeper may take over what a kill left behind.
 const SWEPT_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is looked again.
@@ -36,10 +38,20 @@ async fn what_was_acknowledged_survives_kills_and_nothing_else_does() {
         let load = Load::start(&gateway, &model, &mut random);
         tokio::time::sleep(Duration::from_millis(50 + random.below(400))).await;
         load.dying.store(true, Ordering::SeqCst);
+        let killed = Instant::now();
         gateway.crash_and_restart().await.unwrap();
+        let restarted = killed.elapsed();
         acknowledged += load.end().await;
         audit(&mut gateway, &model, kill).await;
+        eprintln!("kill {kill}: up after {restarted:.1?}, audited after {:.1?}", killed.elapsed());
     }
+    // A start removes what dead processes left unfinished, once that is old enough.
+    for path in files(&gateway).into_iter().filter(|path| is_unfinished(path)) {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    gateway.stop_and_restart().await.unwrap();
+    let live: usize = model.all().values().filter_map(|expected| expected.acknowledged).map(|it| it.files).sum();
+    until(|| files(&gateway).len() == live).await;
     assert!(acknowledged > u64::from(kills), "only {acknowledged} requests were answered");
     eprintln!("{acknowledged} writes were acknowledged");
 }
@@ -59,9 +71,9 @@ async fn a_client_that_goes_away_midway_leaves_nothing() {
         socket.write_all(head.as_bytes()).await.unwrap();
         socket.write_all(&vec![7; LARGE / 2]).await.unwrap();
         // Gone only once its bytes began to be written, or there would be nothing to clean up.
-        until(|| files(&gateway) == 2).await;
+        until(|| files(&gateway).len() == 2).await;
         drop(socket);
-        until(|| files(&gateway) == 1).await;
+        until(|| files(&gateway).len() == 1).await;
     }
     assert_eq!(client.get("load/kept").await.unwrap().text(), "before");
     assert_eq!(client.get("load/new").await.unwrap().status, 404);
@@ -83,7 +95,7 @@ async fn wrong_digests_store_nothing() {
     }
     assert_eq!(client.get("load/kept").await.unwrap().text(), "before");
     assert_eq!(client.get("load/new").await.unwrap().status, 404);
-    until(|| files(&gateway) == 1).await;
+    until(|| files(&gateway).len() == 1).await;
 }
 
 async fn start() -> Gateway {
@@ -280,7 +292,7 @@ async fn audit(gateway: &mut Gateway, model: &Model, kill: u32) {
             found.insert(key.clone(), verify(&client, &key, expected, kill).await);
         }
         let live: usize = found.values().flatten().map(|content| content.files).sum();
-        let there = files(gateway);
+        let there = files(gateway).iter().filter(|path| !is_unfinished(path)).count();
         if there == live {
             break found;
         }
@@ -335,15 +347,19 @@ fn path(key: &str) -> String {
     format!("load/{key}")
 }
 
-fn files(gateway: &Gateway) -> usize {
+fn files(gateway: &Gateway) -> Vec<PathBuf> {
     files_below(&gateway.folder().join("data"))
 }
 
 /// A folder that goes away meanwhile has none.
-fn files_below(folder: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let entries = entries.filter_map(Result::ok);
-    entries.map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED))
 }
 
 /// SplitMix64, for which nothing has to be installed.
