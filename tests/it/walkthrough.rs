@@ -19,8 +19,11 @@ async fn aws_test_keeps_objects_in_the_cloud_under_their_own_keys() {
         .start()
         .await
         .unwrap();
-    every_client_stores_and_reads(&gateway, "aws-test").await;
     shows_on_s3(&gateway, &backend, "shown", "shown.txt").await;
+    // These buckets come second to the same container: their objects get names of their own.
+    every_client_stores_and_reads(&gateway, "aws-test").await;
+    two_buckets_keep_their_bytes_apart(&gateway, "aws-test").await;
+    assert!(!backend.keys("cloud").await.unwrap().contains(&"aws.txt".to_owned()));
     stays_out_of_the_data_folder(&mut gateway);
 }
 
@@ -55,8 +58,10 @@ async fn aws_test_signs_what_a_strict_server_accepts() {
 async fn azure_test_keeps_objects_in_the_container_under_their_own_keys() {
     let azurite = Azurite::start().await.unwrap();
     let mut gateway = Setup::with_locations(azure_test(&azurite, true)).start().await.unwrap();
-    every_client_stores_and_reads(&gateway, "azure-test").await;
     shows_on_azure(&gateway, &azurite, "shown.txt").await;
+    // These buckets come second to the same container: their objects get names of their own.
+    every_client_stores_and_reads(&gateway, "azure-test").await;
+    two_buckets_keep_their_bytes_apart(&gateway, "azure-test").await;
     stays_out_of_the_data_folder(&mut gateway);
 }
 
@@ -119,6 +124,20 @@ async fn every_client_stores_and_reads(gateway: &Gateway, location: &str) {
     for got in ["got-s3cmd", "got-aws"] {
         assert_eq!(std::fs::read_to_string(gateway.folder().join(got)).unwrap(), BODY, "{got}");
     }
+}
+
+/// Under `bucketMatch: true` both buckets would write the place `shown.txt`.
+async fn two_buckets_keep_their_bytes_apart(gateway: &Gateway, location: &str) {
+    let client = gateway.client().unwrap();
+    let created = client.create_bucket("second", location).await.unwrap();
+    assert_eq!(created.status, 200);
+    assert!(created.header("x-sallyport-warning").contains("shown"), "{:?}", created.header("x-sallyport-warning"));
+    let put = Call::new(Method::PUT, "second/shown.txt").body("the other bytes");
+    assert_eq!(client.send(put).await.unwrap().status, 200);
+    assert_eq!(client.get("shown/shown.txt").await.unwrap().text(), BODY);
+    assert_eq!(client.get("second/shown.txt").await.unwrap().text(), "the other bytes");
+    assert_eq!(client.delete("second/shown.txt").await.unwrap().status, 204);
+    assert_eq!(client.get("shown/shown.txt").await.unwrap().text(), BODY);
 }
 
 async fn put_with_everything(gateway: &Gateway, location: &str) {
