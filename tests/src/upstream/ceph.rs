@@ -11,6 +11,24 @@ pub const CEPH_ACCESS_KEY: &str = "AKIDCEPH000000000000";
 /// Its secret.
 pub const CEPH_SECRET_KEY: &str = "ceph/secret+0000000000000000000000000000";
 
+/// How long one start may take, on a machine that is busy with other tests.
+const START: std::time::Duration = std::time::Duration::from_secs(60);
+/// Starts before giving up: its daemons take their ports seconds after they were chosen.
+const STARTS: usize = 3;
+
+/// A free port whose successor is free too: the monitor and the gateway take one each. It
+/// lies below those that the system gives to whoever connects meanwhile.
+fn free_port_pair() -> Result<u16> {
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    for _ in 0..100 {
+        let port = 20_000 + free_port()? % 6_000 * 2;
+        if is_free(port) && is_free(port + 1) {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no two free ports in a row")
+}
+
 /// A running one-node cluster, in memory.
 #[derive(Debug)]
 pub struct Ceph {
@@ -32,7 +50,16 @@ impl Ceph {
     /// When it does not come up.
     pub async fn start() -> Result<Self> {
         let installed = tools::ceph().context("Ceph is not installed: run make tools")?;
-        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        for _ in 1..STARTS {
+            if let Ok(started) = tokio::time::timeout(START, Self::start_once(installed.clone())).await {
+                return started;
+            }
+        }
+        Self::start_once(installed).await
+    }
+
+    async fn start_once(installed: std::path::PathBuf) -> Result<Self> {
+        let (folder, port) = (tempfile::tempdir()?, free_port_pair()?);
         let mut command = Command::new(tools::root().join("tests/tools/ceph.sh"));
         command.arg("run").arg(installed).arg(folder.path().join("ceph")).arg(port.to_string());
         command.env("CEPH_ACCESS_KEY", CEPH_ACCESS_KEY).env("CEPH_SECRET_KEY", CEPH_SECRET_KEY);
