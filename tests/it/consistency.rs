@@ -260,8 +260,6 @@ async fn what_was_on_the_backend_before_is_neither_overwritten_nor_deleted() {
 async fn bytes_that_somebody_replaced_are_lost_not_served() {
     let bench = Bench::new(false).await;
     bench.put("key", b"ours".to_vec()).await.unwrap();
-    let foreign = MemoryBackend::new(false);
-    drop(foreign);
     bench.backend.plant(&plain("key"), b"theirs");
     // The memory backend keeps both; the newest is theirs, and ours goes with a delete.
     let (found, _) = bench.gateway.get_object(&bench.read("key")).await.unwrap();
