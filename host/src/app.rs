@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const DELETION_DELAY: &str = "SALLYPORT_DELETION_DELAY_MS";
 /// Milliseconds between two rounds of the sweeper.
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
+/// Milliseconds after which a backend that says nothing is given up.
+const BACKEND_TIMEOUT: &str = "SALLYPORT_BACKEND_TIMEOUT_MS";
 /// `name=address:port` pairs, comma separated, that are taken for a name's address.
 const RESOLVE: &str = "SALLYPORT_RESOLVE";
 
@@ -126,7 +128,7 @@ fn host_options(
         plugin_folders: configuration.plugin_dirs.clone(),
         cache_folder: cache.join("compiled"),
         data_folder: configuration.data_dir.clone(),
-        limits: Limits::default(),
+        limits: limits(environment)?,
         resolver_overrides: resolver_overrides(environment)?,
         proxies: ProxySettings {
             http: reveal(&proxies.http),
@@ -134,6 +136,15 @@ fn host_options(
             except: (!proxies.no_proxy.is_empty()).then(|| proxies.no_proxy.join(",")),
         },
     })
+}
+
+fn limits(environment: &dyn Environment) -> anyhow::Result<Limits> {
+    let limits = Limits::default();
+    let Some(text) = environment.variable(BACKEND_TIMEOUT) else { return Ok(limits) };
+    let milliseconds = text.parse().with_context(|| format!("{BACKEND_TIMEOUT} is {text:?}, not milliseconds"))?;
+    let silence = Duration::from_millis(milliseconds);
+    // A call may ask several times before it gives up.
+    Ok(Limits { connect: silence, first_byte: silence, idle: silence, wall: silence.saturating_mul(4), ..limits })
 }
 
 fn resolver_overrides(environment: &dyn Environment) -> anyhow::Result<HashMap<String, SocketAddr>> {
