@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const DELETION_DELAY: &str = "SALLYPORT_DELETION_DELAY_MS";
 /// Milliseconds between two rounds of the sweeper.
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
+/// Milliseconds after which the answer to a long completion or copy begins.
+const PATIENCE: &str = "SALLYPORT_PATIENCE_MS";
 /// Milliseconds after which a backend that says nothing is given up.
 const BACKEND_TIMEOUT: &str = "SALLYPORT_BACKEND_TIMEOUT_MS";
 /// `name=address:port` pairs, comma separated, that are taken for a name's address.
@@ -73,6 +75,7 @@ impl App {
         };
         let mut sqlite = SqliteOptions::new(&configuration.metadata_dir);
         sqlite.deletion_delay = milliseconds(DELETION_DELAY)?.unwrap_or(sqlite.deletion_delay);
+        let patience = milliseconds(PATIENCE)?;
         let mut options = GatewayOptions::default();
         options.sweep_interval = milliseconds(SWEEP_INTERVAL)?.unwrap_or(options.sweep_interval);
         if configuration.mpu_testing {
@@ -88,6 +91,8 @@ impl App {
         front.rest_endpoints = configuration.rest_endpoints.clone();
         front.presign_expiry = configuration.presign_expiry.unwrap_or(front.presign_expiry);
         front.idle_body_timeout = configuration.limits.idle_body;
+        front.patience = patience.unwrap_or(front.patience);
+        front.tls = configuration.tls.is_some();
         let service = S3Service::new(Arc::clone(&gateway), front);
         Ok(Self { gateway, service, locations, problems })
     }
@@ -168,6 +173,7 @@ impl Keys {
             account.keys.iter().map(|key| {
                 let known = Account {
                     id: AccountId::new(account.canonical_id.clone()),
+                    short_id: account.short_id.clone(),
                     display_name: account.name.clone(),
                     secret: sallyport_s3::Secret::new(key.secret.reveal()),
                 };

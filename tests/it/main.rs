@@ -13,6 +13,7 @@
 mod consistency;
 mod faults;
 mod support;
+mod surface;
 mod third_party;
 mod tidy;
 mod walkthrough;

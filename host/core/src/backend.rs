@@ -86,6 +86,12 @@ pub trait Locations: Send + Sync {
 
     /// All names, sorted.
     fn names(&self) -> Vec<LocationName>;
+
+    /// `adoptExisting`: a write replaces what it finds at its plain place, whoever put it
+    /// there. Matters where an overwrite loses what it replaces.
+    fn adopts_existing(&self, _name: &LocationName) -> bool {
+        false
+    }
 }
 
 /// A location as the gateway sees it.
@@ -182,6 +188,10 @@ pub struct Projection {
     /// Tags.
     pub tags: Vec<(String, String)>,
 }
+
+/// The metadata that chose an object's location: clients see it, backends do not, since it
+/// would choose again where the backend is a gateway too.
+pub const LOCATION_METADATA: &str = "scal-location-constraint";
 
 /// What has to be at a place for a write to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,6 +102,19 @@ impl Gateway {
             .map_err(|unhealthy| Error::LocationUnavailable { location: name.clone(), cause: unhealthy.cause })
     }
 
+    /// Refuses, before its body is read, what the location takes neither at once nor in parts.
+    fn check_size(&self, location: &LocationName, size: u64) -> Result<()> {
+        let backend = self.backend(location)?;
+        let traits = backend.traits();
+        let in_parts =
+            if traits.multipart { traits.max_part.saturating_mul(u64::from(traits.max_parts)) } else { 0 };
+        let limit = traits.max_put.max(in_parts);
+        if size > limit {
+            return Err(Error::EntityTooLarge { size, limit });
+        }
+        Ok(())
+    }
+
     /// Where a write goes: the object's own header, else the bucket's location.
     fn choose_location(&self, header: Option<&str>, bucket: &Bucket) -> Result<LocationName> {
         let Some(header) = header else {

@@ -65,11 +65,13 @@ pub(super) struct Begin {
     pub(super) name: Name,
     pub(super) replaces: Option<Locator>,
     pub(super) backend: Arc<dyn Backend>,
+    /// Whatever is at the place may be replaced.
+    pub(super) adopts: bool,
 }
 
 /// What has to be at the place of a begun write.
 pub(super) fn expectation(begun: &Begin) -> Expectation {
-    if begun.backend.traits().keeps_overwritten {
+    if begun.adopts || begun.backend.traits().keeps_overwritten {
         return Expectation::Anything;
     }
     match &begun.replaces {
@@ -82,6 +84,7 @@ impl Gateway {
     /// Stores a body as a new version of a key.
     pub(super) async fn write(&self, draft: Draft, incoming: Incoming) -> Result<PutOutcome> {
         let (announced, body) = Announced::split(incoming);
+        self.check_size(&draft.location, announced.size())?;
         if announced.size() <= SMALL {
             return self.write_small(draft, &announced, body).await;
         }
@@ -190,14 +193,17 @@ impl Gateway {
         };
         let id = write.id.clone();
         match self.metadata.begin(write).await? {
-            Begun::Started { name, replaces } => Ok(Begin { id, name, replaces, backend }),
+            Begun::Started { name, replaces } => {
+                let adopts = name.place == Place::Plain && self.locations.adopts_existing(&draft.location);
+                Ok(Begin { id, name, replaces, backend, adopts })
+            }
             Begun::Refused(failure) => Err(failure.into()),
         }
     }
 
     /// Whether the plain place holds something other than what the database says.
     async fn is_occupied(&self, draft: &Draft, begun: &Begin) -> Result<bool> {
-        if begun.backend.traits().keeps_overwritten || begun.name.place != Place::Plain {
+        if begun.adopts || begun.backend.traits().keeps_overwritten || begun.name.place != Place::Plain {
             return Ok(false);
         }
         let outcome = match &begun.replaces {

@@ -173,7 +173,7 @@ impl Operation for Commit {
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Committed> {
         let sql = "SELECT w.bucket, b.name AS bucket_name, w.key, w.location, w.holds, w.kind, w.prepared,
-                n.sequence AS old_sequence, n.first_segment, n.segments
+                n.sequence AS old_sequence, n.first_segment, n.segments, n.is_marker
             FROM write_intent w JOIN bucket b ON b.id = w.bucket
             LEFT JOIN version n ON n.bucket = w.bucket AND n.key = w.key AND n.id = 'null'
             WHERE w.id = $1";
@@ -201,12 +201,16 @@ impl Operation for Commit {
                 first_segment: number(&row, "first_segment")?,
                 segments: number(&row, "segments")?,
                 overwritten_in: new.held.clone(),
+                is_marker: number(&row, "is_marker")? != 0,
             };
             free(transaction, superseded).await?;
         }
         insert(transaction, &new, &self.write, &version, &self.segments).await?;
         if let WriteKind::Completion { upload, .. } = from_json(&row, "kind")? {
             remove_parts(transaction, &upload).await?;
+            let sql = "UPDATE version SET upload = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
+            let query = sqlx::query(sql).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+            transaction.execute(query.bind(upload.as_str().to_owned())).await?;
         }
         Ok(Committed { id: version.id, last_modified: version.last_modified })
     }
