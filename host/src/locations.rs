@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How long start-up waits for the backends' answers; who is slower is asked on.
 const START_UP: Duration = Duration::from_secs(5);
-/// How often a location that does not work is tried again.
+/// How often a location that does not work is tried again, and one whose keys changed.
 const HEAL: Duration = Duration::from_secs(5);
 /// How often one that works is asked.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -81,7 +81,10 @@ impl LocationTable {
     }
 
     async fn first_look(&self, name: &LocationName) -> Vec<Problem> {
+        // What is wrong with an entry was said when its file was read.
+        let said = self.entries.get(name).is_some_and(|entry| entry.configuration.fault.is_some());
         match tokio::time::timeout(START_UP, self.refresh(name, true)).await {
+            Ok(_) if said => Vec::new(),
             Ok(problems) => problems,
             Err(_) => {
                 let what = format!("its backend did not answer within {} s", START_UP.as_secs());
@@ -91,16 +94,15 @@ impl LocationTable {
         }
     }
 
-    /// Asks all locations for ever: healthy ones now and then, others more often.
-    pub async fn watch(self: Arc<Self>) {
+    /// Asks all locations for ever: healthy ones now and then, others at each interval.
+    pub async fn watch(self: Arc<Self>, interval: Option<Duration>) {
+        let interval = interval.unwrap_or(HEAL).max(Duration::from_millis(1));
+        let due = u32::try_from(PERIOD.as_millis() / interval.as_millis()).unwrap_or(u32::MAX).max(1);
         let mut round: u32 = 0;
         loop {
-            tokio::time::sleep(HEAL).await;
+            tokio::time::sleep(interval).await;
             round = round.wrapping_add(1);
-            let due = u32::try_from(PERIOD.as_secs() / HEAL.as_secs()).unwrap_or(6).max(1);
-            let names = self.names().into_iter().filter(|name| {
-                round.is_multiple_of(due) || self.health(name).is_some_and(|health| health.fault.is_some())
-            });
+            let names = self.names().into_iter().filter(|name| round.is_multiple_of(due) || self.is_due(name));
             stream::iter(names)
                 .for_each_concurrent(AT_A_TIME, |name| {
                     let table = Arc::clone(&self);
@@ -108,6 +110,13 @@ impl LocationTable {
                 })
                 .await;
         }
+    }
+
+    /// Whether it does not work, or its credentials file changed since it was opened.
+    fn is_due(&self, name: &LocationName) -> bool {
+        let Some(entry) = self.entries.get(name) else { return false };
+        let state = entry.state.load();
+        state.fault.is_some() || state.opened.as_ref().is_some_and(Opened::is_stale)
     }
 
     async fn look_again(&self, name: &LocationName) {
@@ -137,14 +146,19 @@ impl LocationTable {
                 opened
             }
             Err(found) => {
-                let fault = found.first().map_or_else(|| "it cannot be opened".to_owned(), |one| one.what.clone());
-                entry.state.store(Arc::new(State { opened: None, fault: Some(fault) }));
+                self.settle(name, entry, State { opened: None, fault: Some(told(&found)) });
                 return found;
             }
         };
         let fault = self.ask(name, &opened, thorough, &mut problems).await;
-        entry.state.store(Arc::new(State { opened: Some(opened), fault }));
+        self.settle(name, entry, State { opened: Some(opened), fault });
         problems
+    }
+
+    fn settle(&self, name: &LocationName, entry: &Entry, state: State) {
+        let up = if state.fault.is_none() { 1.0 } else { 0.0 };
+        metrics::gauge!("sallyport_location_up", "location" => name.to_string()).set(up);
+        entry.state.store(Arc::new(state));
     }
 
     async fn ask(
@@ -160,7 +174,7 @@ impl LocationTable {
             Ok(Some(before)) => {
                 let what = format!("it points at {target}, but its objects are in {before}");
                 let fix = format!("point it back, or run `sallyport rebind {name}` when the objects were moved there");
-                problems.push(Problem::location("locationConfig.json", name.as_str(), what.clone(), fix));
+                problems.push(Problem::location(self.opener.file(), name.as_str(), what.clone(), fix));
                 return Some(what);
             }
             Err(error) => return Some(error.to_string()),
@@ -183,7 +197,7 @@ impl LocationTable {
     fn set_fault(&self, name: &LocationName, fault: Option<String>) {
         if let Some(entry) = self.entries.get(name) {
             let opened = entry.state.load().opened.clone();
-            entry.state.store(Arc::new(State { opened, fault }));
+            self.settle(name, entry, State { opened, fault });
         }
     }
 
@@ -206,7 +220,23 @@ impl LocationTable {
     }
 }
 
+/// The problems of a location that cannot be opened, as its clients are told.
+fn told(problems: &[Problem]) -> String {
+    let told: Vec<String> = problems
+        .iter()
+        .map(|problem| match &problem.field {
+            Some(field) => format!("{field}: {}", problem.what),
+            None => problem.what.clone(),
+        })
+        .collect();
+    if told.is_empty() { "it cannot be opened".to_owned() } else { told.join("; ") }
+}
+
 impl Locations for LocationTable {
+    fn adopts_existing(&self, name: &LocationName) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.configuration.adopt_existing)
+    }
+
     fn location(&self, name: &LocationName) -> Option<Location> {
         let entry = self.entries.get(name)?;
         let state = entry.state.load();

@@ -11,9 +11,14 @@
 )]
 
 mod consistency;
+mod credentials;
 mod faults;
+mod hosts;
+mod listener;
+mod printed;
 mod support;
 mod surface;
 mod third_party;
 mod tidy;
+mod variables;
 mod walkthrough;

@@ -10,5 +10,6 @@ pub mod gateway;
 pub mod memory;
 pub mod process;
 pub mod signing;
+pub mod tls;
 pub mod tools;
 pub mod upstream;

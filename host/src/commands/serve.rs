@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
-    let configuration = configuration(overrides)?;
+    let configuration = configuration(overrides).await?;
     telemetry::log(configuration.log);
     let metrics = telemetry::metrics()?;
     let tls = configuration.tls.as_ref().map(serving::acceptor).transpose()?;

@@ -1,8 +1,8 @@
 //! From a location's configuration to its opened storage, by what its plugin says.
 
 use crate::config::{
-    Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileSpec, ResolvedDetails, Unresolved,
-    VariableOwners, resolve,
+    Configuration, Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileFile, ProfileSpec,
+    ResolvedDetails, Unresolved, VariableOwners, resolve,
 };
 use sallyport_core::backend::Backend;
 use sallyport_core::names::LocationName;
@@ -11,9 +11,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The file that reports name.
-const FILE: &str = "locationConfig.json";
-
 /// An opened location.
 #[derive(Clone)]
 pub struct Opened {
@@ -21,6 +18,15 @@ pub struct Opened {
     pub backend: Arc<dyn Backend>,
     /// What it was opened with: other details open it again.
     details: Details,
+    /// Credentials files that took part.
+    files: Vec<ProfileFile>,
+}
+
+impl Opened {
+    /// Whether a credentials file changed since.
+    pub fn is_stale(&self) -> bool {
+        self.files.iter().any(ProfileFile::has_changed)
+    }
 }
 
 /// Opens locations: variables and profiles are applied, plugins asked.
@@ -28,6 +34,8 @@ pub struct Opener {
     host: PluginHost,
     environment: Box<dyn Environment + Send + Sync>,
     owners: VariableOwners,
+    /// The locations' file, as reports name it.
+    file: String,
 }
 
 impl Opener {
@@ -35,8 +43,9 @@ impl Opener {
     pub async fn new(
         host: PluginHost,
         environment: Box<dyn Environment + Send + Sync>,
-        locations: &[LocationConfiguration],
+        configuration: &Configuration,
     ) -> Self {
+        let locations = &configuration.locations;
         let mut owners = VariableOwners::default();
         let kinds: BTreeSet<&str> = locations.iter().map(|location| location.kind.as_str()).collect();
         for kind in kinds {
@@ -47,12 +56,17 @@ impl Opener {
                 owners.add(&location.name, &fields);
             }
         }
-        Self { host, environment, owners }
+        Self { host, environment, owners, file: configuration.locations_file.clone() }
     }
 
     /// The plugins.
     pub fn host(&self) -> &PluginHost {
         &self.host
+    }
+
+    /// The locations' file, as reports name it.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Opens a location, or goes on with what is open when nothing about it changed. With
@@ -65,8 +79,8 @@ impl Opener {
         location: &LocationConfiguration,
         before: Option<&Opened>,
     ) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
-        let name = &location.name;
-        let one = |what: String, fix: &str| vec![Problem::location(FILE, name, what, fix)];
+        let (name, file) = (&location.name, &self.file);
+        let one = |what: String, fix: &str| vec![Problem::location(file, name, what, fix)];
         if let Some(fault) = &location.fault {
             return Err(one(fault.clone(), "put the entry right"));
         }
@@ -81,7 +95,7 @@ impl Opener {
             return Err(resolved.problems);
         }
         if let Some(before) = before.filter(|before| before.details == resolved.details) {
-            return Ok((before.clone(), Vec::new()));
+            return Ok((Opened { files: resolved.files, ..before.clone() }, Vec::new()));
         }
         let location_name = LocationName::parse(name).map_err(|error| one(error.to_string(), "rename it"))?;
         let spec = LocationSpec {
@@ -93,15 +107,15 @@ impl Opener {
         };
         match self.host.open(spec).await {
             Ok(opened) => {
-                let told = opened.warnings.into_iter().map(|what| Problem::warning(FILE, what, "").of(name));
+                let told = opened.warnings.into_iter().map(|what| Problem::warning(file, what, "").of(name));
                 let warnings = resolved.warnings.into_iter().chain(told).collect();
-                Ok((Opened { backend: opened.backend, details: resolved.details }, warnings))
+                Ok((Opened { backend: opened.backend, details: resolved.details, files: resolved.files }, warnings))
             }
             Err(OpenError::Plugin(error)) => Err(one(error.to_string(), "see the plugin's own log lines")),
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
                 .map(|problem| {
-                    Problem::location(FILE, name, problem.message, problem.fix).at(format!("details.{}", problem.path))
+                    Problem::location(file, name, problem.message, problem.fix).at(format!("details.{}", problem.path))
                 })
                 .collect()),
         }
@@ -110,8 +124,12 @@ impl Opener {
     fn resolve(&self, location: &LocationConfiguration, description: &Description) -> ResolvedDetails {
         let fields = field_specs(description);
         let unresolved =
-            Unresolved { file: FILE, location: &location.name, details: &location.details, fields: &fields };
-        resolve(unresolved, &self.owners, self.environment.as_ref())
+            Unresolved { file: &self.file, location: &location.name, details: &location.details, fields: &fields };
+        let mut resolved = resolve(unresolved, &self.owners, self.environment.as_ref());
+        for problem in resolved.problems.iter_mut().chain(&mut resolved.warnings) {
+            problem.field = problem.field.take().map(|field| format!("details.{field}"));
+        }
+        resolved
     }
 }
 

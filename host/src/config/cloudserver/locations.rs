@@ -26,7 +26,11 @@ pub(super) fn read(
     let mut locations = Vec::new();
     for (name, entry) in map {
         let (mut location, found) = read_location(file, &name, entry);
-        location.fault = found.iter().find(|problem| problem.severity == Severity::Location).map(ToString::to_string);
+        let fault = found.iter().find(|problem| problem.severity == Severity::Location);
+        location.fault = fault.map(|problem| match &problem.field {
+            Some(field) => format!("{field}: {}", problem.what),
+            None => problem.what.clone(),
+        });
         problems.extend(found);
         let elsewhere = REPLACED.contains(&location.kind.as_str());
         if elsewhere || (all_local && location.kind != LOCAL) {
@@ -68,6 +72,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         is_transient: fields.boolean("isTransient").unwrap_or(false),
         is_cold: fields.boolean("isCold").unwrap_or(false),
         size_limit_gb: fields.number("sizeLimitGB"),
+        adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
         grants: fields.texts("grants").unwrap_or_default(),
         fault: None,
     };
@@ -98,6 +103,7 @@ fn empty(name: &str) -> LocationConfiguration {
         is_transient: false,
         is_cold: false,
         size_limit_gb: None,
+        adopt_existing: false,
         grants: Vec::new(),
         fault: None,
     }
@@ -167,6 +173,7 @@ mod tests {
             ("a", json!({ "type": "x", "objectId": 1 }), Some("objectId")),
             ("a", json!({ "type": "x", "legacyAwsBehavior": "true" }), Some("legacyAwsBehavior")),
             ("a", json!({ "type": "x", "isTransient": 1 }), Some("isTransient")),
+            ("a", json!({ "type": "x", "adoptExisting": "yes" }), Some("adoptExisting")),
             ("a", json!({ "type": "x", "sizeLimitGB": "1" }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "sizeLimitGB": -1 }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "details": [] }), Some("details")),
