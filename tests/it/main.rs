@@ -22,3 +22,4 @@ mod third_party;
 mod tidy;
 mod variables;
 mod walkthrough;
+mod ways_out;

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod gateway;
 pub mod memory;
 pub mod process;
+pub mod proxy;
 pub mod signing;
 pub mod tls;
 pub mod tools;

@@ -8,7 +8,7 @@ use super::server::{CertificatePaths, Server};
 use super::variables::{ENVIRONMENT, Variables};
 use super::{accounts, locations, server};
 use crate::config::configuration::{
-    Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings, TlsSource,
+    Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings, Proxies, TlsSource,
 };
 use crate::config::environment::Environment;
 use crate::config::network::Network;
@@ -105,7 +105,7 @@ impl Reader<'_> {
             cache_dir: self.overrides.cache_dir.clone().unwrap_or_else(|| metadata_dir.join("compiled")),
             metadata_dir,
             plugin_dirs: self.plugin_dirs(),
-            proxies: self.variables.proxies.clone(),
+            proxies: self.proxies(&server),
             presign_expiry: self.variables.presign_expiry,
             mpu_testing: self.variables.mpu_testing,
             health_allow: Network::LOOPBACK
@@ -213,6 +213,16 @@ impl Reader<'_> {
             (Some(argument), _) => argument.to_owned(),
             (None, Some(variable)) => self.root.join(variable),
             (None, None) => self.root.join(default),
+        }
+    }
+
+    /// Variables win over the file's one proxy for everything.
+    fn proxies(&self, server: &Server) -> Proxies {
+        let own = &self.variables.proxies;
+        Proxies {
+            http: own.http.clone().or_else(|| server.outbound_proxy.clone()),
+            https: own.https.clone().or_else(|| server.outbound_proxy.clone()),
+            no_proxy: own.no_proxy.clone(),
         }
     }
 
