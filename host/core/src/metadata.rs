@@ -30,6 +30,9 @@ pub enum MetadataError {
     /// The write, bucket or upload that the call is about went away meanwhile.
     #[error("{0} is gone")]
     Gone(&'static str),
+    /// Its disk is full; nothing was done.
+    #[error("the disk of the metadata store is full")]
+    Full,
     /// Too many calls wait; nothing was done.
     #[error("the metadata store is overloaded")]
     Busy,

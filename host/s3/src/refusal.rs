@@ -95,6 +95,9 @@ impl S3Error {
                 Self::because(Code::ServiceUnavailable, format!("The location {location} is full."))
             }
             Error::Metadata(MetadataError::Busy) => Code::SlowDown.into(),
+            Error::Metadata(MetadataError::Full) => {
+                Self::because(Code::ServiceUnavailable, "The server's disk is full. Please try again later.")
+            }
             Error::Internal(_) | Error::Metadata(MetadataError::Store(_) | MetadataError::Gone(_)) => {
                 Code::InternalError.into()
             }

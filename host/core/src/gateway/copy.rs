@@ -97,7 +97,7 @@ impl Gateway {
         let version = self.copied_version(draft, source);
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         let begun = self.begin(draft, false, Some(version.clone())).await?;
-        self.metadata.commit(&begun.id, source.segments.clone()).await?;
+        self.commit(&begun.id, source.segments.clone()).await?;
         Ok(Some(draft.outcome(&version)))
     }
 
@@ -127,7 +127,7 @@ impl Gateway {
                 Ok(Some(draft.outcome(&version)))
             }
             Err(error) if streams_instead(&error) => {
-                self.metadata.rollback(&begun.id, None).await?;
+                self.roll_back(&begun.id, None).await?;
                 Ok(None)
             }
             Err(error) => Err(self.fail(draft, &begun, error).await),

@@ -72,13 +72,13 @@ impl Gateway {
             Ok(token) => {
                 upload.backend = Some((name, token));
                 self.metadata.create_upload(upload.clone()).await?;
-                Ok(self.metadata.rollback(&intent, None).await?)
+                Ok(self.roll_back(&intent, None).await?)
             }
             Err(error) => {
                 if leaves_nothing(&error) {
-                    self.metadata.rollback(&intent, None).await?;
+                    self.roll_back(&intent, None).await?;
                 } else {
-                    self.metadata.abandon(&intent).await?;
+                    self.abandon(&intent).await?;
                 }
                 Err(Error::from_backend(&upload.location, error))
             }
@@ -209,7 +209,7 @@ impl Gateway {
         let part = part(number, size, &digests, Vec::new(), Some(segment));
         if let Err(error) = self.metadata.put_part(&upload.id, part.clone(), Some(&begun.id)).await {
             // The upload went meanwhile.
-            self.metadata.rollback(&begun.id, Some(&stored.locator)).await?;
+            self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(gone_upload(error));
         }
         Ok(part_outcome(part))
@@ -225,9 +225,9 @@ impl Gateway {
             Ok(stored) => Ok(stored),
             Err(error) => {
                 if leaves_nothing(&error) {
-                    self.metadata.rollback(&begun.id, None).await?;
+                    self.roll_back(&begun.id, None).await?;
                 } else {
-                    self.metadata.abandon(&begun.id).await?;
+                    self.abandon(&begun.id).await?;
                 }
                 Err(Error::from_backend(&upload.location, error))
             }

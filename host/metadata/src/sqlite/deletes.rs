@@ -70,7 +70,9 @@ impl Operation for Delete {
             remove(transaction, bucket, &version).await?;
             return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
         }
-        match versioning(&row)? {
+        let versioning = versioning(&row)?;
+        supersede(transaction, bucket, &deletion.key, versioning).await?;
+        match versioning {
             Versioning::Off => match named {
                 Some(version) => {
                     remove(transaction, bucket, &version).await?;
@@ -91,6 +93,21 @@ impl Operation for Delete {
             }
         }
     }
+}
+
+/// What was left open of the key came before the deletion, and must not come back after it.
+/// See the same in `INSERT` of `writes.rs`.
+async fn supersede(
+    transaction: &mut Transaction<'_>,
+    bucket: i64,
+    key: &ObjectKey,
+    versioning: Versioning,
+) -> MetadataResult<()> {
+    let sql = "UPDATE write_intent SET prepared = NULL
+        WHERE bucket = $1 AND key = $2 AND owner <> $3 AND (holds = 0 OR $4)";
+    let frees_null = versioning != Versioning::Enabled;
+    let query = sqlx::query(sql).bind(bucket).bind(bytes(key.as_str())).bind(transaction.owner()).bind(frees_null);
+    transaction.execute(query).await.map(drop)
 }
 
 /// Removes a version; the next newest becomes current.

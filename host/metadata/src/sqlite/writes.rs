@@ -226,8 +226,13 @@ struct Landing {
     sequence: i64,
 }
 
+// What was left open of the key came before, so it is not rolled forward any more: that
+// would hide a write that was acknowledged. One that holds the plain place has overwritten
+// the null version's bytes there, and may go only together with that version.
 const INSERT: &str = "
     DELETE FROM write_intent WHERE id = $1;
+    UPDATE write_intent SET prepared = NULL
+        WHERE bucket = $2 AND key = $3 AND owner <> $18 AND (holds = 0 OR $5 = 'null');
     DELETE FROM job WHERE is_plain = 1 AND bucket = $16 AND key = $3 AND kind = 0 AND location IS $17;
     INSERT INTO version (bucket, key, sequence, id, is_marker, etag, size, last_modified, owner, storage_class,
             checksums, object, parts, first_segment, segments)
@@ -237,7 +242,7 @@ const INSERT: &str = "
         VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
     INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator, stored_size,
             start, length)
-        SELECT $14, $2, $3, $4, $18, $19, $20, $21, $22, $23, $24, $25 WHERE $15 > 0";
+        SELECT $14, $2, $3, $4, $19, $20, $21, $22, $23, $24, $25, $26 WHERE $15 > 0";
 
 /// Writes a version with its first segment in one statement's worth of waiting; more
 /// segments follow one by one.
@@ -266,7 +271,8 @@ async fn insert(
         .bind(first)
         .bind(limit(segments.len()))
         .bind(new.bucket_name.as_str().to_owned())
-        .bind(new.held.clone());
+        .bind(new.held.clone())
+        .bind(transaction.owner());
     let query = match segments.first() {
         Some(segment) => bind_segment(query, new, segment)?,
         None => query,

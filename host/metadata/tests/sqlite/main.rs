@@ -66,6 +66,7 @@ contract! {
     deleting_while_suspended_replaces_the_null_version
     deleting_the_current_version_uncovers_the_next
     an_abandoned_write_is_found
+    an_abandoned_write_never_comes_after_a_later_one
     a_rolled_back_write_queues_its_orphan
     segments_keep_their_order
     tags_are_replaced_and_projected

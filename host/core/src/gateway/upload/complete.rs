@@ -100,7 +100,7 @@ impl Gateway {
             None => parts.iter().filter_map(|part| part.segment.clone()).collect(),
             Some((name, token)) => vec![self.assemble_on_backend(&upload, name, token, &parts, version.size).await?],
         };
-        self.metadata.commit(&upload.write_id, segments).await?;
+        self.commit(&upload.write_id, segments).await?;
         Ok(CompleteOutcome {
             put: PutOutcome {
                 etag: version.etag,
@@ -124,16 +124,16 @@ impl Gateway {
         let stored = match self.ask_to_assemble(upload, name, token, parts, size).await {
             Ok(stored) => stored,
             Err(Assembling::Refused(error)) => {
-                self.metadata.rollback(&upload.write_id, None).await?;
+                self.roll_back(&upload.write_id, None).await?;
                 return Err(error);
             }
             Err(Assembling::Backend(error)) => {
                 // The upload stays; whether its object came to be is for the sweeper to see
                 // when the answer does not say.
                 if leaves_nothing(&error) {
-                    self.metadata.rollback(&upload.write_id, None).await?;
+                    self.roll_back(&upload.write_id, None).await?;
                 } else {
-                    self.metadata.abandon(&upload.write_id).await?;
+                    self.abandon(&upload.write_id).await?;
                 }
                 return Err(Error::from_backend(&upload.location, error));
             }
