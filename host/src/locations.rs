@@ -4,10 +4,10 @@ mod opening;
 
 pub use opening::{Opened, Opener};
 
-use crate::config::{Configuration, LocationConfiguration, Problem};
+use crate::config::{Configuration, LocationConfiguration, Problem, Severity};
 use arc_swap::ArcSwap;
 use futures::{StreamExt, stream};
-use sallyport_core::backend::{Backend, Location, Locations, Unhealthy};
+use sallyport_core::backend::{Backend, BackendError, Location, Locations, Unhealthy};
 use sallyport_core::metadata::MetadataStore;
 use sallyport_core::names::LocationName;
 use std::collections::BTreeMap;
@@ -84,8 +84,7 @@ impl LocationTable {
         // What is wrong with an entry was said when its file was read.
         let said = self.entries.get(name).is_some_and(|entry| entry.configuration.fault.is_some());
         match tokio::time::timeout(START_UP, self.refresh(name, true)).await {
-            Ok(_) if said => Vec::new(),
-            Ok(problems) => problems,
+            Ok(problems) => problems.into_iter().skip(usize::from(said)).collect(),
             Err(_) => {
                 let what = format!("its backend did not answer within {} s", START_UP.as_secs());
                 self.set_fault(name, Some(what.clone()));
@@ -186,7 +185,10 @@ impl LocationTable {
                 None
             }
             Err(error) => {
-                let what = error.to_string();
+                let what = match error {
+                    BackendError::Answered { message, .. } => message,
+                    BackendError::Broke(_) | BackendError::Busy(_) | BackendError::Body(_) => error.to_string(),
+                };
                 let fix = "put the backend or the location's details right; it is tried again every few seconds";
                 problems.push(Problem::location("backend", name.as_str(), what.clone(), fix));
                 Some(what)
@@ -224,6 +226,7 @@ impl LocationTable {
 fn told(problems: &[Problem]) -> String {
     let told: Vec<String> = problems
         .iter()
+        .filter(|problem| problem.severity != Severity::Warning)
         .map(|problem| match &problem.field {
             Some(field) => format!("{field}: {}", problem.what),
             None => problem.what.clone(),

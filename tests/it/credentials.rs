@@ -4,11 +4,9 @@ use sallyport_tests::client::Client;
 use sallyport_tests::gateway::{Gateway, Setup};
 use sallyport_tests::process::write;
 use sallyport_tests::upstream::Rclone;
+use sallyport_tests::wait::until;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-/// Longer than two rounds of healing.
-const HEALS_WITHIN: Duration = Duration::from_secs(40);
 const INLINE: [&str; 2] = ["rcloneKey", "rcloneSecret"];
 
 /// A location on rclone, which checks signatures and keeps no versions.
@@ -118,14 +116,5 @@ async fn heals(gateway: &Gateway, locations: &[&str]) {
     let client = gateway.client().unwrap();
     for location in locations {
         until(location, async || store(&client, location).await.0 == 200).await;
-    }
-}
-
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let mut pause = tokio::time::interval(Duration::from_millis(100));
-    let deadline = tokio::time::Instant::now() + HEALS_WITHIN;
-    while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "in {HEALS_WITHIN:?}: {what}");
-        pause.tick().await;
     }
 }

@@ -10,11 +10,17 @@
     reason = "a test fails by panicking, and may say why it was skipped"
 )]
 
+mod care;
+mod command_line;
 mod consistency;
 mod credentials;
+mod entrypoint;
 mod faults;
+mod health;
 mod hosts;
 mod listener;
+mod mistakes;
+mod neighbours;
 mod printed;
 mod support;
 mod surface;

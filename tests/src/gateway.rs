@@ -128,12 +128,17 @@ impl Setup {
         }
         // Nothing of the developer's own environment or profiles may leak in.
         command.env_clear().env("HOME", folder).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        // Compiling a plugin takes seconds: it is done once for all tests.
-        let user = std::env::var("USER").unwrap_or_default();
-        command.env("SALLYPORT_CACHE_DIR", std::env::temp_dir().join(format!("sallyport-tests-compiled-{user}")));
+        command.env("SALLYPORT_CACHE_DIR", compiled_plugins());
         command.envs(self.environment.iter().cloned()).current_dir(folder);
         Ok(command)
     }
+}
+
+/// Compiling a plugin takes seconds: it is done once for all tests, here.
+#[must_use]
+pub fn compiled_plugins() -> PathBuf {
+    let user = std::env::var("USER").unwrap_or_default();
+    std::env::temp_dir().join(format!("sallyport-tests-compiled-{user}"))
 }
 
 /// A running gateway with its folders, which go with it.

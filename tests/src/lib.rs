@@ -14,3 +14,4 @@ pub mod signing;
 pub mod tls;
 pub mod tools;
 pub mod upstream;
+pub mod wait;

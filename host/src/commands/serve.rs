@@ -23,6 +23,9 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     let admin_listening = serving::bind(&configuration.metrics_listen).await?;
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
     report(app.problems.iter());
+    if app.gateway.metadata().is_restored().await.is_ok_and(|restored| restored) {
+        tracing::warn!("the metadata was restored: nothing is deleted on any backend until `sallyport fsck` has run");
+    }
     let background = app.start_background();
     let scheme = if tls.is_some() { "https" } else { "http" };
 

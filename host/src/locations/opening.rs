@@ -73,52 +73,81 @@ impl Opener {
     /// what works come warnings.
     ///
     /// # Errors
-    /// Every problem of the location.
+    /// Every problem of the location, the one of its entry first, with warnings.
     pub async fn open(
         &self,
         location: &LocationConfiguration,
         before: Option<&Opened>,
     ) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
-        let (name, file) = (&location.name, &self.file);
-        let one = |what: String, fix: &str| vec![Problem::location(file, name, what, fix)];
+        let name = &location.name;
+        let mut problems = Vec::new();
         if let Some(fault) = &location.fault {
-            return Err(one(fault.clone(), "put the entry right"));
+            problems.push(self.problem(name, fault.clone(), "put the entry right"));
         }
-        let description = self.host.description(&location.kind).await.map_err(|error| {
-            one(error.to_string(), "put the plugin's file into a folder of --plugins, or write another type")
-                .into_iter()
-                .map(|problem| problem.at("type"))
-                .collect::<Vec<_>>()
-        })?;
+        let description = match self.host.description(&location.kind).await {
+            Ok(description) => description,
+            // An entry with a mistake may well lack its type.
+            Err(_) if !problems.is_empty() => return Err(problems),
+            Err(error) => {
+                let fix = "put the plugin's file into a folder of --plugins, or write another type";
+                return Err(vec![self.problem(name, error.to_string(), fix).at("type")]);
+            }
+        };
         let resolved = self.resolve(location, &description);
-        if !resolved.problems.is_empty() {
-            return Err(resolved.problems);
-        }
-        if let Some(before) = before.filter(|before| before.details == resolved.details) {
+        let works = problems.is_empty() && resolved.problems.is_empty();
+        if let Some(before) = before.filter(|before| works && before.details == resolved.details) {
             return Ok((Opened { files: resolved.files, ..before.clone() }, Vec::new()));
         }
-        let location_name = LocationName::parse(name).map_err(|error| one(error.to_string(), "rename it"))?;
+        problems.extend(resolved.problems);
+        // The plugin is asked also when the host found something: all mistakes come together.
+        match self.ask(location, &resolved.details).await {
+            Ok((backend, warnings)) if problems.is_empty() => {
+                let warnings = resolved.warnings.into_iter().chain(warnings).collect();
+                return Ok((Opened { backend, details: resolved.details, files: resolved.files }, warnings));
+            }
+            Ok((_, warnings)) => problems.extend(warnings),
+            Err(found) => {
+                let is_said =
+                    |one: &Problem| problems.iter().any(|said| said.field.is_some() && said.field == one.field);
+                let more: Vec<Problem> = found.into_iter().filter(|one| !is_said(one)).collect();
+                problems.extend(more);
+            }
+        }
+        problems.extend(resolved.warnings);
+        Err(problems)
+    }
+
+    async fn ask(
+        &self,
+        location: &LocationConfiguration,
+        details: &Details,
+    ) -> Result<(Arc<dyn Backend>, Vec<Problem>), Vec<Problem>> {
+        let name = &location.name;
         let spec = LocationSpec {
-            name: location_name,
+            name: LocationName::parse(name)
+                .map_err(|error| vec![self.problem(name, error.to_string(), "rename it")])?,
             kind: location.kind.clone(),
             tenant: name.clone(),
-            details: Value::Object(resolved.details.with_secrets()),
+            details: Value::Object(details.with_secrets()),
             grants: location.grants.clone(),
         };
         match self.host.open(spec).await {
             Ok(opened) => {
-                let told = opened.warnings.into_iter().map(|what| Problem::warning(file, what, "").of(name));
-                let warnings = resolved.warnings.into_iter().chain(told).collect();
-                Ok((Opened { backend: opened.backend, details: resolved.details, files: resolved.files }, warnings))
+                let told = opened.warnings.into_iter().map(|what| Problem::warning(&self.file, what, "").of(name));
+                Ok((opened.backend, told.collect()))
             }
-            Err(OpenError::Plugin(error)) => Err(one(error.to_string(), "see the plugin's own log lines")),
+            Err(OpenError::Plugin(error)) => {
+                Err(vec![self.problem(name, error.to_string(), "see the plugin's own log lines")])
+            }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
-                .map(|problem| {
-                    Problem::location(file, name, problem.message, problem.fix).at(format!("details.{}", problem.path))
-                })
+                .map(|problem| self.problem(name, problem.message, problem.fix).at(format!("details.{}", problem.path)))
                 .collect()),
         }
+    }
+
+    fn problem(&self, location: &str, what: String, fix: impl Into<String>) -> Problem {
+        Problem::location(&self.file, location, what, fix)
     }
 
     fn resolve(&self, location: &LocationConfiguration, description: &Description) -> ResolvedDetails {

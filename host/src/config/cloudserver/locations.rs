@@ -63,7 +63,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         }
     };
     let mut fields = Fields::new(file, "", map);
-    let location = LocationConfiguration {
+    let mut location = LocationConfiguration {
         name: name.to_owned(),
         kind: fields.text("type").unwrap_or_default(),
         object_id: fields.text("objectId"),
@@ -83,6 +83,8 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
     if !is_type(&location.kind) && !mistyped("type") {
         let fix = "write the name of a plugin, such as the file <type>.wasm has";
         found.push(stopped("is missing or no plugin's name", fix).at("type"));
+        // It never becomes a file's name.
+        location.kind.clear();
     }
     if location.size_limit_gb.is_some_and(|limit| limit < 0.0) {
         found.push(stopped("is negative", "write a size, or leave it out").at("sizeLimitGB"));
