@@ -7,7 +7,7 @@ pub use opening::{Opened, Opener};
 use crate::config::{Configuration, LocationConfiguration, Problem, Severity};
 use arc_swap::ArcSwap;
 use futures::{StreamExt, stream};
-use sallyport_core::backend::{Backend, BackendError, Location, Locations, Unhealthy};
+use sallyport_core::backend::{Backend, BackendError, Checked, Location, Locations, Unhealthy};
 use sallyport_core::metadata::MetadataStore;
 use sallyport_core::names::LocationName;
 use std::collections::BTreeMap;
@@ -41,7 +41,11 @@ struct State {
     opened: Option<Opened>,
     /// Why it does not work, if so.
     fault: Option<String>,
+    /// What its backend told of the details that the operator left out.
+    learned: Learned,
 }
+
+type Learned = Vec<(String, String)>;
 
 /// A line of a health report.
 #[derive(Debug, Clone)]
@@ -65,7 +69,8 @@ impl LocationTable {
         let mut entries = BTreeMap::new();
         for location in &configuration.locations {
             let Ok(name) = LocationName::parse(&location.name) else { continue };
-            let state = ArcSwap::from_pointee(State { opened: None, fault: Some("it is not opened yet".to_owned()) });
+            let state = State { opened: None, fault: Some("it is not opened yet".to_owned()), learned: Vec::new() };
+            let state = ArcSwap::from_pointee(state);
             entries.insert(name, Entry { configuration: location.clone(), state });
         }
         let table = Arc::new(Self { entries, opener, metadata });
@@ -138,20 +143,43 @@ impl LocationTable {
     async fn refresh(&self, name: &LocationName, thorough: bool) -> Vec<Problem> {
         let Some(entry) = self.entries.get(name) else { return Vec::new() };
         let before = entry.state.load_full();
-        let mut problems = Vec::new();
-        let opened = match self.opener.open(&entry.configuration, before.opened.as_ref()).await {
-            Ok((opened, warnings)) => {
-                problems.extend(warnings);
-                opened
+        // What was learned of a backend that does not work any more may have changed.
+        let mut learned = if before.fault.is_none() { before.learned.clone() } else { Vec::new() };
+        loop {
+            let (state, problems, news) = self.look(name, entry, &before, learned, thorough).await;
+            // Once: a plugin that goes on finding out more is not followed.
+            if news.is_empty() || !state.learned.is_empty() {
+                self.settle(name, entry, state);
+                return problems;
             }
+            for (field, value) in &news {
+                tracing::info!(location = %name, "the backend says what the details leave out: {field} is {value}");
+            }
+            learned = news;
+        }
+    }
+
+    /// Opens and asks a location with what was learned of it; answers what else is to be.
+    async fn look(
+        &self,
+        name: &LocationName,
+        entry: &Entry,
+        before: &State,
+        learned: Learned,
+        thorough: bool,
+    ) -> (State, Vec<Problem>, Learned) {
+        let configuration = entry.configuration.with_learned(&learned);
+        let (opened, mut problems) = match self.opener.open(&configuration, before.opened.as_ref()).await {
+            Ok(opened) => opened,
             Err(found) => {
-                self.settle(name, entry, State { opened: None, fault: Some(told(&found)) });
-                return found;
+                return (State { opened: None, fault: Some(told(&found)), learned }, found, Vec::new());
             }
         };
-        let fault = self.ask(name, &opened, thorough, &mut problems).await;
-        self.settle(name, entry, State { opened: Some(opened), fault });
-        problems
+        let (fault, news) = match self.ask(name, &opened, thorough, &mut problems).await {
+            Ok(news) => (None, news),
+            Err(fault) => (Some(fault), Vec::new()),
+        };
+        (State { opened: Some(opened), fault, learned }, problems, news)
     }
 
     fn settle(&self, name: &LocationName, entry: &Entry, state: State) {
@@ -166,7 +194,7 @@ impl LocationTable {
         opened: &Opened,
         thorough: bool,
         problems: &mut Vec<Problem>,
-    ) -> Option<String> {
+    ) -> Result<Learned, String> {
         let target = &opened.backend.traits().target;
         match self.metadata.bind_location(name, target, false).await {
             Ok(None) => {}
@@ -174,15 +202,15 @@ impl LocationTable {
                 let what = format!("it points at {target}, but its objects are in {before}");
                 let fix = format!("point it back, or run `sallyport rebind {name}` when the objects were moved there");
                 problems.push(Problem::location(self.opener.file(), name.as_str(), what.clone(), fix));
-                return Some(what);
+                return Err(what);
             }
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Err(error.to_string()),
         }
         match opened.backend.check(thorough).await {
-            Ok(warnings) => {
+            Ok(Checked { warnings, learned }) => {
                 let warnings = warnings.into_iter().filter(|_| thorough);
                 problems.extend(warnings.map(|what| Problem::warning("backend", what, "").of(name.as_str())));
-                None
+                Ok(learned)
             }
             Err(error) => {
                 let what = match error {
@@ -191,15 +219,15 @@ impl LocationTable {
                 };
                 let fix = "put the backend or the location's details right; it is tried again every few seconds";
                 problems.push(Problem::location("backend", name.as_str(), what.clone(), fix));
-                Some(what)
+                Err(what)
             }
         }
     }
 
     fn set_fault(&self, name: &LocationName, fault: Option<String>) {
         if let Some(entry) = self.entries.get(name) {
-            let opened = entry.state.load().opened.clone();
-            self.settle(name, entry, State { opened, fault });
+            let state = State { fault, ..State::clone(&entry.state.load()) };
+            self.settle(name, entry, state);
         }
     }
 

@@ -22,6 +22,8 @@ mod listener;
 mod mistakes;
 mod neighbours;
 mod printed;
+mod regions;
+mod renewal;
 mod support;
 mod surface;
 mod third_party;

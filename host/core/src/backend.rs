@@ -22,9 +22,8 @@ pub trait Backend: Send + Sync {
     /// What all plain places of a bucket start with; see `storage.namespace`.
     async fn namespace(&self, bucket: &BucketName) -> Result<String, BackendError>;
 
-    /// Asks whether the location can work; `thorough` may create what is missing. Warnings
-    /// come back on success.
-    async fn check(&self, thorough: bool) -> Result<Vec<String>, BackendError>;
+    /// Asks whether the location can work; `thorough` may create what is missing.
+    async fn check(&self, thorough: bool) -> Result<Checked, BackendError>;
 
     /// Stores an object whole or not at all. Atomic, not idempotent. A body that ends with
     /// an error leaves nothing.
@@ -110,6 +109,16 @@ pub struct Location {
 pub struct Unhealthy {
     /// One sentence, without secrets.
     pub cause: String,
+}
+
+/// What a check of a location that works found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// For the operator.
+    pub warnings: Vec<String>,
+    /// Fields of `details` that the operator left out, as the backend told them: the location
+    /// works once it is opened with them.
+    pub learned: Vec<(String, String)>,
 }
 
 /// What a location's type and configuration can do.

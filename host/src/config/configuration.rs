@@ -90,6 +90,20 @@ pub struct LocationConfiguration {
     pub fault: Option<String>,
 }
 
+impl LocationConfiguration {
+    /// The same with what its backend told, where the operator's details say nothing.
+    pub fn with_learned(&self, learned: &[(String, String)]) -> Self {
+        let mut configuration = self.clone();
+        for (path, value) in learned {
+            let written = configuration.details.get(path);
+            if written.is_none_or(|written| written.is_null() || written.as_str() == Some("")) {
+                configuration.details.insert(path.clone(), Value::String(value.clone()));
+            }
+        }
+        configuration
+    }
+}
+
 impl fmt::Debug for LocationConfiguration {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Which fields are secret only the plugin knows: none is shown.
