@@ -264,6 +264,10 @@ fn told(problems: &[Problem]) -> String {
 }
 
 impl Locations for LocationTable {
+    fn is_cold(&self, name: &LocationName) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.configuration.is_cold)
+    }
+
     fn adopts_existing(&self, name: &LocationName) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.configuration.adopt_existing)
     }

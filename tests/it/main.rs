@@ -24,6 +24,7 @@ mod neighbours;
 mod printed;
 mod regions;
 mod renewal;
+mod starts;
 mod support;
 mod surface;
 mod third_party;

@@ -86,6 +86,11 @@ pub trait Locations: Send + Sync {
     /// All names, sorted.
     fn names(&self) -> Vec<LocationName>;
 
+    /// `isCold`: no bucket is created there.
+    fn is_cold(&self, _name: &LocationName) -> bool {
+        false
+    }
+
     /// `adoptExisting`: a write replaces what it finds at its plain place, whoever put it
     /// there. Matters where an overwrite loses what it replaces.
     fn adopts_existing(&self, _name: &LocationName) -> bool {
