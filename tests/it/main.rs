@@ -14,6 +14,7 @@ mod care;
 mod command_line;
 mod consistency;
 mod credentials;
+mod defects;
 mod entrypoint;
 mod faults;
 mod health;

@@ -172,12 +172,16 @@ impl Backend {
     fn seen(&self, key: &str, response: &Response) -> Result<Seen, Failure> {
         let size =
             response.content_length().ok_or_else(|| failure::internal("the backend did not say the object's size"))?;
+        // Taken for other bytes, this would make ours count as gone.
+        let etag = response.header("etag").filter(|etag| !etag.is_empty()).ok_or_else(|| {
+            failure::unavailable("the backend's answer to a look has no ETag, so it is hardly an S3 server's")
+        })?;
         let version = response.header("x-amz-version-id").filter(|version| *version != "null");
         Ok(Seen {
             locator: Locator {
                 key: key.to_owned(),
                 version: version.filter(|_| self.versions()).map(str::to_owned),
-                etag: response.header("etag").unwrap_or_default().to_owned(),
+                etag: etag.to_owned(),
                 write: response.header(&format!("x-amz-meta-{WRITE_ID}")).map(str::to_owned),
             },
             size,
