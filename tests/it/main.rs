@@ -16,6 +16,7 @@ mod consistency;
 mod credentials;
 mod defects;
 mod entrypoint;
+mod expectations;
 mod faults;
 mod health;
 mod hosts;
