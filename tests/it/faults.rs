@@ -1,5 +1,6 @@
 //! Whatever dies midway, nothing acknowledged is lost; nothing else is left.
 
+mod backends;
 mod clients;
 mod digests;
 mod disk;

@@ -1,16 +1,21 @@
 //! Real backends behind proxies that can misbehave, with the locations that use them.
 
 use crate::chaos::Chaos;
-use crate::client::{Call, Client};
+use crate::client::{Answer, Call, Client};
 use crate::upstream::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite, Moto};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The bucket of the location `aws`, and the container of `azure`.
 pub const CLOUD: &str = "cloud";
 /// The bucket of the location `plain-aws`, which has no versions.
 pub const PLAIN: &str = "plain";
+
+/// How often a listing that met a change is asked for again.
+const LISTINGS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An S3 server and an Azure one, each with a proxy in front.
 #[derive(Debug)]
@@ -71,14 +76,26 @@ impl Stage {
             "plain-aws" => PLAIN,
             _ => CLOUD,
         };
-        let client = self.moto.client()?;
-        let versions = client.send(Call::new(Method::GET, bucket).query("versions", "")).await?;
-        let uploads = client.send(Call::new(Method::GET, bucket).query("uploads", "")).await?;
-        ensure!(versions.status == 200 && uploads.status == 200, "{} {}", versions.text(), uploads.text());
+        let versions = self.list(bucket, "versions").await?;
+        let uploads = self.list(bucket, "uploads").await?;
         ensure!(versions.elements("IsTruncated").first().is_none_or(|it| it == "false"), "more than a page");
         let mut kept = versions.elements("Key");
         kept.extend(uploads.elements("UploadId").into_iter().map(|id| format!("upload {id}")));
         Ok(kept)
+    }
+
+    /// Moto answers 500 to a listing while something changes under it.
+    async fn list(&self, bucket: &str, what: &str) -> Result<Answer> {
+        let client = self.moto.client()?;
+        for _ in 0..LISTINGS {
+            let answer = client.send(Call::new(Method::GET, bucket).query(what, "")).await?;
+            if answer.status == 200 {
+                return Ok(answer);
+            }
+            ensure!(answer.status == 500, "{}", answer.text());
+            tokio::time::sleep(PAUSE).await;
+        }
+        bail!("Moto lists no {what} of {bucket}")
     }
 }
 
