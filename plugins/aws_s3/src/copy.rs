@@ -38,12 +38,9 @@ pub(crate) async fn copy(backend: &Backend, request: CopyRequest) -> Result<Stor
             .send()
     };
     let must_be_absent = matches!(request.expect, Expectation::Nothing);
-    // A copy under a condition that was carried out unheard would fail when repeated.
-    let retry = Retry { attempts: if must_be_absent { 1 } else { Retry::default().attempts }, ..Retry::default() };
-    let answer = retry
-        .run(|| async { call().await.map_err(errors::failure_of_call) })
-        .await
-        .map_err(|failure| unmet(failure, must_be_absent))?;
+    // Once: under a condition, a copy that was carried out unheard would fail when repeated,
+    // and where versions are kept it would leave one that nobody knows of.
+    let answer = call().await.map_err(|error| unmet(errors::failure_of_call(error), must_be_absent))?;
     let etag = answer.copy_object_result().and_then(|result| result.e_tag());
     let locator = backend.stored(&key, etag, answer.version_id(), &request.write_id).await?;
     Ok(Stored { locator: locator.encode(), checksums: Vec::new(), attributes: warnings(fitted.left_out) })

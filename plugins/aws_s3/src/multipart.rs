@@ -23,7 +23,8 @@ pub(crate) async fn create(backend: &Backend, request: CreateRequest) -> Result<
         let create = backend.client().create_multipart_upload().bucket(&backend.details.bucket).key(&key);
         create.customize().mutate_request(client::with_headers(headers.clone())).send()
     };
-    let answer = Retry::default().run(|| async { call().await.map_err(errors::failure_of_call) }).await?;
+    // Once: each try that the backend heard leaves an upload, and one too many would stay.
+    let answer = call().await.map_err(errors::failure_of_call)?;
     let id = answer.upload_id().ok_or_else(|| failure::internal("the backend did not name the upload"))?;
     let upload = Upload { key, id: id.to_owned(), write: Some(request.write_id) };
     Ok((upload.encode(), warnings(fitted.left_out)))

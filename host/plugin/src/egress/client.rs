@@ -98,7 +98,11 @@ impl Egress {
             signer.sign(&mut request, &Plain { egress: self }).await?;
         }
         self.authorize_at_proxy(&mut request);
-        let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
+        // Not a PUT, though HTTP has it idempotent: where versions are kept, each that was
+        // heard leaves one, and nobody knows of the first.
+        let changes_nothing_more =
+            matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::DELETE);
+        let repeatable = request.body().is_end_stream() && changes_nothing_more;
         let again = repeatable.then(|| copy(&request));
         let first_byte =
             options.and_then(|options| options.first_byte_timeout).unwrap_or(self.first_byte).min(self.first_byte);

@@ -155,6 +155,7 @@ impl BlobServer {
         });
         let answer = http::Response::builder()
             .header("etag", "\"0x1\"")
+            .header("x-ms-request-id", "1")
             .header("last-modified", "Mon, 01 Jun 2026 00:00:00 GMT");
         let mut blobs = self.blobs.lock().unwrap();
         let path = parts.uri.path().to_owned();
