@@ -166,11 +166,23 @@ impl Gateway {
     /// # Errors
     /// When it does not end or come up again.
     pub async fn stop_and_restart(&mut self) -> Result<()> {
-        self.process.stop().await?;
+        self.stop().await?;
         self.restart().await
     }
 
-    async fn restart(&mut self) -> Result<()> {
+    /// SIGTERM, and nothing after it.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.process.stop().await.map(|_| ())
+    }
+
+    /// A new start on the same folders, after it was stopped.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn restart(&mut self) -> Result<()> {
         let (process, endpoint) = self.setup.launch(self.folder.path()).await.context("restart")?;
         self.process = process;
         self.endpoint = endpoint;
