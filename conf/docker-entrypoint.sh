@@ -25,7 +25,7 @@ mkdir -p "$S3DATAPATH" "$S3METADATAPATH"
 
 if [ "$#" -eq 0 ]; then set -- serve; fi
 case "$1" in
-    serve | check | backup | restore | fsck | -*) set -- sallyport "$@" ;;
+    serve | check | backup | restore | fsck | rebind | -*) set -- sallyport "$@" ;;
 esac
 
 if [ "$(id -u)" -ne 0 ] || ! id "$user" >/dev/null 2>&1; then

@@ -12,7 +12,6 @@ use sallyport_plugin::{HostOptions, Limits, PluginHost, ProxySettings};
 use sallyport_s3::{Account, Credentials, S3Options, S3Service};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -22,6 +21,12 @@ use tokio_util::sync::CancellationToken;
 const DELETION_DELAY: &str = "SALLYPORT_DELETION_DELAY_MS";
 /// Milliseconds between two rounds of the sweeper.
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
+/// Milliseconds after which the answer to a long completion or copy begins.
+const PATIENCE: &str = "SALLYPORT_PATIENCE_MS";
+/// Milliseconds after which a backend that says nothing is given up.
+const BACKEND_TIMEOUT: &str = "SALLYPORT_BACKEND_TIMEOUT_MS";
+/// Milliseconds between two looks at the locations that do not work.
+const HEAL_INTERVAL: &str = "SALLYPORT_HEAL_INTERVAL_MS";
 /// `name=address:port` pairs, comma separated, that are taken for a name's address.
 const RESOLVE: &str = "SALLYPORT_RESOLVE";
 
@@ -35,6 +40,7 @@ pub struct App {
     pub locations: Arc<LocationTable>,
     /// What is wrong with the locations; none of it stops the others.
     pub problems: Vec<Problem>,
+    heal_interval: Option<Duration>,
 }
 
 /// What goes on beside requests; ends when it is dropped.
@@ -52,18 +58,6 @@ impl App {
         configuration: &Configuration,
         environment: Box<dyn Environment + Send + Sync>,
     ) -> anyhow::Result<Self> {
-        Self::build_with_cache(configuration, &configuration.metadata_dir, environment).await
-    }
-
-    /// As [`App::build`], with compiled plugins kept below another folder.
-    ///
-    /// # Errors
-    /// As [`App::build`].
-    pub async fn build_with_cache(
-        configuration: &Configuration,
-        cache: &Path,
-        environment: Box<dyn Environment + Send + Sync>,
-    ) -> anyhow::Result<Self> {
         let milliseconds = |name: &str| -> anyhow::Result<Option<Duration>> {
             let Some(text) = environment.variable(name) else { return Ok(None) };
             let value = text.parse().with_context(|| format!("{name} is {text:?}, not a number of milliseconds"))?;
@@ -71,14 +65,16 @@ impl App {
         };
         let mut sqlite = SqliteOptions::new(&configuration.metadata_dir);
         sqlite.deletion_delay = milliseconds(DELETION_DELAY)?.unwrap_or(sqlite.deletion_delay);
+        let patience = milliseconds(PATIENCE)?;
+        let heal_interval = milliseconds(HEAL_INTERVAL)?;
         let mut options = GatewayOptions::default();
         options.sweep_interval = milliseconds(SWEEP_INTERVAL)?.unwrap_or(options.sweep_interval);
         if configuration.mpu_testing {
             options.min_part = 0;
         }
         let metadata: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(sqlite).await?);
-        let host = PluginHost::new(host_options(configuration, cache, environment.as_ref())?)?;
-        let opener = Opener::new(host, environment, &configuration.locations).await;
+        let host = PluginHost::new(host_options(configuration, environment.as_ref())?)?;
+        let opener = Opener::new(host, environment, configuration).await;
         let (locations, problems) = LocationTable::open(configuration, opener, Arc::clone(&metadata)).await;
         let ports: Arc<dyn Locations> = Arc::clone(&locations) as Arc<dyn Locations>;
         let gateway = Arc::new(Gateway::new(metadata, ports, options));
@@ -86,8 +82,10 @@ impl App {
         front.rest_endpoints = configuration.rest_endpoints.clone();
         front.presign_expiry = configuration.presign_expiry.unwrap_or(front.presign_expiry);
         front.idle_body_timeout = configuration.limits.idle_body;
+        front.patience = patience.unwrap_or(front.patience);
+        front.tls = configuration.tls.is_some();
         let service = S3Service::new(Arc::clone(&gateway), front);
-        Ok(Self { gateway, service, locations, problems })
+        Ok(Self { gateway, service, locations, problems, heal_interval })
     }
 
     /// Starts the sweeper and the watch over the locations.
@@ -96,10 +94,10 @@ impl App {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.gateway).sweep(stop.clone().cancelled_owned()));
         let locations = Arc::clone(&self.locations);
-        let stopped = stop.clone();
+        let (stopped, interval) = (stop.clone(), self.heal_interval);
         tasks.spawn(async move {
             tokio::select! {
-                () = locations.watch() => {}
+                () = locations.watch(interval) => {}
                 () = stopped.cancelled() => {}
             }
         });
@@ -115,18 +113,33 @@ impl Background {
     }
 }
 
-fn host_options(
+/// What the plugins find wrong with the locations' details, without asking a backend.
+///
+/// # Errors
+/// The plugin engine's.
+pub async fn inspect(
     configuration: &Configuration,
-    cache: &Path,
-    environment: &dyn Environment,
-) -> anyhow::Result<HostOptions> {
+    environment: Box<dyn Environment + Send + Sync>,
+) -> anyhow::Result<Vec<Problem>> {
+    let host = PluginHost::new(host_options(configuration, environment.as_ref())?)?;
+    let opener = Opener::new(host, environment, configuration).await;
+    let mut problems = Vec::new();
+    for location in &configuration.locations {
+        let found = opener.open(location, None).await.map_or_else(|found| found, |(_, warnings)| warnings);
+        // What is wrong with an entry was said when its file was read.
+        problems.extend(found.into_iter().skip(usize::from(location.fault.is_some())));
+    }
+    Ok(problems)
+}
+
+fn host_options(configuration: &Configuration, environment: &dyn Environment) -> anyhow::Result<HostOptions> {
     let proxies = &configuration.proxies;
     let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
     Ok(HostOptions {
         plugin_folders: configuration.plugin_dirs.clone(),
-        cache_folder: cache.join("compiled"),
+        cache_folder: configuration.cache_dir.clone(),
         data_folder: configuration.data_dir.clone(),
-        limits: Limits::default(),
+        limits: limits(environment)?,
         resolver_overrides: resolver_overrides(environment)?,
         proxies: ProxySettings {
             http: reveal(&proxies.http),
@@ -134,6 +147,15 @@ fn host_options(
             except: (!proxies.no_proxy.is_empty()).then(|| proxies.no_proxy.join(",")),
         },
     })
+}
+
+fn limits(environment: &dyn Environment) -> anyhow::Result<Limits> {
+    let limits = Limits::default();
+    let Some(text) = environment.variable(BACKEND_TIMEOUT) else { return Ok(limits) };
+    let milliseconds = text.parse().with_context(|| format!("{BACKEND_TIMEOUT} is {text:?}, not milliseconds"))?;
+    let silence = Duration::from_millis(milliseconds);
+    // A call may ask several times before it gives up.
+    Ok(Limits { connect: silence, first_byte: silence, idle: silence, wall: silence.saturating_mul(4), ..limits })
 }
 
 fn resolver_overrides(environment: &dyn Environment) -> anyhow::Result<HashMap<String, SocketAddr>> {
@@ -157,6 +179,7 @@ impl Keys {
             account.keys.iter().map(|key| {
                 let known = Account {
                     id: AccountId::new(account.canonical_id.clone()),
+                    short_id: account.short_id.clone(),
                     display_name: account.name.clone(),
                     secret: sallyport_s3::Secret::new(key.secret.reveal()),
                 };

@@ -94,6 +94,9 @@ pub struct Settings {
     /// Holds the metadata; losing it is losing everything [default: localMetadata]
     #[arg(long, env = "SALLYPORT_METADATA_DIR", value_name = "FOLDER")]
     pub metadata_dir: Option<PathBuf>,
+    /// Holds compiled plugins; several servers may share it [default: compiled, in the metadata folder]
+    #[arg(long, env = "SALLYPORT_CACHE_DIR", value_name = "FOLDER")]
+    pub cache_dir: Option<PathBuf>,
     /// Addresses to serve S3 on, port 0 for a free one [default: 127.0.0.1 and config.json's port]
     #[arg(long, env = "SALLYPORT_LISTEN", value_name = "IP:PORT", value_delimiter = ',')]
     pub listen: Vec<SocketAddr>,
@@ -114,6 +117,7 @@ impl From<Settings> for Overrides {
             plugins: settings.plugins,
             data_dir: settings.data_dir,
             metadata_dir: settings.metadata_dir,
+            cache_dir: settings.cache_dir,
             listen: settings.listen,
             metrics_listen: settings.metrics_listen,
             log_format: settings.log_format,

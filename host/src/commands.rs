@@ -8,22 +8,33 @@ pub use care::{backup, fsck, rebind, restore};
 pub use check::check;
 pub use serve::serve;
 
-use crate::config::{Configuration, Overrides, Problem, ProcessEnvironment, Severity, load};
+use crate::app::inspect;
+use crate::config::{Configuration, Overrides, Problem, ProcessEnvironment, Severity, draft};
 use anyhow::Context;
 use std::io::Write;
 
 /// Exit status of a command that did its work and found something wrong.
 pub const FOUND_PROBLEMS: u8 = 1;
 
-/// Reads the configuration; mistakes go to standard error, all of them.
+/// Reads the configuration; mistakes go to standard error, all of them. After a fatal one
+/// the plugins are still asked about the locations, since who corrects one mistake wants to
+/// know the others.
 ///
 /// # Errors
 /// When one of them is fatal.
-fn configuration(overrides: &Overrides) -> anyhow::Result<Configuration> {
+async fn configuration(overrides: &Overrides) -> anyhow::Result<Configuration> {
     let root = std::env::current_dir().context("the working folder")?;
-    let (configuration, problems) = load(&root, overrides, &ProcessEnvironment);
+    let (configuration, problems) = draft(&root, overrides, &ProcessEnvironment);
     report(problems.iter());
-    configuration.context("the configuration has mistakes that could misplace data: nothing was started")
+    if problems.is_fatal()
+        && let Some(configuration) = &configuration
+        && let Ok(found) = inspect(configuration, Box::new(ProcessEnvironment)).await
+    {
+        report(found.iter());
+    }
+    configuration
+        .filter(|_| !problems.is_fatal())
+        .context("the configuration has mistakes that could misplace data: nothing was started")
 }
 
 /// Writes problems to standard error, a line each.

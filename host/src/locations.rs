@@ -4,10 +4,10 @@ mod opening;
 
 pub use opening::{Opened, Opener};
 
-use crate::config::{Configuration, LocationConfiguration, Problem};
+use crate::config::{Configuration, LocationConfiguration, Problem, Severity};
 use arc_swap::ArcSwap;
 use futures::{StreamExt, stream};
-use sallyport_core::backend::{Backend, Location, Locations, Unhealthy};
+use sallyport_core::backend::{Backend, BackendError, Checked, Location, Locations, Unhealthy};
 use sallyport_core::metadata::MetadataStore;
 use sallyport_core::names::LocationName;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How long start-up waits for the backends' answers; who is slower is asked on.
 const START_UP: Duration = Duration::from_secs(5);
-/// How often a location that does not work is tried again.
+/// How often a location that does not work is tried again, and one whose keys changed.
 const HEAL: Duration = Duration::from_secs(5);
 /// How often one that works is asked.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -41,7 +41,11 @@ struct State {
     opened: Option<Opened>,
     /// Why it does not work, if so.
     fault: Option<String>,
+    /// What its backend told of the details that the operator left out.
+    learned: Learned,
 }
+
+type Learned = Vec<(String, String)>;
 
 /// A line of a health report.
 #[derive(Debug, Clone)]
@@ -65,7 +69,8 @@ impl LocationTable {
         let mut entries = BTreeMap::new();
         for location in &configuration.locations {
             let Ok(name) = LocationName::parse(&location.name) else { continue };
-            let state = ArcSwap::from_pointee(State { opened: None, fault: Some("it is not opened yet".to_owned()) });
+            let state = State { opened: None, fault: Some("it is not opened yet".to_owned()), learned: Vec::new() };
+            let state = ArcSwap::from_pointee(state);
             entries.insert(name, Entry { configuration: location.clone(), state });
         }
         let table = Arc::new(Self { entries, opener, metadata });
@@ -81,8 +86,10 @@ impl LocationTable {
     }
 
     async fn first_look(&self, name: &LocationName) -> Vec<Problem> {
+        // What is wrong with an entry was said when its file was read.
+        let said = self.entries.get(name).is_some_and(|entry| entry.configuration.fault.is_some());
         match tokio::time::timeout(START_UP, self.refresh(name, true)).await {
-            Ok(problems) => problems,
+            Ok(problems) => problems.into_iter().skip(usize::from(said)).collect(),
             Err(_) => {
                 let what = format!("its backend did not answer within {} s", START_UP.as_secs());
                 self.set_fault(name, Some(what.clone()));
@@ -91,16 +98,15 @@ impl LocationTable {
         }
     }
 
-    /// Asks all locations for ever: healthy ones now and then, others more often.
-    pub async fn watch(self: Arc<Self>) {
+    /// Asks all locations for ever: healthy ones now and then, others at each interval.
+    pub async fn watch(self: Arc<Self>, interval: Option<Duration>) {
+        let interval = interval.unwrap_or(HEAL).max(Duration::from_millis(1));
+        let due = u32::try_from(PERIOD.as_millis() / interval.as_millis()).unwrap_or(u32::MAX).max(1);
         let mut round: u32 = 0;
         loop {
-            tokio::time::sleep(HEAL).await;
+            tokio::time::sleep(interval).await;
             round = round.wrapping_add(1);
-            let due = u32::try_from(PERIOD.as_secs() / HEAL.as_secs()).unwrap_or(6).max(1);
-            let names = self.names().into_iter().filter(|name| {
-                round.is_multiple_of(due) || self.health(name).is_some_and(|health| health.fault.is_some())
-            });
+            let names = self.names().into_iter().filter(|name| round.is_multiple_of(due) || self.is_due(name));
             stream::iter(names)
                 .for_each_concurrent(AT_A_TIME, |name| {
                     let table = Arc::clone(&self);
@@ -108,6 +114,13 @@ impl LocationTable {
                 })
                 .await;
         }
+    }
+
+    /// Whether it does not work, or its credentials file changed since it was opened.
+    fn is_due(&self, name: &LocationName) -> bool {
+        let Some(entry) = self.entries.get(name) else { return false };
+        let state = entry.state.load();
+        state.fault.is_some() || state.opened.as_ref().is_some_and(Opened::is_stale)
     }
 
     async fn look_again(&self, name: &LocationName) {
@@ -130,21 +143,49 @@ impl LocationTable {
     async fn refresh(&self, name: &LocationName, thorough: bool) -> Vec<Problem> {
         let Some(entry) = self.entries.get(name) else { return Vec::new() };
         let before = entry.state.load_full();
-        let mut problems = Vec::new();
-        let opened = match self.opener.open(&entry.configuration, before.opened.as_ref()).await {
-            Ok((opened, warnings)) => {
-                problems.extend(warnings);
-                opened
+        // What was learned of a backend that does not work any more may have changed.
+        let mut learned = if before.fault.is_none() { before.learned.clone() } else { Vec::new() };
+        loop {
+            let (state, problems, news) = self.look(name, entry, &before, learned, thorough).await;
+            // Once: a plugin that goes on finding out more is not followed.
+            if news.is_empty() || !state.learned.is_empty() {
+                self.settle(name, entry, state);
+                return problems;
             }
+            for (field, value) in &news {
+                tracing::info!(location = %name, "the backend says what the details leave out: {field} is {value}");
+            }
+            learned = news;
+        }
+    }
+
+    /// Opens and asks a location with what was learned of it; answers what else is to be.
+    async fn look(
+        &self,
+        name: &LocationName,
+        entry: &Entry,
+        before: &State,
+        learned: Learned,
+        thorough: bool,
+    ) -> (State, Vec<Problem>, Learned) {
+        let configuration = entry.configuration.with_learned(&learned);
+        let (opened, mut problems) = match self.opener.open(&configuration, before.opened.as_ref()).await {
+            Ok(opened) => opened,
             Err(found) => {
-                let fault = found.first().map_or_else(|| "it cannot be opened".to_owned(), |one| one.what.clone());
-                entry.state.store(Arc::new(State { opened: None, fault: Some(fault) }));
-                return found;
+                return (State { opened: None, fault: Some(told(&found)), learned }, found, Vec::new());
             }
         };
-        let fault = self.ask(name, &opened, thorough, &mut problems).await;
-        entry.state.store(Arc::new(State { opened: Some(opened), fault }));
-        problems
+        let (fault, news) = match self.ask(name, &opened, thorough, &mut problems).await {
+            Ok(news) => (None, news),
+            Err(fault) => (Some(fault), Vec::new()),
+        };
+        (State { opened: Some(opened), fault, learned }, problems, news)
+    }
+
+    fn settle(&self, name: &LocationName, entry: &Entry, state: State) {
+        let up = if state.fault.is_none() { 1.0 } else { 0.0 };
+        metrics::gauge!("sallyport_location_up", "location" => name.to_string()).set(up);
+        entry.state.store(Arc::new(state));
     }
 
     async fn ask(
@@ -153,37 +194,40 @@ impl LocationTable {
         opened: &Opened,
         thorough: bool,
         problems: &mut Vec<Problem>,
-    ) -> Option<String> {
+    ) -> Result<Learned, String> {
         let target = &opened.backend.traits().target;
         match self.metadata.bind_location(name, target, false).await {
             Ok(None) => {}
             Ok(Some(before)) => {
                 let what = format!("it points at {target}, but its objects are in {before}");
                 let fix = format!("point it back, or run `sallyport rebind {name}` when the objects were moved there");
-                problems.push(Problem::location("locationConfig.json", name.as_str(), what.clone(), fix));
-                return Some(what);
+                problems.push(Problem::location(self.opener.file(), name.as_str(), what.clone(), fix));
+                return Err(what);
             }
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Err(error.to_string()),
         }
         match opened.backend.check(thorough).await {
-            Ok(warnings) => {
+            Ok(Checked { warnings, learned }) => {
                 let warnings = warnings.into_iter().filter(|_| thorough);
                 problems.extend(warnings.map(|what| Problem::warning("backend", what, "").of(name.as_str())));
-                None
+                Ok(learned)
             }
             Err(error) => {
-                let what = error.to_string();
+                let what = match error {
+                    BackendError::Answered { message, .. } => message,
+                    BackendError::Broke(_) | BackendError::Busy(_) | BackendError::Body(_) => error.to_string(),
+                };
                 let fix = "put the backend or the location's details right; it is tried again every few seconds";
                 problems.push(Problem::location("backend", name.as_str(), what.clone(), fix));
-                Some(what)
+                Err(what)
             }
         }
     }
 
     fn set_fault(&self, name: &LocationName, fault: Option<String>) {
         if let Some(entry) = self.entries.get(name) {
-            let opened = entry.state.load().opened.clone();
-            entry.state.store(Arc::new(State { opened, fault }));
+            let state = State { fault, ..State::clone(&entry.state.load()) };
+            self.settle(name, entry, state);
         }
     }
 
@@ -206,7 +250,28 @@ impl LocationTable {
     }
 }
 
+/// The problems of a location that cannot be opened, as its clients are told.
+fn told(problems: &[Problem]) -> String {
+    let told: Vec<String> = problems
+        .iter()
+        .filter(|problem| problem.severity != Severity::Warning)
+        .map(|problem| match &problem.field {
+            Some(field) => format!("{field}: {}", problem.what),
+            None => problem.what.clone(),
+        })
+        .collect();
+    if told.is_empty() { "it cannot be opened".to_owned() } else { told.join("; ") }
+}
+
 impl Locations for LocationTable {
+    fn is_cold(&self, name: &LocationName) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.configuration.is_cold)
+    }
+
+    fn adopts_existing(&self, name: &LocationName) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.configuration.adopt_existing)
+    }
+
     fn location(&self, name: &LocationName) -> Option<Location> {
         let entry = self.entries.get(name)?;
         let state = entry.state.load();

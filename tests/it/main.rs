@@ -10,9 +10,25 @@
     reason = "a test fails by panicking, and may say why it was skipped"
 )]
 
+mod care;
+mod command_line;
 mod consistency;
+mod credentials;
+mod entrypoint;
 mod faults;
+mod health;
+mod hosts;
+mod listener;
+mod mistakes;
+mod neighbours;
+mod printed;
+mod regions;
+mod renewal;
+mod starts;
 mod support;
+mod surface;
 mod third_party;
 mod tidy;
+mod variables;
 mod walkthrough;
+mod ways_out;

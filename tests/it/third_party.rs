@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sallyport_tests::client::Call;
+use sallyport_tests::client::{Call, Client};
 use sallyport_tests::gateway::Setup;
 use sallyport_tests::tools::root;
 use serde_json::json;
@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
@@ -68,6 +69,76 @@ async fn a_plugin_from_elsewhere_needs_nothing_but_its_file() {
     assert_eq!(client.keys("elsewhere").await.unwrap(), Vec::<String>::new());
     web.becomes_empty().await;
     assert_eq!(client.delete("elsewhere").await.unwrap().status, 204);
+}
+
+#[tokio::test]
+async fn a_plugin_that_reads_bodies_itself_stores_and_gives_them_back_whole() {
+    let (web, plain) = (Web::start().await, Web::start().await);
+    let folder = TempDir::new().unwrap();
+    std::fs::copy(built().await, folder.path().join("webstore.wasm")).unwrap();
+    let details = |web: &Web, pad: u8| json!({ "endpoint": format!("http://{}", web.address), "scramble": pad });
+    let locations = json!({
+        "scrambled": { "type": "webstore", "legacyAwsBehavior": false, "details": details(&web, 90) },
+        "plain": { "type": "webstore", "legacyAwsBehavior": false, "details": details(&plain, 0) },
+    });
+    let gateway = Setup::with_locations(locations).plugins(folder.path()).start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("scrambled", "scrambled").await.unwrap().status, 200);
+    assert_eq!(client.create_bucket("plain", "plain").await.unwrap().status, 200);
+    let large: Bytes = (0..LARGE).map(|index| u8::try_from(index % 253).unwrap()).collect();
+    for body in [Bytes::new(), Bytes::from_static(b"x"), Bytes::from_static(b"small"), large.clone()] {
+        let put = Call::new(Method::PUT, "scrambled/key").header("content-length", &body.len().to_string());
+        let put = client.send(put.body(body.clone())).await.unwrap();
+        assert_eq!(put.status, 200, "{}", put.text());
+        assert_eq!(client.get("scrambled/key").await.unwrap().body, body);
+        let scrambled = (0_u8..251).cycle().zip(&body).map(|(position, byte)| byte ^ 90 ^ position).collect::<Bytes>();
+        assert_eq!(web.bodies(), [scrambled], "the server has what the plugin made of {} bytes", body.len());
+    }
+    for (first, last) in [(0, 0), (250, 251), (1_000_000, 2_100_000), (LARGE - 1, LARGE - 1)] {
+        let range = Call::new(Method::GET, "scrambled/key").header("range", &format!("bytes={first}-{last}"));
+        let answer = client.send(range).await.unwrap();
+        assert_eq!((answer.status.as_u16(), &answer.body), (206, &large.slice(first..=last)), "{first}-{last}");
+    }
+    let copy = Call::new(Method::PUT, "plain/copy").header("x-amz-copy-source", "scrambled/key");
+    assert_eq!(client.send(copy).await.unwrap().status, 200);
+    assert_eq!(plain.bodies(), std::slice::from_ref(&large));
+
+    // Bytes that do not agree are never stored, although the plugin has read them all.
+    let before = web.bodies();
+    for body in [large.clone(), large.slice(..100)] {
+        let wrong =
+            Call::new(Method::PUT, "scrambled/key").body(body).header("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==");
+        assert_eq!(client.send(wrong).await.unwrap().code(), "BadDigest");
+    }
+    assert_eq!(web.bodies(), before);
+    assert_eq!(client.get("scrambled/key").await.unwrap().body, large);
+
+    // No multipart here, so what it cannot take at once is refused before the body is read.
+    let refused = announce(&client, &Call::new(Method::PUT, "plain/large"), (16 << 20) + 1).await;
+    assert!(refused.starts_with("HTTP/1.1 400 ") && refused.contains("<Code>EntityTooLarge</Code>"), "{refused}");
+    assert!(refused.contains("<MaxSizeAllowed>16777216</MaxSizeAllowed>"), "{refused}");
+    let created = client.send(Call::new(Method::POST, "plain/large").query("uploads", "")).await.unwrap();
+    let id = created.elements("UploadId").remove(0);
+    let part = Call::new(Method::PUT, "plain/large").query("partNumber", "1").query("uploadId", &id);
+    assert!(announce(&client, &part, (16 << 20) + 1).await.contains("<Code>EntityTooLarge</Code>"));
+    assert_eq!(client.send(part.body(large.clone())).await.unwrap().status, 200);
+    assert_eq!(plain.bodies(), [large.clone(), large]);
+}
+
+/// What is answered to a request that announces a body and sends none of it.
+async fn announce(client: &Client, call: &Call, length: usize) -> String {
+    let url = client.presign(call, 60);
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut socket = tokio::net::TcpStream::connect(host).await.unwrap();
+    let head =
+        format!("PUT /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(std::time::Duration::from_secs(30), socket.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    answer
 }
 
 /// Builds the plugin as its author would, in a target folder of its own.

@@ -19,10 +19,10 @@ async fn aws_test_keeps_objects_in_the_cloud_under_their_own_keys() {
         .start()
         .await
         .unwrap();
-    shows_on_s3(&gateway, &backend, "shown", "shown.txt").await;
+    shows_on_s3(&gateway, &backend, "cloud", "shown.txt").await;
     // These buckets come second to the same container: their objects get names of their own.
     every_client_stores_and_reads(&gateway, "aws-test").await;
-    two_buckets_keep_their_bytes_apart(&gateway, "aws-test").await;
+    two_buckets_keep_their_bytes_apart(&gateway, "aws-test", "shown").await;
     assert!(!backend.keys("cloud").await.unwrap().contains(&"aws.txt".to_owned()));
     stays_out_of_the_data_folder(&mut gateway);
 }
@@ -35,7 +35,7 @@ async fn without_bucket_match_keys_on_aws_begin_with_the_bucket() {
         .start()
         .await
         .unwrap();
-    shows_on_s3(&gateway, &backend, "shown", "shown/shown.txt").await;
+    shows_on_s3(&gateway, &backend, "cloud", "shown/shown.txt").await;
     stays_out_of_the_data_folder(&mut gateway);
 }
 
@@ -49,7 +49,7 @@ async fn aws_test_signs_what_a_strict_server_accepts() {
     let backend = ceph.client().unwrap();
     let locations = aws_test(&backend, ceph.port(), [CEPH_ACCESS_KEY, CEPH_SECRET_KEY], true).await;
     let mut gateway = Setup::with_locations(locations).start().await.unwrap();
-    shows_on_s3(&gateway, &backend, "shown", "shown.txt").await;
+    shows_on_s3(&gateway, &backend, "cloud", "shown.txt").await;
     stays_out_of_the_data_folder(&mut gateway);
     ceph.stop().await.unwrap();
 }
@@ -58,10 +58,10 @@ async fn aws_test_signs_what_a_strict_server_accepts() {
 async fn azure_test_keeps_objects_in_the_container_under_their_own_keys() {
     let azurite = Azurite::start().await.unwrap();
     let mut gateway = Setup::with_locations(azure_test(&azurite, true)).start().await.unwrap();
-    shows_on_azure(&gateway, &azurite, "shown.txt").await;
+    shows_on_azure(&gateway, &azurite, "cloud", "shown.txt").await;
     // These buckets come second to the same container: their objects get names of their own.
     every_client_stores_and_reads(&gateway, "azure-test").await;
-    two_buckets_keep_their_bytes_apart(&gateway, "azure-test").await;
+    two_buckets_keep_their_bytes_apart(&gateway, "azure-test", "shown-on-azure").await;
     stays_out_of_the_data_folder(&mut gateway);
 }
 
@@ -69,7 +69,7 @@ async fn azure_test_keeps_objects_in_the_container_under_their_own_keys() {
 async fn without_bucket_match_names_on_azure_begin_with_the_bucket() {
     let azurite = Azurite::start().await.unwrap();
     let mut gateway = Setup::with_locations(azure_test(&azurite, false)).start().await.unwrap();
-    shows_on_azure(&gateway, &azurite, "shown/shown.txt").await;
+    shows_on_azure(&gateway, &azurite, "cloud", "shown-on-azure/shown.txt").await;
     stays_out_of_the_data_folder(&mut gateway);
 }
 
@@ -92,7 +92,7 @@ fn azure_test(azurite: &Azurite, bucket_match: bool) -> Value {
     } } })
 }
 
-async fn every_client_stores_and_reads(gateway: &Gateway, location: &str) {
+pub(crate) async fn every_client_stores_and_reads(gateway: &Gateway, location: &str) {
     let file = write(gateway.folder(), "upload.txt", BODY).unwrap();
     let file = file.to_str().unwrap();
     let region = format!("--region={location}");
@@ -127,23 +127,23 @@ async fn every_client_stores_and_reads(gateway: &Gateway, location: &str) {
 }
 
 /// Under `bucketMatch: true` both buckets would write the place `shown.txt`.
-async fn two_buckets_keep_their_bytes_apart(gateway: &Gateway, location: &str) {
+async fn two_buckets_keep_their_bytes_apart(gateway: &Gateway, location: &str, first: &str) {
     let client = gateway.client().unwrap();
     let created = client.create_bucket("second", location).await.unwrap();
     assert_eq!(created.status, 200);
-    assert!(created.header("x-sallyport-warning").contains("shown"), "{:?}", created.header("x-sallyport-warning"));
+    assert!(created.header("x-sallyport-warning").contains(first), "{:?}", created.header("x-sallyport-warning"));
     let put = Call::new(Method::PUT, "second/shown.txt").body("the other bytes");
     assert_eq!(client.send(put).await.unwrap().status, 200);
-    assert_eq!(client.get("shown/shown.txt").await.unwrap().text(), BODY);
+    assert_eq!(client.get(&format!("{first}/shown.txt")).await.unwrap().text(), BODY);
     assert_eq!(client.get("second/shown.txt").await.unwrap().text(), "the other bytes");
     assert_eq!(client.delete("second/shown.txt").await.unwrap().status, 204);
-    assert_eq!(client.get("shown/shown.txt").await.unwrap().text(), BODY);
+    assert_eq!(client.get(&format!("{first}/shown.txt")).await.unwrap().text(), BODY);
 }
 
-async fn put_with_everything(gateway: &Gateway, location: &str) {
+async fn put_with_everything(gateway: &Gateway, location: &str, bucket: &str) {
     let client = gateway.client().unwrap();
-    assert_eq!(client.create_bucket("shown", location).await.unwrap().status, 200);
-    let put = Call::new(Method::PUT, "shown/shown.txt")
+    assert_eq!(client.create_bucket(bucket, location).await.unwrap().status, 200);
+    let put = Call::new(Method::PUT, &format!("{bucket}/shown.txt"))
         .header("content-type", "text/x-walk")
         .header("cache-control", "max-age=7")
         .header("x-amz-meta-colour", "green")
@@ -153,33 +153,33 @@ async fn put_with_everything(gateway: &Gateway, location: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-async fn shows_on_s3(gateway: &Gateway, backend: &Client, bucket: &str, name: &str) {
-    put_with_everything(gateway, "aws-test").await;
-    let path = format!("cloud/{name}");
+pub(crate) async fn shows_on_s3(gateway: &Gateway, backend: &Client, container: &str, name: &str) {
+    put_with_everything(gateway, "aws-test", "shown").await;
+    let path = format!("{container}/{name}");
     let answer = backend.get(&path).await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, BODY), "{:?}", backend.keys("cloud").await);
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, BODY), "{:?}", backend.keys(container).await);
     assert_eq!(answer.header("content-type"), "text/x-walk");
     assert_eq!(answer.header("cache-control"), "max-age=7");
     assert_eq!(answer.header("x-amz-meta-colour"), "green");
     let tags = backend.send(Call::new(Method::GET, &path).query("tagging", "")).await.unwrap();
     assert_eq!((tags.elements("Key"), tags.elements("Value")), (vec!["team".into()], vec!["red".into()]));
-    assert_eq!(gateway.client().unwrap().get(&format!("{bucket}/shown.txt")).await.unwrap().text(), BODY);
-}
-
-async fn shows_on_azure(gateway: &Gateway, azurite: &Azurite, name: &str) {
-    put_with_everything(gateway, "azure-test").await;
-    let reader = azurite.reader().unwrap();
-    let answer = reader.get("cloud", name).await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, BODY), "{:?}", reader.names("cloud").await);
-    assert_eq!(answer.header("content-type"), "text/x-walk");
-    assert_eq!(answer.header("cache-control"), "max-age=7");
-    assert_eq!(answer.header("x-ms-meta-colour"), "green");
-    let tags = reader.tags("cloud", name).await.unwrap();
-    assert_eq!((tags.elements("Key"), tags.elements("Value")), (vec!["team".into()], vec!["red".into()]));
     assert_eq!(gateway.client().unwrap().get("shown/shown.txt").await.unwrap().text(), BODY);
 }
 
+pub(crate) async fn shows_on_azure(gateway: &Gateway, azurite: &Azurite, container: &str, name: &str) {
+    put_with_everything(gateway, "azure-test", "shown-on-azure").await;
+    let reader = azurite.reader().unwrap();
+    let answer = reader.get(container, name).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, BODY), "{:?}", reader.names(container).await);
+    assert_eq!(answer.header("content-type"), "text/x-walk");
+    assert_eq!(answer.header("cache-control"), "max-age=7");
+    assert_eq!(answer.header("x-ms-meta-colour"), "green");
+    let tags = reader.tags(container, name).await.unwrap();
+    assert_eq!((tags.elements("Key"), tags.elements("Value")), (vec!["team".into()], vec!["red".into()]));
+    assert_eq!(gateway.client().unwrap().get("shown-on-azure/shown.txt").await.unwrap().text(), BODY);
+}
+
 /// The metadata is elsewhere, so every byte below the data folder would be an object's.
-fn stays_out_of_the_data_folder(gateway: &mut Gateway) {
+pub(crate) fn stays_out_of_the_data_folder(gateway: &mut Gateway) {
     assert_eq!(gateway.bytes_below_data().unwrap(), 0, "object bytes below the data folder:\n{}", gateway.log());
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -20,7 +20,7 @@ pub struct BlobReader {
     endpoint: String,
     account: String,
     key: Vec<u8>,
-    pool: Pool<HttpConnector, Empty<Bytes>>,
+    pool: Pool<HttpConnector, Full<Bytes>>,
 }
 
 impl std::fmt::Debug for BlobReader {
@@ -68,6 +68,16 @@ impl BlobReader {
         Ok(self.send("GET", &path, &[("comp", "list"), ("restype", "container")]).await?.elements("Name"))
     }
 
+    /// Names of the blobs in a container, and of those that only have uncommitted blocks.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn names_with_uncommitted(&self, container: &str) -> Result<Vec<String>> {
+        let path = format!("/{container}");
+        let query = [("comp", "list"), ("include", "uncommittedblobs"), ("restype", "container")];
+        Ok(self.send("GET", &path, &query).await?.elements("Name"))
+    }
+
     /// Removes a blob, as somebody else with the key would.
     ///
     /// # Errors
@@ -76,16 +86,45 @@ impl BlobReader {
         self.send("DELETE", &format!("/{container}/{}", encode(name, false)), &[]).await
     }
 
-    /// `query` is sorted by name.
+    /// Writes a blob, as somebody else with the key would.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn put(&self, container: &str, name: &str, body: &str) -> Result<Answer> {
+        let path = format!("/{container}/{}", encode(name, false));
+        self.send_body("PUT", &path, &[], body.to_owned().into(), "x-ms-blob-type:BlockBlob\n").await
+    }
+
+    /// Makes a container.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn create(&self, container: &str) -> Result<Answer> {
+        self.send("PUT", &format!("/{container}"), &[("restype", "container")]).await
+    }
+
     async fn send(&self, method: &str, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
+        self.send_body(method, path, query, Bytes::new(), "").await
+    }
+
+    /// `query` is sorted by name; `first` is a header that sorts before the date's.
+    async fn send_body(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Bytes,
+        first: &str,
+    ) -> Result<Answer> {
         let date = http_date(SystemTime::now());
         let prefix = self.endpoint.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap_or_default();
         let mut resource = format!("/{}{prefix}{path}", self.account);
         for (name, value) in query {
             resource.push_str(&format!("\n{name}:{value}"));
         }
-        let headers = format!("x-ms-date:{date}\nx-ms-version:{API_VERSION}");
-        let text = format!("{method}\n\n\n\n\n\n\n\n\n\n\n\n{headers}\n{resource}");
+        let headers = format!("{first}x-ms-date:{date}\nx-ms-version:{API_VERSION}");
+        let length = if body.is_empty() { String::new() } else { body.len().to_string() };
+        let text = format!("{method}\n\n\n{length}\n\n\n\n\n\n\n\n\n{headers}\n{resource}");
         let signature = STANDARD.encode(hmac(&self.key, text.as_bytes()));
         let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mark = if pairs.is_empty() { "" } else { "?" };
@@ -95,8 +134,14 @@ impl BlobReader {
             .header("x-ms-date", date)
             .header("x-ms-version", API_VERSION)
             .header("authorization", format!("SharedKey {}:{signature}", self.account))
-            .body(Empty::new())?;
+            .header("content-length", body.len());
+        let request = match first.trim_end().split_once(':') {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
+        let request = request.body(Full::new(body))?;
         let (head, body) = self.pool.request(request).await?.into_parts();
-        Ok(Answer { status: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status, version: head.version, headers: head.headers, body })
     }
 }

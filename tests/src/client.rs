@@ -1,20 +1,25 @@
 //! A small S3 client that can do what libraries forbid: wrong digests, cut bodies, raw answers.
 
 use crate::signing::{Signer, Subject, encode, sha256};
+use crate::tls::trusting;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client as Pool, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use std::path::Path;
 
 /// Signs every request for one account.
 #[derive(Debug, Clone)]
 pub struct Client {
     endpoint: String,
     host: String,
+    /// Sent in place of the endpoint's own.
+    host_header: Option<String>,
     signer: Signer,
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// One request, described from its bucket and key.
@@ -33,6 +38,8 @@ pub struct Call {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
+    /// The protocol that was spoken.
+    pub version: http::Version,
     /// The headers.
     pub headers: http::HeaderMap,
     /// The body, read to its end.
@@ -94,14 +101,29 @@ impl Client {
     /// # Errors
     /// When the endpoint is not a URL.
     pub fn new(endpoint: &str, access_key: &str, secret_key: &str) -> Result<Self> {
+        Self::speaking(endpoint, [access_key, secret_key], Speaks::Either, None)
+    }
+
+    /// A client that trusts the authority in a PEM file, and of the protocols speaks these.
+    ///
+    /// # Errors
+    /// When the endpoint is not a URL, or the file is no certificate.
+    pub fn speaking(endpoint: &str, keys: [&str; 2], speaks: Speaks, authority: Option<&Path>) -> Result<Self> {
         let uri: Uri = endpoint.parse()?;
         let host = uri.authority().context("the endpoint has no host")?.to_string();
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             host,
-            signer: Signer::new(access_key, secret_key),
-            pool: Pool::builder(TokioExecutor::new()).build_http(),
+            host_header: None,
+            signer: Signer::new(keys[0], keys[1]),
+            pool: pool(speaks, authority)?,
         })
+    }
+
+    /// The same client, that asks for another host than the one it connects to.
+    #[must_use]
+    pub fn at_host(&self, host: &str) -> Self {
+        Self { host: host.to_owned(), host_header: Some(host.to_owned()), ..self.clone() }
     }
 
     /// Sends a call, signed in its headers.
@@ -116,6 +138,9 @@ impl Client {
         let mut request = Request::builder().method(call.method.clone()).uri(self.uri(&call.path, &query));
         for (name, value) in call.headers.iter().chain(&signed) {
             request = request.header(name, value);
+        }
+        if let Some(host) = &self.host_header {
+            request = request.header("host", host);
         }
         self.exchange(request.body(Full::new(call.body))?).await
     }
@@ -202,8 +227,29 @@ impl Client {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer> {
         let (head, body) = self.pool.request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Answer { status: head.status, version: head.version, headers: head.headers, body })
     }
+}
+
+/// The protocols that a client offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    Either,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone: without TLS by prior knowledge.
+    Http2,
+}
+
+fn pool(speaks: Speaks, authority: Option<&Path>) -> Result<Pool<HttpsConnector<HttpConnector>, Full<Bytes>>> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(trusting(authority)?).https_or_http();
+    let connector = match speaks {
+        Speaks::Either => builder.enable_http1().enable_http2().build(),
+        Speaks::Http1 => builder.enable_http1().build(),
+        Speaks::Http2 => builder.enable_http2().build(),
+    };
+    Ok(Pool::builder(TokioExecutor::new()).http2_only(speaks == Speaks::Http2).build(connector))
 }
 
 impl Answer {

@@ -12,7 +12,7 @@ use tokio::process::Command;
 /// When it exits with an error; the message has its output.
 pub async fn s3cmd(gateway: &Gateway, arguments: &[&str]) -> Result<String> {
     let template = std::fs::read_to_string(tools::root().join("conf/s3cfg"))?;
-    let host = gateway.endpoint().trim_start_matches("http://");
+    let host = gateway.endpoint().trim_start_matches("http://").trim_start_matches("https://");
     let pointed: Vec<_> = template
         .lines()
         .map(|line| match line.split('=').next().map(str::trim) {

@@ -5,6 +5,7 @@ use crate::{client::Client, tools};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -20,6 +21,7 @@ pub struct Setup {
     config: Value,
     environment: Vec<(String, String)>,
     plugins: Vec<PathBuf>,
+    files: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -37,7 +39,7 @@ impl Setup {
             "metricsListenOn": ["127.0.0.1:0"],
             "log": { "logLevel": "info", "dumpLevel": "error" }
         });
-        Self { locations, config, environment: Vec::new(), plugins: Vec::new() }
+        Self { locations, config, environment: Vec::new(), plugins: Vec::new(), files: Vec::new() }
     }
 
     /// Sets a key of config.json.
@@ -46,6 +48,22 @@ impl Setup {
         if let Some(config) = self.config.as_object_mut() {
             config.insert(key.to_owned(), value);
         }
+        self
+    }
+
+    /// Replaces or adds a location.
+    #[must_use]
+    pub fn location(mut self, name: &str, value: Value) -> Self {
+        if let Some(locations) = self.locations.as_object_mut() {
+            locations.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// Puts a file below the server's folder, which is also its home, before it starts.
+    #[must_use]
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
         self
     }
 
@@ -69,6 +87,9 @@ impl Setup {
     /// When it does not come up; the message has its output.
     pub async fn start(self) -> Result<Gateway> {
         let folder = tempfile::tempdir()?;
+        for (name, content) in &self.files {
+            write(folder.path(), name, content)?;
+        }
         let (process, endpoint) = self.launch(folder.path()).await?;
         Ok(Gateway { setup: self, folder, process, endpoint })
     }
@@ -87,16 +108,18 @@ impl Setup {
     /// # Errors
     /// When the server is not built or the files cannot be written.
     pub fn command(&self, folder: &Path) -> Result<Command> {
+        self.subcommand(folder, &["serve", "--listen", "127.0.0.1:0"])
+    }
+
+    /// The same for any command, with the settings behind its own arguments.
+    ///
+    /// # Errors
+    /// As [`Setup::command`].
+    pub fn subcommand(&self, folder: &Path, arguments: &[&str]) -> Result<Command> {
         let locations = write(folder, "locationConfig.json", &self.locations.to_string())?;
         let config = write(folder, "config.json", &self.config.to_string())?;
         let mut command = Command::new(tools::sallyport()?);
-        command
-            .arg("serve")
-            .args(["--listen", "127.0.0.1:0"])
-            .arg("--config")
-            .arg(config)
-            .arg("--locations")
-            .arg(locations);
+        command.args(arguments).arg("--config").arg(config).arg("--locations").arg(locations);
         command.arg("--data-dir").arg(folder.join("data")).arg("--metadata-dir").arg(folder.join("metadata"));
         command.arg("--auth").arg(tools::root().join("conf/authdata.json"));
         command.arg("--plugins").arg(tools::plugins()?);
@@ -105,10 +128,17 @@ impl Setup {
         }
         // Nothing of the developer's own environment or profiles may leak in.
         command.env_clear().env("HOME", folder).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("XDG_CACHE_HOME", std::env::temp_dir().join("sallyport-tests-cache"));
+        command.env("SALLYPORT_CACHE_DIR", compiled_plugins());
         command.envs(self.environment.iter().cloned()).current_dir(folder);
         Ok(command)
     }
+}
+
+/// Compiling a plugin takes seconds: it is done once for all tests, here.
+#[must_use]
+pub fn compiled_plugins() -> PathBuf {
+    let user = std::env::var("USER").unwrap_or_default();
+    std::env::temp_dir().join(format!("sallyport-tests-compiled-{user}"))
 }
 
 /// A running gateway with its folders, which go with it.
@@ -166,19 +196,40 @@ impl Gateway {
     /// # Errors
     /// When it does not end or come up again.
     pub async fn stop_and_restart(&mut self) -> Result<()> {
-        self.stop().await?;
+        self.process.stop().await?;
         self.restart().await
     }
 
-    /// SIGTERM, and nothing after it.
+    /// SIGTERM; answers how it ended.
     ///
     /// # Errors
     /// When it does not end.
-    pub async fn stop(&mut self) -> Result<()> {
-        self.process.stop().await.map(|_| ())
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.stop().await
     }
 
-    /// A new start on the same folders, after it was stopped.
+    /// SIGTERM, and nothing more.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub async fn terminate(&self) -> Result<()> {
+        self.process.signal("TERM").await
+    }
+
+    /// Waits for its end after [`Gateway::terminate`].
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        self.process.ended().await
+    }
+
+    /// Changes what the next start is made with.
+    pub fn change(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        self.setup = change(self.setup.clone());
+    }
+
+    /// Starts it again on the same folders after it ended.
     ///
     /// # Errors
     /// When it does not come up.
@@ -189,12 +240,55 @@ impl Gateway {
         Ok(())
     }
 
+    /// Runs another of the program's commands with this gateway's settings and folders.
+    ///
+    /// # Errors
+    /// When it cannot be started; how it ended is in the answer.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Ran> {
+        let mut command = self.setup.subcommand(self.folder.path(), arguments)?;
+        Ran::of(&mut command).await
+    }
+
+    /// Where health and metrics are, as its log says.
+    ///
+    /// # Errors
+    /// When the log does not say it.
+    pub fn admin(&mut self) -> Result<String> {
+        let log = self.log();
+        let line = log.lines().rev().find_map(|line| line.split_once("health and metrics on "));
+        let (_, rest) = line.context("no line about health and metrics")?;
+        Ok(rest.split(['"', ' ']).next().unwrap_or_default().to_owned())
+    }
+
     /// Bytes of all files below the data folder.
     ///
     /// # Errors
     /// When a folder cannot be read.
     pub fn bytes_below_data(&self) -> Result<u64> {
         bytes_below(&self.folder.path().join("data"))
+    }
+}
+
+/// A command that came to its end.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit status; absent when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+}
+
+impl Ran {
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn of(command: &mut Command) -> Result<Self> {
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Self { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) })
     }
 }
 

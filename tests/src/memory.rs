@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use sallyport_core::backend::{
-    Backend, BackendError, CompleteUpload, Copy, CopyPart, CreateUpload, Expectation, FailureCode, Found, Get,
+    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, Expectation, FailureCode, Found, Get,
     ListStored, Location, Locations, Locator, Name, Projection, Put, PutPart, Stored, StoredPage, StoredPart, Token,
     Traits,
 };
@@ -164,8 +164,8 @@ impl Backend for MemoryBackend {
         Ok(format!("memory://{bucket}/"))
     }
 
-    async fn check(&self, _thorough: bool) -> Result<Vec<String>, BackendError> {
-        self.up().map(|()| Vec::new())
+    async fn check(&self, _thorough: bool) -> Result<Checked, BackendError> {
+        self.up().map(|()| Checked::default())
     }
 
     async fn put(&self, request: Put, body: Body) -> Result<Stored, BackendError> {

@@ -83,6 +83,14 @@ impl Process {
     /// When the signal cannot be sent or the process does not end.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         self.signal("TERM").await?;
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it runs on for a minute.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
         let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         Ok(ended.context("it did not end within a minute of SIGTERM")??)
     }
@@ -95,7 +103,11 @@ impl Process {
         Ok(self.child.kill().await?)
     }
 
-    async fn signal(&self, name: &str) -> Result<()> {
+    /// Sends a signal (`TERM`, `HUP`).
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub async fn signal(&self, name: &str) -> Result<()> {
         let id = self.id().context("the process has ended")?;
         let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().await?;
         if !status.success() {

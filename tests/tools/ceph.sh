@@ -88,7 +88,7 @@ osd_max_object_name_len = 1024
 [client.rgw.a]
 # Without tcp_nodelay every small GET takes 40 ms.
 rgw_frontends = beast endpoint=127.0.0.1:$port tcp_nodelay=1
-rgw_dns_name = localhost
+rgw_dns_name = ${CEPH_HOST:-localhost}
 rgw_thread_pool_size = 32
 CONF
     local children=()

@@ -22,9 +22,8 @@ pub trait Backend: Send + Sync {
     /// What all plain places of a bucket start with; see `storage.namespace`.
     async fn namespace(&self, bucket: &BucketName) -> Result<String, BackendError>;
 
-    /// Asks whether the location can work; `thorough` may create what is missing. Warnings
-    /// come back on success.
-    async fn check(&self, thorough: bool) -> Result<Vec<String>, BackendError>;
+    /// Asks whether the location can work; `thorough` may create what is missing.
+    async fn check(&self, thorough: bool) -> Result<Checked, BackendError>;
 
     /// Stores an object whole or not at all. Atomic, not idempotent. A body that ends with
     /// an error leaves nothing.
@@ -86,6 +85,17 @@ pub trait Locations: Send + Sync {
 
     /// All names, sorted.
     fn names(&self) -> Vec<LocationName>;
+
+    /// `isCold`: no bucket is created there.
+    fn is_cold(&self, _name: &LocationName) -> bool {
+        false
+    }
+
+    /// `adoptExisting`: a write replaces what it finds at its plain place, whoever put it
+    /// there. Matters where an overwrite loses what it replaces.
+    fn adopts_existing(&self, _name: &LocationName) -> bool {
+        false
+    }
 }
 
 /// A location as the gateway sees it.
@@ -104,6 +114,16 @@ pub struct Location {
 pub struct Unhealthy {
     /// One sentence, without secrets.
     pub cause: String,
+}
+
+/// What a check of a location that works found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// For the operator.
+    pub warnings: Vec<String>,
+    /// Fields of `details` that the operator left out, as the backend told them: the location
+    /// works once it is opened with them.
+    pub learned: Vec<(String, String)>,
 }
 
 /// What a location's type and configuration can do.
@@ -182,6 +202,10 @@ pub struct Projection {
     /// Tags.
     pub tags: Vec<(String, String)>,
 }
+
+/// The metadata that chose an object's location: clients see it, backends do not, since it
+/// would choose again where the backend is a gateway too.
+pub const LOCATION_METADATA: &str = "scal-location-constraint";
 
 /// What has to be at a place for a write to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]

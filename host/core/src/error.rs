@@ -123,7 +123,7 @@ pub enum Error {
     LocationUnavailable {
         /// Its name.
         location: LocationName,
-        /// For the operator.
+        /// One sentence, without secrets.
         cause: String,
     },
     /// The backend lost the bytes, or somebody else took or changed them.

@@ -6,6 +6,7 @@ mod conditions;
 mod copy;
 mod ingest;
 mod keys;
+mod leaving;
 mod object;
 mod queue;
 mod range;
@@ -26,7 +27,7 @@ pub use request::{
 use crate::backend::{Backend, Location, Locations};
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, MetadataStore, Versioning};
-use crate::names::{AccountId, BucketName, LocationName, VersionId};
+use crate::names::{AccountId, BucketName, LocationName, VersionId, WriteId};
 use keys::KeyLocks;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -58,13 +59,22 @@ pub struct Gateway {
     keys: KeyLocks,
     /// Whether a bucket may write plain places in a location, once that is settled.
     claims: Mutex<HashMap<(BucketName, LocationName), bool>>,
+    /// Open writes of which the database could not be told that they came to nothing.
+    unsettled: Mutex<Vec<WriteId>>,
 }
 
 impl Gateway {
     /// A gateway over a database and locations. Nothing is swept until
     /// [`Gateway::sweep`] is called.
     pub fn new(metadata: Arc<dyn MetadataStore>, locations: Arc<dyn Locations>, options: GatewayOptions) -> Self {
-        Self { metadata, locations, options, keys: KeyLocks::default(), claims: Mutex::default() }
+        Self {
+            metadata,
+            locations,
+            options,
+            keys: KeyLocks::default(),
+            claims: Mutex::default(),
+            unsettled: Mutex::default(),
+        }
     }
 
     /// The locations, for health and listings.
@@ -100,6 +110,18 @@ impl Gateway {
         self.location(name)?
             .backend
             .map_err(|unhealthy| Error::LocationUnavailable { location: name.clone(), cause: unhealthy.cause })
+    }
+
+    /// Refuses, before its body is read, what the location takes neither at once nor in parts.
+    fn check_size(&self, location: &LocationName, size: u64) -> Result<()> {
+        let backend = self.backend(location)?;
+        let traits = backend.traits();
+        let in_parts = if traits.multipart { traits.max_part.saturating_mul(u64::from(traits.max_parts)) } else { 0 };
+        let limit = traits.max_put.max(in_parts);
+        if size > limit {
+            return Err(Error::EntityTooLarge { size, limit });
+        }
+        Ok(())
     }
 
     /// Where a write goes: the object's own header, else the bucket's location.

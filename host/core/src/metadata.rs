@@ -18,7 +18,7 @@ pub use write::{
 };
 
 use crate::backend::Locator;
-use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, WriteId};
+use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use async_trait::async_trait;
 
 /// Why the database did not answer.
@@ -30,6 +30,9 @@ pub enum MetadataError {
     /// The write, bucket or upload that the call is about went away meanwhile.
     #[error("{0} is gone")]
     Gone(&'static str),
+    /// Its disk is full; nothing was done.
+    #[error("the disk of the metadata store is full")]
+    Full,
     /// Too many calls wait; nothing was done.
     #[error("the metadata store is overloaded")]
     Busy,
@@ -128,8 +131,18 @@ pub trait MetadataStore: Send + Sync {
     /// Open writes of owners that are dead, abandoned ones among them.
     async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
     /// Deletes the current version, or one by id, or leaves a delete marker, as the bucket's
-    /// versioning has it; queues what is freed. Atomic.
+    /// versioning has it; queues what is freed. A marker over an object whose newest bytes
+    /// are at the plain place of a location in `hides` is queued for the backend too. Atomic.
     async fn delete(&self, deletion: &Deletion) -> MetadataResult<Deleted>;
+    /// Records the backend's marker as the segment of a delete marker that has none yet; it
+    /// is freed with it. `Gone` when our marker is, or has one.
+    async fn mark_hidden(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        marker: &VersionId,
+        segment: Segment,
+    ) -> MetadataResult<()>;
     /// Replaces a version's tags and queues their projection. `Gone` without the version.
     async fn set_tags(
         &self,
@@ -147,6 +160,13 @@ pub trait MetadataStore: Send + Sync {
     async fn create_upload(&self, upload: Upload) -> MetadataResult<()>;
     /// An upload by id, of that bucket and key.
     async fn upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<Option<Upload>>;
+    /// The version that a completed upload became, while it is there.
+    async fn completed_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        id: &UploadId,
+    ) -> MetadataResult<Option<Version>>;
     /// Records a part, replacing one of its number, whose own bytes (if it has any) are
     /// queued for deletion. With `write` its intent goes in the same transaction. `Gone`
     /// without the upload.
@@ -181,7 +201,7 @@ pub trait MetadataStore: Send + Sync {
     async fn is_restored(&self) -> MetadataResult<bool>;
     /// The check was done: sweeping may go on.
     async fn mark_checked(&self) -> MetadataResult<()>;
-    /// All live segments for a check, in pages: at most `limit` after `cursor`. The versions
+    /// All live segments of objects for a check, in pages: at most `limit` after `cursor`. The versions
     /// come without their lists of segments.
     async fn segments(&self, cursor: i64, limit: usize) -> MetadataResult<Vec<(i64, Version, Segment)>>;
     /// Whether any version, part, open write or job refers to these bytes.

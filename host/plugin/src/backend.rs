@@ -11,8 +11,8 @@ use crate::state::State;
 use async_trait::async_trait;
 use http_body_util::BodyExt;
 use sallyport_core::backend::{
-    Backend, BackendError, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored, Locator,
-    Name, Projection, Put, PutPart, Span, Stored, StoredPage, StoredPart, Token, Traits,
+    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored,
+    Locator, Name, Projection, Put, PutPart, Span, Stored, StoredPage, StoredPart, Token, Traits,
 };
 use sallyport_core::body::Body;
 use sallyport_core::names::{BucketName, WriteId};
@@ -29,11 +29,13 @@ type Complete = FutureReader<Result<(), Failure>>;
 pub(crate) struct PluginBackend {
     pool: Arc<Pool>,
     traits: Traits,
+    /// Fields of `details` that a check may find out.
+    learnable: Vec<String>,
 }
 
 impl PluginBackend {
-    pub(crate) fn new(pool: Arc<Pool>, traits: Traits) -> Self {
-        Self { pool, traits }
+    pub(crate) fn new(pool: Arc<Pool>, traits: Traits, learnable: Vec<String>) -> Self {
+        Self { pool, traits, learnable }
     }
 
     /// One call that carries no body.
@@ -128,14 +130,21 @@ impl Backend for PluginBackend {
         Ok(answer.namespace)
     }
 
-    async fn check(&self, thorough: bool) -> Result<Vec<String>, BackendError> {
+    async fn check(&self, thorough: bool) -> Result<Checked, BackendError> {
         let request = wit::CheckRequest { thorough, attributes: Vec::new() };
         let answer = self
             .call("check", move |accessor, exports| {
                 Box::pin(async move { exports.base.sallyport_plugin_storage().call_check(accessor, request).await })
             })
             .await?;
-        Ok(answer.warnings.iter().take(32).map(|warning| crate::log::printable(warning, 1024)).collect())
+        let learned = answer.attributes.iter().filter_map(|(name, value)| {
+            let path = self.learnable.iter().find(|path| name.strip_prefix("learned:") == Some(path.as_str()))?;
+            Some((path.clone(), crate::log::printable(value, 256)))
+        });
+        Ok(Checked {
+            warnings: answer.warnings.iter().take(32).map(|warning| crate::log::printable(warning, 1024)).collect(),
+            learned: learned.take(16).collect(),
+        })
     }
 
     async fn put(&self, request: Put, body: Body) -> Result<Stored, BackendError> {

@@ -3,7 +3,8 @@
 use crate::bindings::base::sallyport::plugin::types as wit;
 use crate::log::printable;
 use sallyport_core::backend::{
-    BackendError, Digest, Expectation, FailureCode, Locator, Name, Place, Projection, Stored, StoredPart, Token,
+    BackendError, Digest, Expectation, FailureCode, LOCATION_METADATA, Locator, Name, Place, Projection, Stored,
+    StoredPart, Token,
 };
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(crate) fn name(name: &Name) -> wit::Name {
     }
 }
 
-pub(crate) fn projection(object: Projection) -> wit::Projection {
+pub(crate) fn projection(mut object: Projection) -> wit::Projection {
+    object.metadata.retain(|(name, _)| name != LOCATION_METADATA);
     wit::Projection { content: object.content, metadata: object.metadata, tags: object.tags }
 }
 

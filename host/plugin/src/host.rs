@@ -160,7 +160,11 @@ impl PluginHost {
         let traits = traits(&plugin.description, &validation);
         let pool = Pool::new(plugin.program.clone(), grants, self.options.limits.clone(), spec.kind, open);
         let target = traits.target.clone();
-        Ok(OpenedLocation { backend: Arc::new(PluginBackend::new(pool, traits)), warnings, target })
+        Ok(OpenedLocation {
+            backend: Arc::new(PluginBackend::new(pool, traits, learnable(&plugin.description))),
+            warnings,
+            target,
+        })
     }
 
     async fn plugin(&self, kind: &str) -> Result<Arc<Plugin>, PluginError> {
@@ -281,6 +285,18 @@ fn policy(
         }
     }
     Policy::new(allowed)
+}
+
+/// What a plugin may be told by its backend and have the host believe: nothing that decides
+/// whom the location talks to or which files are read.
+fn learnable(description: &Description) -> Vec<String> {
+    let fields = description.fields.iter().filter(|field| {
+        field.role == "plain"
+            && field.kind == "string"
+            && field.attribute("host").is_none()
+            && !field.path.contains('.')
+    });
+    fields.map(|field| field.path.clone()).collect()
 }
 
 fn traits(description: &Description, validation: &Validation) -> Traits {

@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A refused request's body up to here is read, so that its client hears the answer.
-const MAX_DRAINED: u64 = 1 << 20;
+/// A refused request's body up to here is read, so that its client hears the answer: the
+/// parts that clients send are rarely larger.
+const MAX_DRAINED: u64 = 16 << 20;
 /// Whoever takes longer than this is not waited for.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 

@@ -35,16 +35,22 @@ pub struct S3Options {
     pub presign_expiry: Duration,
     /// How long a client may send nothing of its body.
     pub idle_body_timeout: Duration,
+    /// How long a completion or copy may take before its answer begins, to keep the connection alive.
+    pub patience: Duration,
+    /// Requests come over TLS.
+    pub tls: bool,
 }
 
 impl S3Options {
-    /// The defaults: no host names (addresses only), a week, a minute.
+    /// The defaults: no host names (addresses only), a week, a minute, five seconds, no TLS.
     pub fn new(credentials: Arc<dyn Credentials>) -> Self {
         Self {
             rest_endpoints: BTreeMap::new(),
             credentials,
             presign_expiry: Duration::from_secs(604_800),
             idle_body_timeout: Duration::from_secs(60),
+            patience: Duration::from_secs(5),
+            tls: false,
         }
     }
 }
@@ -152,7 +158,7 @@ impl S3Service {
         access.requester = identity.account.as_str().to_owned();
         let route = router::route(&head, target)?;
         access.operation = route.operation.name();
-        headers::refuse_unhonoured(&head, identity.account.as_str())?;
+        headers::refuse_unhonoured(&head, &identity)?;
         let default_location = options.rest_endpoints.get(&resolved.endpoint);
         let call = Call {
             gateway: Arc::clone(&shared.gateway),
@@ -162,6 +168,10 @@ impl S3Service {
             key: route.key,
             default_location: default_location.cloned().unwrap_or_else(|| DEFAULT_LOCATION.to_owned()),
             idle: options.idle_body_timeout,
+            patience: options.patience,
+            scheme: if options.tls { "https" } else { "http" },
+            request_id: access.request_id.clone(),
+            host_id: shared.host_id.clone(),
         };
         Ok((call, route.operation))
     }

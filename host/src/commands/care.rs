@@ -14,7 +14,7 @@ use std::path::Path;
 /// # Errors
 /// The database's and the file's.
 pub async fn backup(overrides: &Overrides, to: &Path) -> anyhow::Result<()> {
-    let configuration = configuration(overrides)?;
+    let configuration = configuration(overrides).await?;
     sallyport_metadata::backup(&configuration.metadata_dir, to).await?;
     say(format_args!("{} holds the metadata of {}", to.display(), configuration.metadata_dir.display()))
 }
@@ -24,7 +24,7 @@ pub async fn backup(overrides: &Overrides, to: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// The database's and the file's; a running server's.
 pub async fn restore(overrides: &Overrides, from: &Path) -> anyhow::Result<()> {
-    let configuration = configuration(overrides)?;
+    let configuration = configuration(overrides).await?;
     sallyport_metadata::restore(from, &configuration.metadata_dir).await?;
     say("restored: nothing is deleted on any backend until `sallyport fsck` has run")
 }
@@ -34,7 +34,7 @@ pub async fn restore(overrides: &Overrides, from: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// The database's.
 pub async fn fsck(overrides: &Overrides, repair: bool) -> anyhow::Result<bool> {
-    let configuration = configuration(overrides)?;
+    let configuration = configuration(overrides).await?;
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
     report(app.problems.iter());
     let progress = |report: &CheckReport| {
@@ -65,7 +65,7 @@ pub async fn fsck(overrides: &Overrides, repair: bool) -> anyhow::Result<bool> {
 /// # Errors
 /// The location's and the database's.
 pub async fn rebind(overrides: &Overrides, name: &str) -> anyhow::Result<()> {
-    let configuration = configuration(overrides)?;
+    let configuration = configuration(overrides).await?;
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
     let name = LocationName::parse(name)?;
     let target = app.locations.target(&name).with_context(|| format!("the location {name} cannot be opened"))?;

@@ -9,12 +9,11 @@ use crate::config::{Overrides, ProcessEnvironment, Severity};
 /// # Errors
 /// What keeps it from asking.
 pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
-    let mut configuration = configuration(overrides)?;
+    let mut configuration = configuration(overrides).await?;
     // A database of its own: the server may be running on the real one.
     let scratch = std::env::temp_dir().join(format!("sallyport-check-{}", std::process::id()));
-    let compiled = configuration.metadata_dir.clone();
     configuration.metadata_dir = scratch.clone();
-    let built = App::build_with_cache(&configuration, &compiled, Box::new(ProcessEnvironment)).await;
+    let built = App::build(&configuration, Box::new(ProcessEnvironment)).await;
     let outcome = built.map(|app| {
         report(app.problems.iter());
         let well = app.problems.iter().all(|problem| problem.severity == Severity::Warning);
@@ -22,6 +21,7 @@ pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
     });
     let _ = tokio::fs::remove_dir_all(&scratch).await;
     let (health, well) = outcome?;
+    let well = well && health.iter().all(|one| one.fault.is_none());
     let width = health.iter().map(|one| one.name.as_str().len()).max().unwrap_or(8).max(8);
     say(format_args!("{:width$}  {:10}  HEALTH", "LOCATION", "TYPE"))?;
     for one in health {

@@ -4,7 +4,7 @@ use super::{configuration, report, say};
 use crate::admin::{Admin, Readiness};
 use crate::app::App;
 use crate::config::{Overrides, ProcessEnvironment};
-use crate::serving::{self, ServeOptions};
+use crate::serving::{self, Certificate, ServeOptions};
 use crate::telemetry;
 use anyhow::Context;
 use std::sync::Arc;
@@ -14,17 +14,22 @@ use std::sync::Arc;
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
-    let configuration = configuration(overrides)?;
+    let configuration = configuration(overrides).await?;
     telemetry::log(configuration.log);
     let metrics = telemetry::metrics()?;
-    let tls = configuration.tls.as_ref().map(serving::acceptor).transpose()?;
+    let certificate = configuration.tls.as_ref().map(Certificate::read).transpose()?;
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     // The addresses are taken before anything is opened: a second start says so at once.
     let listening = serving::bind(&configuration.listen).await?;
     let admin_listening = serving::bind(&configuration.metrics_listen).await?;
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
     report(app.problems.iter());
+    if app.gateway.metadata().is_restored().await.is_ok_and(|restored| restored) {
+        tracing::warn!("the metadata was restored: nothing is deleted on any backend until `sallyport fsck` has run");
+    }
     let background = app.start_background();
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let renewal = certificate.map(|certificate| tokio::spawn(certificate.renew()));
 
     let service = app.service.clone();
     let options = ServeOptions { limits: configuration.limits, tls };
@@ -46,6 +51,9 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
 
     serving::stop_requested().await.context("waiting for a signal")?;
     tracing::info!("stopping: requests under way come to their end");
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     let drained = serving.drain().await;
     if drained.cut > 0 {
         tracing::warn!("{} connections were cut after the drain deadline", drained.cut);

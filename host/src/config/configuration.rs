@@ -31,10 +31,14 @@ pub struct Configuration {
     pub accounts: Vec<Account>,
     /// Every location of the file, those with a mistake included.
     pub locations: Vec<LocationConfiguration>,
+    /// Their file, as reports name it.
+    pub locations_file: String,
     /// Below it lie the folders of locations that keep bytes on this machine.
     pub data_dir: PathBuf,
     /// The database and what else the server itself remembers.
     pub metadata_dir: PathBuf,
+    /// Holds what plugins were compiled to; servers may share it.
+    pub cache_dir: PathBuf,
     /// Where `<type>.wasm` is looked for, in this order.
     pub plugin_dirs: Vec<PathBuf>,
     /// How backends are reached.
@@ -76,11 +80,28 @@ pub struct LocationConfiguration {
     pub is_cold: bool,
     /// Most that may be stored.
     pub size_limit_gb: Option<f64>,
+    /// Objects that are on the backend already belong to the location: a write of the same
+    /// name replaces them, also where that loses them.
+    pub adopt_existing: bool,
     /// Hosts that its plugin may connect to beyond what its endpoints name, as
     /// `scheme://host:port`.
     pub grants: Vec<String>,
     /// Why the location cannot be used, when its entry has a mistake.
     pub fault: Option<String>,
+}
+
+impl LocationConfiguration {
+    /// The same with what its backend told, where the operator's details say nothing.
+    pub fn with_learned(&self, learned: &[(String, String)]) -> Self {
+        let mut configuration = self.clone();
+        for (path, value) in learned {
+            let written = configuration.details.get(path);
+            if written.is_none_or(|written| written.is_null() || written.as_str() == Some("")) {
+                configuration.details.insert(path.clone(), Value::String(value.clone()));
+            }
+        }
+        configuration
+    }
 }
 
 impl fmt::Debug for LocationConfiguration {
@@ -96,6 +117,7 @@ impl fmt::Debug for LocationConfiguration {
             .field("is_transient", &self.is_transient)
             .field("is_cold", &self.is_cold)
             .field("size_limit_gb", &self.size_limit_gb)
+            .field("adopt_existing", &self.adopt_existing)
             .field("grants", &self.grants)
             .field("fault", &self.fault)
             .finish()

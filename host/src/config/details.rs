@@ -124,13 +124,6 @@ pub struct ResolvedDetails {
     pub files: Vec<ProfileFile>,
 }
 
-impl ResolvedDetails {
-    /// Whether a credentials file changed since: resolve again.
-    pub fn is_stale(&self) -> bool {
-        self.files.iter().any(ProfileFile::has_changed)
-    }
-}
-
 /// Applies variables, then profiles, then defaults, and checks what comes out.
 pub fn resolve(unresolved: Unresolved<'_>, owners: &VariableOwners, environment: &dyn Environment) -> ResolvedDetails {
     let mut resolver =

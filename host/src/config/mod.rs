@@ -10,7 +10,7 @@ mod problem;
 mod profiles;
 mod secret;
 
-pub use cloudserver::{Overrides, load};
+pub use cloudserver::{Overrides, draft, load};
 pub use configuration::{
     AccessKey, Account, Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings,
     Proxies, TlsSource,

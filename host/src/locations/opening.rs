@@ -1,8 +1,8 @@
 //! From a location's configuration to its opened storage, by what its plugin says.
 
 use crate::config::{
-    Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileSpec, ResolvedDetails, Unresolved,
-    VariableOwners, resolve,
+    Configuration, Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileFile, ProfileSpec,
+    ResolvedDetails, Unresolved, VariableOwners, resolve,
 };
 use sallyport_core::backend::Backend;
 use sallyport_core::names::LocationName;
@@ -11,9 +11,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The file that reports name.
-const FILE: &str = "locationConfig.json";
-
 /// An opened location.
 #[derive(Clone)]
 pub struct Opened {
@@ -21,6 +18,15 @@ pub struct Opened {
     pub backend: Arc<dyn Backend>,
     /// What it was opened with: other details open it again.
     details: Details,
+    /// Credentials files that took part.
+    files: Vec<ProfileFile>,
+}
+
+impl Opened {
+    /// Whether a credentials file changed since.
+    pub fn is_stale(&self) -> bool {
+        self.files.iter().any(ProfileFile::has_changed)
+    }
 }
 
 /// Opens locations: variables and profiles are applied, plugins asked.
@@ -28,6 +34,8 @@ pub struct Opener {
     host: PluginHost,
     environment: Box<dyn Environment + Send + Sync>,
     owners: VariableOwners,
+    /// The locations' file, as reports name it.
+    file: String,
 }
 
 impl Opener {
@@ -35,8 +43,9 @@ impl Opener {
     pub async fn new(
         host: PluginHost,
         environment: Box<dyn Environment + Send + Sync>,
-        locations: &[LocationConfiguration],
+        configuration: &Configuration,
     ) -> Self {
+        let locations = &configuration.locations;
         let mut owners = VariableOwners::default();
         let kinds: BTreeSet<&str> = locations.iter().map(|location| location.kind.as_str()).collect();
         for kind in kinds {
@@ -47,7 +56,7 @@ impl Opener {
                 owners.add(&location.name, &fields);
             }
         }
-        Self { host, environment, owners }
+        Self { host, environment, owners, file: configuration.locations_file.clone() }
     }
 
     /// The plugins.
@@ -55,63 +64,101 @@ impl Opener {
         &self.host
     }
 
+    /// The locations' file, as reports name it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// Opens a location, or goes on with what is open when nothing about it changed. With
     /// what works come warnings.
     ///
     /// # Errors
-    /// Every problem of the location.
+    /// Every problem of the location, the one of its entry first, with warnings.
     pub async fn open(
         &self,
         location: &LocationConfiguration,
         before: Option<&Opened>,
     ) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
         let name = &location.name;
-        let one = |what: String, fix: &str| vec![Problem::location(FILE, name, what, fix)];
+        let mut problems = Vec::new();
         if let Some(fault) = &location.fault {
-            return Err(one(fault.clone(), "put the entry right"));
+            problems.push(self.problem(name, fault.clone(), "put the entry right"));
         }
-        let description = self.host.description(&location.kind).await.map_err(|error| {
-            one(error.to_string(), "put the plugin's file into a folder of --plugins, or write another type")
-                .into_iter()
-                .map(|problem| problem.at("type"))
-                .collect::<Vec<_>>()
-        })?;
+        let description = match self.host.description(&location.kind).await {
+            Ok(description) => description,
+            // An entry with a mistake may well lack its type.
+            Err(_) if !problems.is_empty() => return Err(problems),
+            Err(error) => {
+                let fix = "put the plugin's file into a folder of --plugins, or write another type";
+                return Err(vec![self.problem(name, error.to_string(), fix).at("type")]);
+            }
+        };
         let resolved = self.resolve(location, &description);
-        if !resolved.problems.is_empty() {
-            return Err(resolved.problems);
+        let works = problems.is_empty() && resolved.problems.is_empty();
+        if let Some(before) = before.filter(|before| works && before.details == resolved.details) {
+            return Ok((Opened { files: resolved.files, ..before.clone() }, Vec::new()));
         }
-        if let Some(before) = before.filter(|before| before.details == resolved.details) {
-            return Ok((before.clone(), Vec::new()));
+        problems.extend(resolved.problems);
+        // The plugin is asked also when the host found something: all mistakes come together.
+        match self.ask(location, &resolved.details).await {
+            Ok((backend, warnings)) if problems.is_empty() => {
+                let warnings = resolved.warnings.into_iter().chain(warnings).collect();
+                return Ok((Opened { backend, details: resolved.details, files: resolved.files }, warnings));
+            }
+            Ok((_, warnings)) => problems.extend(warnings),
+            Err(found) => {
+                let is_said =
+                    |one: &Problem| problems.iter().any(|said| said.field.is_some() && said.field == one.field);
+                let more: Vec<Problem> = found.into_iter().filter(|one| !is_said(one)).collect();
+                problems.extend(more);
+            }
         }
-        let location_name = LocationName::parse(name).map_err(|error| one(error.to_string(), "rename it"))?;
+        problems.extend(resolved.warnings);
+        Err(problems)
+    }
+
+    async fn ask(
+        &self,
+        location: &LocationConfiguration,
+        details: &Details,
+    ) -> Result<(Arc<dyn Backend>, Vec<Problem>), Vec<Problem>> {
+        let name = &location.name;
         let spec = LocationSpec {
-            name: location_name,
+            name: LocationName::parse(name)
+                .map_err(|error| vec![self.problem(name, error.to_string(), "rename it")])?,
             kind: location.kind.clone(),
             tenant: name.clone(),
-            details: Value::Object(resolved.details.with_secrets()),
+            details: Value::Object(details.with_secrets()),
             grants: location.grants.clone(),
         };
         match self.host.open(spec).await {
             Ok(opened) => {
-                let told = opened.warnings.into_iter().map(|what| Problem::warning(FILE, what, "").of(name));
-                let warnings = resolved.warnings.into_iter().chain(told).collect();
-                Ok((Opened { backend: opened.backend, details: resolved.details }, warnings))
+                let told = opened.warnings.into_iter().map(|what| Problem::warning(&self.file, what, "").of(name));
+                Ok((opened.backend, told.collect()))
             }
-            Err(OpenError::Plugin(error)) => Err(one(error.to_string(), "see the plugin's own log lines")),
+            Err(OpenError::Plugin(error)) => {
+                Err(vec![self.problem(name, error.to_string(), "see the plugin's own log lines")])
+            }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
-                .map(|problem| {
-                    Problem::location(FILE, name, problem.message, problem.fix).at(format!("details.{}", problem.path))
-                })
+                .map(|problem| self.problem(name, problem.message, problem.fix).at(format!("details.{}", problem.path)))
                 .collect()),
         }
+    }
+
+    fn problem(&self, location: &str, what: String, fix: impl Into<String>) -> Problem {
+        Problem::location(&self.file, location, what, fix)
     }
 
     fn resolve(&self, location: &LocationConfiguration, description: &Description) -> ResolvedDetails {
         let fields = field_specs(description);
         let unresolved =
-            Unresolved { file: FILE, location: &location.name, details: &location.details, fields: &fields };
-        resolve(unresolved, &self.owners, self.environment.as_ref())
+            Unresolved { file: &self.file, location: &location.name, details: &location.details, fields: &fields };
+        let mut resolved = resolve(unresolved, &self.owners, self.environment.as_ref());
+        for problem in resolved.problems.iter_mut().chain(&mut resolved.warnings) {
+            problem.field = problem.field.take().map(|field| format!("details.{field}"));
+        }
+        resolved
     }
 }
 

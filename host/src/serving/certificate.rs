@@ -3,13 +3,22 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsSource;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why there is no certificate to serve with.
 #[derive(Debug, thiserror::Error)]
@@ -38,35 +47,118 @@ pub enum CertificateError {
     },
 }
 
-/// Reads or makes the certificate. HTTP/2 and HTTP/1.1 are offered.
-pub fn acceptor(source: &TlsSource) -> Result<TlsAcceptor, CertificateError> {
-    let config = match source {
-        TlsSource::Files { key, certificate, authority } => from_files(key, certificate, authority.as_deref())?,
-        TlsSource::Generated { hosts, folder } => {
-            let file = |name: &str| folder.join(name);
-            if std::fs::read_to_string(file("hosts")).ok() != Some(hosts.join("\n")) {
-                generate(hosts, folder)?;
-            }
-            from_files(&file("server.key"), &file("server.crt"), Some(&file("ca.crt")))?
-        }
-    };
-    Ok(TlsAcceptor::from(Arc::new(config)))
+/// The certificate that is served, which may be replaced while connections are open.
+#[derive(Debug)]
+pub struct Certificate {
+    source: TlsSource,
+    current: Arc<Current>,
 }
 
-fn from_files(key: &Path, certificate: &Path, authority: Option<&Path>) -> Result<ServerConfig, CertificateError> {
-    let mut chain = read_chain(certificate)?;
-    if let Some(authority) = authority {
-        chain.extend(read_chain(authority)?);
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
     }
-    let key =
-        PrivateKeyDer::from_pem_file(key).map_err(|source| CertificateError::Read { path: key.to_owned(), source })?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+}
+
+impl Certificate {
+    /// Reads or makes it.
+    ///
+    /// # Errors
+    /// When there is none to serve with.
+    pub fn read(source: &TlsSource) -> Result<Self, CertificateError> {
+        let current = Arc::new(Current(ArcSwap::from_pointee(load(source)?)));
+        Ok(Self { source: source.clone(), current })
+    }
+
+    /// What takes connections with whatever is the certificate then. HTTP/2 and HTTP/1.1
+    /// are offered.
+    ///
+    /// # Errors
+    /// When TLS cannot be configured at all.
+    pub fn acceptor(&self) -> Result<TlsAcceptor, CertificateError> {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Takes over renewed files for ever: on SIGHUP, and when they changed. Files that cannot
+    /// be used leave the certificate as it is.
+    ///
+    /// # Errors
+    /// When the signal cannot be waited for.
+    pub async fn renew(self) -> io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut known = self.stamps().await;
+        loop {
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let now = self.stamps().await;
+            if !asked && now == known {
+                continue;
+            }
+            known = now;
+            let source = self.source.clone();
+            match tokio::task::spawn_blocking(move || load(&source)).await {
+                Ok(Ok(renewed)) => {
+                    self.current.0.store(Arc::new(renewed));
+                    tracing::info!("the renewed certificate is served from now on");
+                }
+                Ok(Err(error)) => tracing::error!("the certificate was not renewed, the old one is served on: {error}"),
+                Err(error) => tracing::error!("the certificate was not renewed: {error}"),
+            }
+        }
+    }
+
+    /// When its files were written.
+    async fn stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let mut stamps = Vec::new();
+        for file in files(&self.source) {
+            let metadata = tokio::fs::metadata(file).await.ok();
+            stamps.push(metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len()))));
+        }
+        stamps
+    }
+}
+
+/// Key, certificate and what is sent after it.
+fn files(source: &TlsSource) -> Vec<PathBuf> {
+    match source {
+        TlsSource::Files { key, certificate, authority } => {
+            [key, certificate].into_iter().chain(authority).cloned().collect()
+        }
+        TlsSource::Generated { folder, .. } => {
+            ["server.key", "server.crt", "ca.crt"].map(|name| folder.join(name)).to_vec()
+        }
+    }
+}
+
+fn load(source: &TlsSource) -> Result<CertifiedKey, CertificateError> {
+    if let TlsSource::Generated { hosts, folder } = source
+        && std::fs::read_to_string(folder.join("hosts")).ok() != Some(hosts.join("\n"))
+    {
+        generate(hosts, folder)?;
+    }
+    let mut chain = Vec::new();
+    let mut files = files(source).into_iter();
+    let key = files.next().unwrap_or_default();
+    for certificate in files {
+        chain.extend(read_chain(&certificate)?);
+    }
+    let key = PrivateKeyDer::from_pem_file(&key).map_err(|source| CertificateError::Read { path: key, source })?;
+    Ok(CertifiedKey::from_der(chain, key, &provider())?)
+}
+
+fn provider() -> CryptoProvider {
+    rustls::crypto::ring::default_provider()
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

@@ -7,7 +7,7 @@ mod io;
 mod server;
 mod signal;
 
-pub use certificate::{CertificateError, acceptor};
+pub use certificate::{Certificate, CertificateError};
 pub use idle::{IdleBody, IdleError};
 pub use server::{Drained, Listening, ServeError, ServeOptions, Serving, bind};
 pub use signal::stop_requested;

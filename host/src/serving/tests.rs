@@ -126,9 +126,9 @@ async fn a_made_certificate_is_kept_and_trusted_through_its_authority() {
     let folder = tempfile::tempdir().unwrap();
     let source =
         TlsSource::Generated { hosts: vec!["localhost".into(), "127.0.0.1".into()], folder: folder.path().join("tls") };
-    let acceptor = acceptor(&source).unwrap();
+    let acceptor = Certificate::read(&source).unwrap().acceptor().unwrap();
     let authority = std::fs::read(folder.path().join("tls/ca.crt")).unwrap();
-    super::acceptor(&source).unwrap();
+    Certificate::read(&source).unwrap();
     assert_eq!(std::fs::read(folder.path().join("tls/ca.crt")).unwrap(), authority);
 
     let serving = listening().await.serve(

@@ -51,6 +51,14 @@ impl Backend {
         Request::new(method, &self.origin, path).header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
     }
 
+    /// A request for the bucket itself.
+    pub(crate) fn request_for_bucket(&self, method: Method, query: &[(&str, &str)]) -> Request {
+        let base = self.details.base_path();
+        let path = if base.is_empty() { "/" } else { &base };
+        Request::new(method, &self.origin, format!("{path}{}", path::query(query)))
+            .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+    }
+
     /// A request for the version that a locator names.
     pub(crate) fn request_for(&self, method: Method, locator: &Locator) -> Request {
         let version = locator.version.as_deref().map(|version| ("versionId", version));
@@ -97,14 +105,7 @@ impl Backend {
     /// A failure that names the cause when the bucket cannot be asked.
     pub(crate) async fn bucket_exists(&self) -> Result<(), Failure> {
         let bucket = &self.details.bucket;
-        let mut path = self.details.base_path();
-        if path.is_empty() {
-            path.push('/');
-        }
-        let request = || {
-            Request::new(Method::Head, &self.origin, path.clone()).header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
-        };
-        match self.repeat(request).await {
+        match self.repeat(|| self.request_for_bucket(Method::Head, &[])).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.code == "not-found" => Err(failure::unavailable(format!(
                 "the bucket '{bucket}' does not exist on {}: create it, or correct bucketName",

@@ -24,7 +24,7 @@ pub(crate) async fn copy(backend: &Backend, request: CopyRequest) -> Result<Stor
     let key = backend.naming.place(&request.name);
     let fitted = Fitted::of(&request.object, &request.write_id);
     let mut headers = written_headers(backend, &fitted);
-    if let Some((name, value)) = condition(backend, &key, &request.expect)? {
+    if let Some((name, value)) = condition(backend, &key, &request.expect).await? {
         headers.push((name.to_owned(), value));
     }
     let call = || {

@@ -112,15 +112,13 @@ fn fields() -> Vec<Field> {
             )
         },
         boolean("pathStyle", false, "Whether the bucket is part of the path rather than of the host name."),
-        Field {
-            default: Some("\"us-east-1\"".to_owned()),
-            ..field(
-                "region",
-                "string",
-                "plain",
-                "Region of the bucket; by default the one that the endpoint's name shows.",
-            )
-        },
+        // No default: what is not written is found out.
+        field(
+            "region",
+            "string",
+            "plain",
+            "Region of the bucket; by default the one that the endpoint's name shows or the backend tells.",
+        ),
         boolean("serverSideEncryption", false, "Whether the backend is asked to encrypt what it stores (AES256)."),
         boolean(
             "supportsVersioning",

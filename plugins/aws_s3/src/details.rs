@@ -15,6 +15,8 @@ pub(crate) struct Details {
     pub(crate) bucket_match: bool,
     /// The region that requests are signed for.
     pub(crate) region: String,
+    /// The region was written, or the endpoint shows it.
+    pub(crate) knows_region: bool,
     /// Whether the bucket is part of the host name rather than of the path.
     pub(crate) virtual_host: bool,
     /// Whether the backend is asked to encrypt what it stores.
@@ -136,9 +138,11 @@ impl Reader {
 
         let (bucket, endpoint) = (bucket?, endpoint?);
         let shown = region.or_else(|| endpoint.region().map(str::to_owned));
+        let knows_region = shown.is_some();
         let virtual_host = !path_style && can_be_a_host(&bucket, endpoint.tls) && !endpoint.is_address();
         Some(Details {
             region: shown.unwrap_or_else(|| endpoint::default_region().to_owned()),
+            knows_region,
             endpoint,
             bucket,
             bucket_match,

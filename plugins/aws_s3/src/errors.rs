@@ -90,6 +90,8 @@ pub(crate) fn failure_of(status: u16, said: &Said) -> Failure {
         | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException" => elsewhere(&message, said),
         _ if matches!(status, 301 | 307 | 308) => elsewhere(&message, said),
+        // An answer to HEAD has no code; a region is named where requests are signed for another.
+        "" if status == 400 && said.region.is_some() => elsewhere(&message, said),
         _ if status == 405 => failure::unsupported(message),
         _ => failure::of_status(status, message),
     }

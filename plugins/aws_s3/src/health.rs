@@ -7,6 +7,7 @@ use sallyport_plugin_sdk::types::Failure;
 use serde::Deserialize;
 
 use crate::backend::{Backend, unversioned};
+use crate::errors;
 
 /// More than any versioning configuration.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -19,7 +20,14 @@ struct VersioningConfiguration {
 }
 
 pub(crate) async fn check(backend: &Backend, request: CheckRequest) -> Result<CheckResponse, Failure> {
-    backend.bucket_exists().await?;
+    if let Err(failure) = backend.bucket_exists().await {
+        return match region(backend).await {
+            Some(region) => {
+                Ok(CheckResponse { warnings: Vec::new(), attributes: vec![("learned:region".to_owned(), region)] })
+            }
+            None => Err(failure),
+        };
+    }
     let mut warnings = Vec::new();
     if request.thorough {
         let status = versioning(backend).await;
@@ -37,6 +45,29 @@ pub(crate) async fn check(backend: &Backend, request: CheckRequest) -> Result<Ch
         }
     }
     Ok(CheckResponse { warnings, attributes: Vec::new() })
+}
+
+/// The bucket's region, when nothing here names one and the backend, which refuses requests
+/// signed for another, does. Answers to HEAD have it in a header, others in their body too.
+async fn region(backend: &Backend) -> Option<String> {
+    if backend.details.knows_region {
+        return None;
+    }
+    for (method, query) in [(Method::Head, None), (Method::Get, Some(("location", "")))] {
+        let answer = backend.request_for_bucket(method, query.as_slice()).send().await.ok()?;
+        if answer.is_success() {
+            return None;
+        }
+        let named = answer.header("x-amz-bucket-region").map(str::to_owned);
+        let named = match named {
+            Some(region) => Some(region),
+            None => errors::Said::parse(&answer.read_to_limit(LONGEST_ANSWER).await.ok()?).region,
+        };
+        if let Some(region) = named.filter(|region| *region != backend.details.region) {
+            return Some(region);
+        }
+    }
+    None
 }
 
 /// The bucket's versioning status; absent when it was never configured. Read here and not

@@ -26,7 +26,7 @@ pub(crate) async fn put(backend: &Backend, request: PutRequest, body: Body) -> R
         sent = sent.header(ENCRYPT.0, ENCRYPT.1);
     }
     let must_be_absent = matches!(request.expect, Expectation::Nothing);
-    if let Some((name, value)) = condition(backend, &key, &request.expect)? {
+    if let Some((name, value)) = condition(backend, &key, &request.expect).await? {
         sent = sent.header(name, value);
     }
     sent = verified(sent, &request.checksums).stream(body, request.size);
@@ -118,22 +118,41 @@ pub(crate) fn verified(request: Request, checksums: &[Checksum]) -> Request {
     request.maybe_header("content-md5", checksum::find(checksums, "md5").map(checksum::to_base64))
 }
 
-/// The condition of a write, as a header.
-pub(crate) fn condition(
+/// The condition of a write, as a header. Without versions a write loses what it replaces,
+/// and not every such store heeds conditions: there the place is looked at before, too.
+pub(crate) async fn condition(
     backend: &Backend,
     key: &str,
     expect: &Expectation,
 ) -> Result<Option<(&'static str, String)>, Failure> {
     match expect {
         Expectation::Anything => Ok(None),
-        Expectation::Nothing => Ok(Some(("if-none-match", "*".to_owned()))),
+        Expectation::Nothing => {
+            if !backend.versions() {
+                insist_on_nothing(backend, key).await?;
+            }
+            Ok(Some(("if-none-match", "*".to_owned())))
+        }
         // With versions nothing is replaced, so the gateway's own order is what counts.
         Expectation::Bytes(_) if backend.versions() => Ok(None),
         Expectation::Bytes(bytes) => {
             let locator = read_locator(bytes)?;
             let here = locator.key == key && !locator.etag.is_empty();
+            if here {
+                backend.unchanged(&locator).await?;
+            }
             Ok(here.then(|| ("if-match", checksum::quote(&locator.etag))))
         }
+    }
+}
+
+async fn insist_on_nothing(backend: &Backend, key: &str) -> Result<(), Failure> {
+    match backend.look(key, None).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(failure::exists("something is at the object's name already")),
+        // Keys that may not list are told this of what is absent, too: the header has to do.
+        Err(failure) if failure.code == "denied" => Ok(()),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -56,6 +56,15 @@ fn fields() -> Vec<Field> {
         field("clientId", "plain", Some("AZURE_CLIENT_ID"), "The application's id."),
         field("clientKey", "secret", Some("AZURE_CLIENT_KEY"), "A secret of the application."),
         Field {
+            attributes: vec![("host".to_owned(), "ca-bundle".to_owned())],
+            ..field(
+                "caBundle",
+                "plain",
+                None,
+                "PEM file of certificate authorities to trust for this backend, beside the system's.",
+            )
+        },
+        Field {
             default: Some(format!("\"{AUTHORITY}\"")),
             ..field("azureAuthorityHost", "endpoint", None, "Where tokens come from, for sovereign clouds.")
         },

@@ -44,9 +44,15 @@ fn put_blob(azure: &Azure, blob: &str, request: &PutRequest) -> Result<Request, 
 
 pub(crate) async fn get(azure: &Azure, request: GetRequest) -> Result<(GetResponse, Body), Failure> {
     let locator = Locator::decode(&request.locator).map_err(unreadable)?;
-    let response =
-        on_bytes(azure, &locator, async |locator: &Locator| repeat(|| read(azure, locator, request.span)).await)
-            .await?;
+    let response = on_bytes(azure, &locator, async |locator: &Locator| {
+        let response = repeat(|| read(azure, locator, request.span)).await?;
+        // What a captive portal answers has no ETag, or one of its own.
+        if etag(&response).is_ok_and(|etag| etag == locator.etag) {
+            return Ok(response);
+        }
+        Err(failure::unavailable("the answer to a read has another ETag than was asked for, so it is not Azure's"))
+    })
+    .await?;
     let (offset, length) = extent(&response, request.size)?;
     let body = response.into_stream()?;
     Ok((GetResponse { offset, length, attributes: Vec::new() }, body))

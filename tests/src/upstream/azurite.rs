@@ -17,6 +17,7 @@ pub const AZURITE_KEY: &str =
 #[derive(Debug)]
 pub struct Azurite {
     port: u16,
+    account: String,
     _folder: TempDir,
     _process: Process,
 }
@@ -27,13 +28,22 @@ impl Azurite {
     /// # Errors
     /// When it does not come up.
     pub async fn start() -> Result<Self> {
+        Self::with_account(AZURITE_ACCOUNT).await
+    }
+
+    /// Starts one whose account has another name, with the published key.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn with_account(account: &str) -> Result<Self> {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let mut command = Command::new(tools::node_program("azurite-blob")?);
         command.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
         command.args(["--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location"]).arg(folder.path());
+        command.env("AZURITE_ACCOUNTS", format!("{account}:{AZURITE_KEY}"));
         let mut process = Process::start(&mut command)?;
         accepting(&mut process, port).await?;
-        Ok(Self { port, _folder: folder, _process: process })
+        Ok(Self { port, account: account.to_owned(), _folder: folder, _process: process })
     }
 
     /// Where it listens.
@@ -45,7 +55,7 @@ impl Azurite {
     /// `http://127.0.0.1:port/account`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}/{AZURITE_ACCOUNT}", self.port)
+        format!("http://127.0.0.1:{}/{}", self.port, self.account)
     }
 
     /// A reader of the account.
@@ -53,6 +63,6 @@ impl Azurite {
     /// # Errors
     /// Never with the published key.
     pub fn reader(&self) -> Result<BlobReader> {
-        BlobReader::new(&self.endpoint(), AZURITE_ACCOUNT, AZURITE_KEY)
+        BlobReader::new(&self.endpoint(), &self.account, AZURITE_KEY)
     }
 }

@@ -49,20 +49,29 @@ impl Ceph {
     /// # Errors
     /// When it does not come up.
     pub async fn start() -> Result<Self> {
+        Self::with_host("localhost").await
+    }
+
+    /// Starts one that takes the names below `host` for its buckets.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn with_host(host: &str) -> Result<Self> {
         let installed = tools::ceph().context("Ceph is not installed: run make tools")?;
         for _ in 1..STARTS {
-            if let Ok(started) = tokio::time::timeout(START, Self::start_once(installed.clone())).await {
+            if let Ok(started) = tokio::time::timeout(START, Self::start_once(installed.clone(), host)).await {
                 return started;
             }
         }
-        Self::start_once(installed).await
+        Self::start_once(installed, host).await
     }
 
-    async fn start_once(installed: std::path::PathBuf) -> Result<Self> {
+    async fn start_once(installed: std::path::PathBuf, host: &str) -> Result<Self> {
         let (folder, port) = (tempfile::tempdir()?, free_port_pair()?);
         let mut command = Command::new(tools::root().join("tests/tools/ceph.sh"));
         command.arg("run").arg(installed).arg(folder.path().join("ceph")).arg(port.to_string());
         command.env("CEPH_ACCESS_KEY", CEPH_ACCESS_KEY).env("CEPH_SECRET_KEY", CEPH_SECRET_KEY);
+        command.env("CEPH_HOST", host);
         let mut process = Process::start(&mut command)?;
         process.line(|line| (line == "ready").then_some(())).await?;
         Ok(Self { port, folder, process })

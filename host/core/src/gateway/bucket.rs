@@ -26,6 +26,9 @@ impl Gateway {
         let unknown = || Error::InvalidLocationConstraint(location.to_owned());
         let location_name = LocationName::parse(location).map_err(|_| unknown())?;
         let location = self.locations.location(&location_name).ok_or_else(unknown)?;
+        if self.locations.is_cold(&location_name) {
+            return Err(unknown());
+        }
         let bucket =
             NewBucket { name: name.clone(), owner: caller.clone(), location: location_name.clone(), created: now() };
         match self.metadata.create_bucket(bucket).await? {

@@ -9,7 +9,7 @@ use crate::backend::{self, FailureCode, Projection, Span, Token};
 use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::metadata::{NewVersion, Part, Segment, Upload, Version};
-use crate::names::{AccountId, VersionId};
+use crate::names::{AccountId, LocationName, VersionId};
 use std::sync::Arc;
 
 /// Largest object that CopyObject takes, in bytes.
@@ -30,7 +30,7 @@ impl Gateway {
         }
         let header = request.location.as_deref();
         let location = self.choose_location(header, &bucket)?;
-        let object = copied_object(&source, &request);
+        let object = copied_object(&source, &request, &location);
         let draft = Draft {
             bucket,
             key: request.key,
@@ -97,7 +97,7 @@ impl Gateway {
         let version = self.copied_version(draft, source);
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         let begun = self.begin(draft, false, Some(version.clone())).await?;
-        self.metadata.commit(&begun.id, source.segments.clone()).await?;
+        self.commit(&begun.id, source.segments.clone()).await?;
         Ok(Some(draft.outcome(&version)))
     }
 
@@ -127,7 +127,7 @@ impl Gateway {
                 Ok(Some(draft.outcome(&version)))
             }
             Err(error) if streams_instead(&error) => {
-                self.metadata.rollback(&begun.id, None).await?;
+                self.roll_back(&begun.id, None).await?;
                 Ok(None)
             }
             Err(error) => Err(self.fail(draft, &begun, error).await),
@@ -220,11 +220,17 @@ impl Gateway {
     }
 }
 
-/// What the copy shows: the source's headers and tags, or those of the request.
-fn copied_object(source: &Version, request: &CopyObject) -> Projection {
+/// What the copy shows: the source's headers and tags, or those of the request. A location
+/// that the source names becomes the copy's.
+fn copied_object(source: &Version, request: &CopyObject, location: &LocationName) -> Projection {
     let kept = request.replace_metadata.as_ref().unwrap_or(&source.object);
     let tags = request.replace_tags.as_ref().unwrap_or(&source.object.tags);
-    Projection { content: kept.content.clone(), metadata: kept.metadata.clone(), tags: tags.clone() }
+    let mut metadata = kept.metadata.clone();
+    let named = metadata.iter_mut().find(|(name, _)| name == backend::LOCATION_METADATA);
+    if let Some((_, named)) = named {
+        *named = location.to_string();
+    }
+    Projection { content: kept.content.clone(), metadata, tags: tags.clone() }
 }
 
 /// The one segment that is a whole stored object and a whole version.
@@ -244,10 +250,7 @@ fn part_span(range: Option<(u64, u64)>, size: u64) -> Result<Span> {
         return Ok(Span { offset: 0, length: size });
     };
     if first > last || last >= size {
-        return Err(Error::InvalidArgument {
-            argument: "x-amz-copy-source-range",
-            message: format!("Range specified is not valid for source object of size: {size}"),
-        });
+        return Err(Error::InvalidRange { size });
     }
     Ok(Span { offset: first, length: last - first + 1 })
 }

@@ -4,8 +4,8 @@ use super::request::{DeleteObject, PutObject, PutOutcome};
 use super::write::Draft;
 use super::{Gateway, now, shown_version};
 use crate::error::{Error, Result};
-use crate::metadata::{Deleted, Deletion, MetadataError, Selector, Version};
-use crate::names::{AccountId, BucketName, ObjectKey, VersionId};
+use crate::metadata::{Deleted, Deletion, MetadataError, Selector, Version, Versioning};
+use crate::names::{AccountId, BucketName, LocationName, ObjectKey, VersionId};
 use std::sync::Arc;
 
 /// Largest object of one PutObject, in bytes.
@@ -41,7 +41,8 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `PreconditionFailed`.
     pub async fn delete_object(&self, request: DeleteObject) -> Result<Deleted> {
-        self.bucket(&request.caller, &request.bucket).await?;
+        let bucket = self.bucket(&request.caller, &request.bucket).await?;
+        let hides = if bucket.versioning == Versioning::Off { Vec::new() } else { self.hiding_locations() };
         let _guard = self.keys.lock(&request.bucket, &request.key).await;
         let deletion = Deletion {
             bucket: request.bucket,
@@ -49,6 +50,7 @@ impl Gateway {
             version: request.version,
             conditions: request.conditions,
             marker_id: VersionId::random(),
+            hides,
             owner: request.caller,
             now: now(),
         };
@@ -56,6 +58,13 @@ impl Gateway {
             Deleted::Refused(failure) => Err(failure.into()),
             deleted => Ok(deleted),
         }
+    }
+
+    /// Locations whose backends have delete markers. One that cannot be asked now counts: the
+    /// queue asks it again.
+    fn hiding_locations(&self) -> Vec<LocationName> {
+        let names = self.locations.names().into_iter();
+        names.filter(|name| self.backend(name).map_or(true, |backend| backend.traits().versions)).collect()
     }
 
     /// GetObjectTagging: the tags, and the version's id where the bucket shows ids.

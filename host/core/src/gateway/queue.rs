@@ -1,9 +1,10 @@
-//! Works off the queue: deletions, aborts and projections that survive dead backends.
+//! Works off the queue: what has to be done on backends, however long they are dead.
 
 use super::{Gateway, now};
-use crate::backend::{BackendError, FailureCode};
+use crate::backend::{Backend, BackendError, FailureCode, Name, Place};
 use crate::error::{Error, Result};
-use crate::metadata::{Job, JobKind, Selector};
+use crate::metadata::{Job, JobKind, MetadataError, Segment, Selector};
+use crate::names::{BucketName, ObjectKey, VersionId, WriteId};
 use futures::{StreamExt, stream};
 
 /// Jobs taken at a time.
@@ -64,26 +65,74 @@ impl Gateway {
             },
             JobKind::Abort { upload } => backend.abort_upload(upload).await.map_err(failed),
             JobKind::Tags { bucket, key, version } => {
-                if !backend.traits().tagging {
-                    return Ok(());
-                }
-                let selector = Selector::Id(version.clone());
-                let Some(version) = self.metadata.version(bucket, key, &selector).await? else {
-                    return Ok(());
-                };
-                for segment in version.segments.iter().filter(|segment| segment.location == job.location) {
-                    match backend.put_tags(&segment.locator, &version.object).await {
-                        Ok(locator) if locator != segment.locator => {
-                            self.metadata.replace_locator(&job.location, &segment.locator, &locator).await?;
-                        }
-                        Ok(_) => {}
-                        // The object went or changed meanwhile: there is nothing to show.
-                        Err(error) if matches!(error.code(), Some(FailureCode::NotFound | FailureCode::Changed)) => {}
-                        Err(error) => return Err(failed(error)),
-                    }
-                }
-                Ok(())
+                self.show_tags(job, backend.as_ref(), (bucket, key, version)).await
             }
+            JobKind::Hide { bucket, key, marker } => self.hide(job, backend.as_ref(), (bucket, key, marker)).await,
+        }
+    }
+
+    async fn show_tags(
+        &self,
+        job: &Job,
+        backend: &dyn Backend,
+        (bucket, key, version): (&BucketName, &ObjectKey, &VersionId),
+    ) -> Result<()> {
+        if !backend.traits().tagging {
+            return Ok(());
+        }
+        let Some(version) = self.metadata.version(bucket, key, &Selector::Id(version.clone())).await? else {
+            return Ok(());
+        };
+        for segment in version.segments.iter().filter(|segment| segment.location == job.location) {
+            match backend.put_tags(&segment.locator, &version.object).await {
+                Ok(locator) if locator != segment.locator => {
+                    self.metadata.replace_locator(&job.location, &segment.locator, &locator).await?;
+                }
+                Ok(_) => {}
+                // The object went or changed meanwhile: there is nothing to show.
+                Err(error) if matches!(error.code(), Some(FailureCode::NotFound | FailureCode::Changed)) => {}
+                Err(error) => return Err(Error::from_backend(&job.location, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the backend's delete marker over what ours hides. Under the key's lock, where
+    /// every write ends, so that the marker never comes to lie over a newer object.
+    async fn hide(
+        &self,
+        job: &Job,
+        backend: &dyn Backend,
+        (bucket, key, marker): (&BucketName, &ObjectKey, &VersionId),
+    ) -> Result<()> {
+        if !backend.traits().versions {
+            return Ok(());
+        }
+        let _guard = self.keys.lock(bucket, key).await;
+        let current = self.metadata.version(bucket, key, &Selector::Current).await?;
+        let is_wanted = current
+            .is_some_and(|current| current.is_delete_marker && current.id == *marker && current.segments.is_empty());
+        if !is_wanted {
+            return Ok(());
+        }
+        let name = Name { bucket: bucket.clone(), key: key.clone(), place: Place::Plain };
+        let locator = match backend.hide(&name).await {
+            // Its bucket keeps no versions: there are no markers.
+            Err(error) if error.code() == Some(FailureCode::Unsupported) => return Ok(()),
+            other => other.map_err(|error| Error::from_backend(&job.location, error))?,
+        };
+        let segment = Segment {
+            location: job.location.clone(),
+            name,
+            write_id: WriteId::random(),
+            locator: locator.clone(),
+            stored_size: 0,
+            offset: 0,
+            length: 0,
+        };
+        match self.metadata.mark_hidden(bucket, key, marker, segment).await {
+            Err(MetadataError::Gone(_)) => Ok(self.metadata.queue_deletion(&job.location, &locator).await?),
+            other => Ok(other?),
         }
     }
 }

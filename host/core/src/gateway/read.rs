@@ -52,7 +52,11 @@ impl Gateway {
             }
             // Replaced since the look at the database: the new version is what the client
             // would have got a moment later.
-            let again = self.head_object(request).await?;
+            let mut again = self.head_object(request).await?;
+            if again.version.segments == found.version.segments {
+                self.settle_key(&request.bucket, &request.key).await?;
+                again = self.head_object(request).await?;
+            }
             if again.version.segments == found.version.segments {
                 return Err(Error::from_backend(&location, error));
             }

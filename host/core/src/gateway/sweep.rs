@@ -1,5 +1,6 @@
 //! Settles what crashes and lost answers left open.
 
+use super::write::contradiction;
 use super::{Gateway, now};
 use crate::backend::{Backend, BackendError};
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ impl Gateway {
         if self.metadata.is_restored().await? {
             return Ok(());
         }
+        self.abandon_remembered().await?;
         for write in self.metadata.abandoned_writes(BATCH).await? {
             if let Err(error) = self.settle(&write).await {
                 tracing::warn!(
@@ -56,7 +58,7 @@ impl Gateway {
     }
 
     /// Rolls a write forward when it was prepared and its bytes are there, back otherwise.
-    async fn settle(&self, write: &OpenWrite) -> Result<()> {
+    pub(super) async fn settle(&self, write: &OpenWrite) -> Result<()> {
         let backend = match &write.kind {
             // Its parts have homes of their own: nothing happened outside the database.
             WriteKind::Completion { token, .. } if token.0.is_empty() => {
@@ -72,6 +74,7 @@ impl Gateway {
         let is_version = !matches!(write.kind, WriteKind::Part { .. });
         if let (Some(found), Some(version)) = (&found, write.prepared.as_ref().filter(|_| is_version))
             && found.size == version.size
+            && (version.etag.contains('-') || contradiction(&found.checksums, &version.etag).is_none())
         {
             let segment = Segment {
                 location: write.location.clone(),

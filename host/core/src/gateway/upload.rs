@@ -9,6 +9,7 @@ use super::split;
 use super::write::{Begin, leaves_nothing};
 use super::{Gateway, now};
 use crate::backend::{BackendError, CreateUpload, Name, Place, Put, Stored, Token};
+use crate::body::Body;
 use crate::checksum::{self, Algorithm, Digests};
 use crate::error::{Error, Result};
 use crate::metadata::{Begun, ChecksumKind, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload, WriteKind};
@@ -71,13 +72,13 @@ impl Gateway {
             Ok(token) => {
                 upload.backend = Some((name, token));
                 self.metadata.create_upload(upload.clone()).await?;
-                Ok(self.metadata.rollback(&intent, None).await?)
+                Ok(self.roll_back(&intent, None).await?)
             }
             Err(error) => {
                 if leaves_nothing(&error) {
-                    self.metadata.rollback(&intent, None).await?;
+                    self.roll_back(&intent, None).await?;
                 } else {
-                    self.metadata.abandon(&intent).await?;
+                    self.abandon(&intent).await?;
                 }
                 Err(Error::from_backend(&upload.location, error))
             }
@@ -127,6 +128,9 @@ impl Gateway {
         if request.incoming.size > LARGEST_PART {
             return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PART });
         }
+        if upload.backend.is_none() {
+            self.check_size(&upload.location, request.incoming.size)?;
+        }
         let this = Arc::clone(self);
         let (number, incoming) = (request.number, request.incoming);
         finish_anyway(async move { this.store_part(upload, number, incoming).await }).await
@@ -159,14 +163,7 @@ impl Gateway {
         incoming: Incoming,
     ) -> Result<PutOutcome> {
         let backend = self.backend(&upload.location)?;
-        let (announced, body) = Announced::split(incoming);
-        let size = announced.size();
-        let (body, mut held) = ingest::hold(announced, body);
-        let verified = async move {
-            let digests = held.digests().await;
-            held.release();
-            digests
-        };
+        let (size, body, verified) = verified(incoming);
         let storing = split::put_part(backend.as_ref(), token, number, size, body);
         let (pieces, digests) = tokio::join!(storing, verified);
         let pieces = pieces.map_err(|error| Error::from_backend(&upload.location, error))?;
@@ -187,15 +184,8 @@ impl Gateway {
         let Begun::Started { name, replaces } = self.metadata.begin(write).await? else {
             return Err(Error::Internal("a part has no condition to refuse".to_owned()));
         };
-        let begun = Begin { id, name, replaces, backend };
-        let (announced, body) = Announced::split(incoming);
-        let size = announced.size();
-        let (body, mut held) = ingest::hold(announced, body);
-        let verified = async move {
-            let digests = held.digests().await;
-            held.release();
-            digests
-        };
+        let begun = Begin { id, name, replaces, backend, adopts: false };
+        let (size, body, verified) = verified(incoming);
         let put = Put {
             name: begun.name.clone(),
             write_id: begun.id.clone(),
@@ -219,7 +209,7 @@ impl Gateway {
         let part = part(number, size, &digests, Vec::new(), Some(segment));
         if let Err(error) = self.metadata.put_part(&upload.id, part.clone(), Some(&begun.id)).await {
             // The upload went meanwhile.
-            self.metadata.rollback(&begun.id, Some(&stored.locator)).await?;
+            self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(gone_upload(error));
         }
         Ok(part_outcome(part))
@@ -235,9 +225,9 @@ impl Gateway {
             Ok(stored) => Ok(stored),
             Err(error) => {
                 if leaves_nothing(&error) {
-                    self.metadata.rollback(&begun.id, None).await?;
+                    self.roll_back(&begun.id, None).await?;
                 } else {
-                    self.metadata.abandon(&begun.id).await?;
+                    self.abandon(&begun.id).await?;
                 }
                 Err(Error::from_backend(&upload.location, error))
             }
@@ -260,6 +250,20 @@ impl Gateway {
         }
         Ok(())
     }
+}
+
+/// A part's size, its body, and its digests, once they agree with what was announced: then
+/// its last frame is let go.
+fn verified(incoming: Incoming) -> (u64, Body, impl Future<Output = Option<Digests>>) {
+    let (announced, body) = Announced::split(incoming);
+    let size = announced.size();
+    let (body, mut held) = ingest::hold(announced, body);
+    let digests = async move {
+        let digests = held.digests().await;
+        held.release();
+        digests
+    };
+    (size, body, digests)
 }
 
 pub(super) fn check_number(number: u32) -> Result<()> {

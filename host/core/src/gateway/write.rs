@@ -65,11 +65,13 @@ pub(super) struct Begin {
     pub(super) name: Name,
     pub(super) replaces: Option<Locator>,
     pub(super) backend: Arc<dyn Backend>,
+    /// Whatever is at the place may be replaced.
+    pub(super) adopts: bool,
 }
 
 /// What has to be at the place of a begun write.
 pub(super) fn expectation(begun: &Begin) -> Expectation {
-    if begun.backend.traits().keeps_overwritten {
+    if begun.adopts || begun.backend.traits().keeps_overwritten {
         return Expectation::Anything;
     }
     match &begun.replaces {
@@ -82,6 +84,7 @@ impl Gateway {
     /// Stores a body as a new version of a key.
     pub(super) async fn write(&self, draft: Draft, incoming: Incoming) -> Result<PutOutcome> {
         let (announced, body) = Announced::split(incoming);
+        self.check_size(&draft.location, announced.size())?;
         if announced.size() <= SMALL {
             return self.write_small(draft, &announced, body).await;
         }
@@ -101,7 +104,7 @@ impl Gateway {
                 // Somebody else's bytes are at the plain place, or took ours from it: they
                 // stay, and ours get a place of their own.
                 Err(error) if wants_plain && is_taken(&error) => {
-                    self.metadata.rollback(&begun.id, None).await?;
+                    self.roll_back(&begun.id, None).await?;
                     wants_plain = false;
                 }
                 outcome => {
@@ -118,7 +121,7 @@ impl Gateway {
         let mut begun = self.begin(&draft, wants_plain, None).await?;
         // The body cannot be sent twice, so the place is looked at before.
         if wants_plain && self.is_occupied(&draft, &begun).await? {
-            self.metadata.rollback(&begun.id, None).await?;
+            self.roll_back(&begun.id, None).await?;
             begun = self.begin(&draft, false, None).await?;
         }
         let (body, mut held) = ingest::hold(announced, body);
@@ -156,20 +159,13 @@ impl Gateway {
                 Ok(())
             }
             Ok(Prepared::Refused(failure)) => {
-                self.metadata.abandon(&begun.id).await?;
+                self.abandon(&begun.id).await?;
                 Err(failure.into())
             }
             Err(error) => {
                 self.leave_to_sweeper(&begun.id).await;
                 Err(error.into())
             }
-        }
-    }
-
-    /// Best effort, since the database just failed: a restart abandons all open writes.
-    pub(super) async fn leave_to_sweeper(&self, write: &WriteId) {
-        if let Err(error) = self.metadata.abandon(write).await {
-            tracing::error!(write_id = %write, "an open write waits for the next start: {error}");
         }
     }
 
@@ -190,14 +186,17 @@ impl Gateway {
         };
         let id = write.id.clone();
         match self.metadata.begin(write).await? {
-            Begun::Started { name, replaces } => Ok(Begin { id, name, replaces, backend }),
+            Begun::Started { name, replaces } => {
+                let adopts = name.place == Place::Plain && self.locations.adopts_existing(&draft.location);
+                Ok(Begin { id, name, replaces, backend, adopts })
+            }
             Begun::Refused(failure) => Err(failure.into()),
         }
     }
 
     /// Whether the plain place holds something other than what the database says.
     async fn is_occupied(&self, draft: &Draft, begun: &Begin) -> Result<bool> {
-        if begun.backend.traits().keeps_overwritten || begun.name.place != Place::Plain {
+        if begun.adopts || begun.backend.traits().keeps_overwritten || begun.name.place != Place::Plain {
             return Ok(false);
         }
         let outcome = match &begun.replaces {
@@ -207,7 +206,7 @@ impl Gateway {
         match outcome {
             Err(error) if is_taken(&error) => Ok(true),
             Err(error) => {
-                self.metadata.rollback(&begun.id, None).await?;
+                self.roll_back(&begun.id, None).await?;
                 Err(Error::from_backend(&draft.location, error))
             }
             Ok(occupied) => Ok(occupied),
@@ -255,7 +254,7 @@ impl Gateway {
             Err(error) => return Err(self.fail(draft, &begun, error).await),
         };
         if let Some(wrong) = contradiction(&stored.checksums, &version.etag) {
-            self.metadata.rollback(&begun.id, Some(&stored.locator)).await?;
+            self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(Error::Internal(format!("the location {} stored other bytes: {wrong}", draft.location)));
         }
         let segment = Segment {
@@ -267,25 +266,18 @@ impl Gateway {
             offset: 0,
             length: version.size,
         };
-        let committed = self.metadata.commit(&begun.id, vec![segment]).await;
-        if committed.is_err() {
-            // The bytes are there: the sweeper rolls the write forward.
-            self.leave_to_sweeper(&begun.id).await;
-        }
-        Ok(NewVersion { id: committed?.id, ..version.clone() })
+        let committed = self.commit(&begun.id, vec![segment]).await?;
+        Ok(NewVersion { id: committed.id, ..version.clone() })
     }
 
     /// Takes back an intent whose write failed, and says what the client is told. When it
     /// is not certain that nothing was stored, the sweeper finds out.
     pub(super) async fn fail(&self, draft: &Draft, begun: &Begin, error: BackendError) -> Error {
-        let settled = if leaves_nothing(&error) {
-            self.metadata.rollback(&begun.id, None).await
-        } else {
-            self.metadata.abandon(&begun.id).await
-        };
+        let settled =
+            if leaves_nothing(&error) { self.roll_back(&begun.id, None).await } else { self.abandon(&begun.id).await };
         match settled {
             Ok(()) => Error::from_backend(&draft.location, error),
-            Err(error) => error.into(),
+            Err(error) => error,
         }
     }
 }
@@ -316,7 +308,7 @@ pub(super) fn leaves_nothing(error: &BackendError) -> bool {
 }
 
 /// The backend's own MD5, when it differs from ours.
-fn contradiction(checksums: &[Digest], etag: &str) -> Option<String> {
+pub(super) fn contradiction(checksums: &[Digest], etag: &str) -> Option<String> {
     let md5 = checksums.iter().find(|digest| digest.algorithm == "md5")?;
     let theirs = hex::encode(&md5.value);
     (theirs != etag).then(|| format!("MD5 {theirs} where {etag} was sent"))

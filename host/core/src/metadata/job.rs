@@ -30,6 +30,15 @@ pub enum JobKind {
         /// This one.
         upload: Token,
     },
+    /// Leave the backend's own delete marker, unless the key has come back since.
+    Hide {
+        /// The marker's bucket.
+        bucket: BucketName,
+        /// The marker's key.
+        key: ObjectKey,
+        /// Our marker.
+        marker: VersionId,
+    },
     /// Show the version's tags as they are when the job runs.
     Tags {
         /// The version's bucket.

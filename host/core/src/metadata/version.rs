@@ -26,7 +26,7 @@ pub struct Version {
     pub sequence: i64,
     /// Whether it is the current version of its key.
     pub is_current: bool,
-    /// A delete marker has no bytes, no ETag and no segments.
+    /// A delete marker has no bytes and no ETag.
     pub is_delete_marker: bool,
     /// The ETag without its quotes.
     pub etag: String,
@@ -45,6 +45,7 @@ pub struct Version {
     /// Part boundaries of an object that was uploaded in parts, in order.
     pub parts: Vec<PartBoundary>,
     /// Where its bytes are, in order; empty for an object of no bytes that stored nothing.
+    /// Of a delete marker: the backend's own marker, once it has been left there.
     pub segments: Vec<Segment>,
 }
 

@@ -211,6 +211,8 @@ pub struct Deletion {
     pub conditions: WriteConditions,
     /// Id of the delete marker that an enabled bucket gets.
     pub marker_id: VersionId,
+    /// Locations whose backends have delete markers of their own.
+    pub hides: Vec<LocationName>,
     /// Who deletes: the marker's owner.
     pub owner: AccountId,
     /// Milliseconds since 1970.

@@ -42,7 +42,7 @@ pub(super) async fn segments(
                 AND n.sequence > v.sequence) AS is_current
         FROM segment s JOIN version v ON v.bucket = s.bucket AND v.key = s.key AND v.sequence = s.sequence
         JOIN bucket b ON b.id = s.bucket
-        WHERE s.id > $1 ORDER BY s.id LIMIT $2";
+        WHERE s.id > $1 AND v.is_marker = 0 ORDER BY s.id LIMIT $2";
     let rows = sqlx::query(sql).bind(cursor).bind(limit(most)).fetch_all(readers).await.map_err(failed)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -1,11 +1,13 @@
 //! Deletions, by S3's rules of versioning, and what they free.
 
-use super::rows::{bytes, number, versioning};
+use super::rows::{bytes, number, to_json, versioning};
 use super::versions::read_in;
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
-use sallyport_core::metadata::{Deleted, Deletion, MetadataError, MetadataResult, Selector, Version, Versioning};
-use sallyport_core::names::{BucketName, ObjectKey, VersionId};
+use sallyport_core::metadata::{
+    Deleted, Deletion, MetadataError, MetadataResult, Segment, Selector, Version, Versioning,
+};
+use sallyport_core::names::{BucketName, LocationName, ObjectKey, VersionId};
 
 /// A version that goes.
 pub(super) struct Freed<'a> {
@@ -17,6 +19,8 @@ pub(super) struct Freed<'a> {
     pub(super) segments: i64,
     /// The location whose plain place was overwritten: there is nothing left to free there.
     pub(super) overwritten_in: Option<String>,
+    /// It is a delete marker: the backend's own may go at once, since nobody reads it.
+    pub(super) is_marker: bool,
 }
 
 /// Removes a version and queues its bytes.
@@ -37,7 +41,7 @@ pub(super) async fn free(transaction: &mut Transaction<'_>, freed: Freed<'_>) ->
         .bind(freed.segments)
         .bind(freed.overwritten_in)
         .bind(now())
-        .bind(transaction.due());
+        .bind(if freed.is_marker { now() } else { transaction.due() });
     transaction.execute(query).await.map(drop)
 }
 
@@ -66,7 +70,9 @@ impl Operation for Delete {
             remove(transaction, bucket, &version).await?;
             return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
         }
-        match versioning(&row)? {
+        let versioning = versioning(&row)?;
+        supersede(transaction, bucket, &deletion.key, versioning).await?;
+        match versioning {
             Versioning::Off => match named {
                 Some(version) => {
                     remove(transaction, bucket, &version).await?;
@@ -87,6 +93,21 @@ impl Operation for Delete {
             }
         }
     }
+}
+
+/// What was left open of the key came before the deletion, and must not come back after it.
+/// See the same in `INSERT` of `writes.rs`.
+async fn supersede(
+    transaction: &mut Transaction<'_>,
+    bucket: i64,
+    key: &ObjectKey,
+    versioning: Versioning,
+) -> MetadataResult<()> {
+    let sql = "UPDATE write_intent SET prepared = NULL
+        WHERE bucket = $1 AND key = $2 AND owner <> $3 AND (holds = 0 OR $4)";
+    let frees_null = versioning != Versioning::Enabled;
+    let query = sqlx::query(sql).bind(bucket).bind(bytes(key.as_str())).bind(transaction.owner()).bind(frees_null);
+    transaction.execute(query).await.map(drop)
 }
 
 /// Removes a version; the next newest becomes current.
@@ -115,6 +136,7 @@ async fn free_read(transaction: &mut Transaction<'_>, bucket: i64, version: &Ver
         first_segment: number(&row, "first_segment")?,
         segments: number(&row, "segments")?,
         overwritten_in: None,
+        is_marker: version.is_delete_marker,
     };
     free(transaction, freed).await
 }
@@ -137,7 +159,68 @@ async fn mark(
         .bind(id.as_str().to_owned())
         .bind(deletion.now)
         .bind(deletion.owner.as_str().to_owned())
-        .bind(super::rows::to_json(&sallyport_core::backend::Projection::default())?);
+        .bind(to_json(&sallyport_core::backend::Projection::default())?);
     transaction.execute(query).await?;
+    queue_hiding(transaction, bucket, deletion, &id).await?;
     Ok(Deleted::Marker { id })
+}
+
+/// Queues the backend's marker, where the newest object under ours shows its name there.
+async fn queue_hiding(
+    transaction: &mut Transaction<'_>,
+    bucket: i64,
+    deletion: &Deletion,
+    marker: &VersionId,
+) -> MetadataResult<()> {
+    if deletion.hides.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO job (kind, location, bucket, key, version_id, created, due)
+        SELECT 3, s.location, $3, $2, $4, $5, $5
+        FROM (SELECT first_segment FROM version WHERE bucket = $1 AND key = $2 AND is_marker = 0 AND segments > 0
+            ORDER BY sequence DESC LIMIT 1) v
+        JOIN segment s ON s.id = v.first_segment
+        WHERE s.place IS NULL AND s.elsewhere IS NULL AND s.location IN (SELECT value FROM json_each($6))";
+    let locations: Vec<&str> = deletion.hides.iter().map(LocationName::as_str).collect();
+    let query = sqlx::query(sql)
+        .bind(bucket)
+        .bind(bytes(deletion.key.as_str()))
+        .bind(deletion.bucket.as_str().to_owned())
+        .bind(marker.as_str().to_owned())
+        .bind(now())
+        .bind(to_json(&locations)?);
+    transaction.execute(query).await.map(drop)
+}
+
+/// Makes the backend's marker a segment of ours.
+pub(super) struct MarkHidden {
+    pub(super) bucket: BucketName,
+    pub(super) key: ObjectKey,
+    pub(super) marker: VersionId,
+    pub(super) segment: Segment,
+}
+
+#[async_trait]
+impl Operation for MarkHidden {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE version SET first_segment = $4, segments = 1
+                WHERE bucket = (SELECT id FROM bucket WHERE name = $1) AND key = $2 AND id = $3 AND is_marker = 1
+                AND segments = 0;
+            INSERT INTO segment (id, bucket, key, sequence, location, write_id, locator, stored_size, start, length)
+                SELECT $4, bucket, key, sequence, $5, $6, $7, 0, 0, 0 FROM version
+                WHERE bucket = (SELECT id FROM bucket WHERE name = $1) AND key = $2 AND id = $3 AND first_segment = $4
+            RETURNING id";
+        let query = sqlx::query(sql)
+            .bind(self.bucket.as_str().to_owned())
+            .bind(bytes(self.key.as_str()))
+            .bind(self.marker.as_str().to_owned())
+            .bind(transaction.numbers(1))
+            .bind(self.segment.location.as_str().to_owned())
+            .bind(self.segment.write_id.as_str().to_owned())
+            .bind(self.segment.locator.0);
+        let rows = transaction.rows(query).await?;
+        if rows.is_empty() { Err(MetadataError::Gone("the delete marker")) } else { Ok(()) }
+    }
 }

@@ -60,8 +60,16 @@ pub(super) struct Unreadable(pub(super) &'static str);
 pub(super) fn failed(error: sqlx::Error) -> MetadataError {
     match error {
         sqlx::Error::PoolTimedOut => MetadataError::Busy,
+        full if is_full(&full) => MetadataError::Full,
         other => MetadataError::Store(Box::new(other)),
     }
+}
+
+/// Whether the disk is full: SQLITE_FULL, or SQLITE_IOERR_SHMSIZE where the index of the
+/// log cannot grow.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("13" | "4874"))
 }
 
 /// Something stored is not what was written.

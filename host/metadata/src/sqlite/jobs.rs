@@ -48,6 +48,11 @@ fn job(row: &SqliteRow) -> MetadataResult<Job> {
             key: key(row, "key")?,
             version: VersionId::from_client(get(row, "version_id")?),
         },
+        3 => JobKind::Hide {
+            bucket: bucket_name(get(row, "bucket")?)?,
+            key: key(row, "key")?,
+            marker: VersionId::from_client(get(row, "version_id")?),
+        },
         _ => return Err(unreadable("a job")),
     };
     let tried = number(row, "attempts")?.saturating_sub(1);

@@ -10,7 +10,7 @@ use sallyport_core::metadata::{
     PartPage, Prepared, Segment, Selector, Upload, UploadPage, UploadQuery, Version, VersionPage, VersionQuery,
     Versioning, WriteConditions,
 };
-use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, WriteId};
+use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 
 #[async_trait]
 impl MetadataStore for SqliteStore {
@@ -107,6 +107,17 @@ impl MetadataStore for SqliteStore {
         self.write(deletes::Delete(deletion.clone())).await
     }
 
+    async fn mark_hidden(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        marker: &VersionId,
+        segment: Segment,
+    ) -> MetadataResult<()> {
+        let (bucket, key, marker) = (bucket.clone(), key.clone(), marker.clone());
+        self.write(deletes::MarkHidden { bucket, key, marker, segment }).await
+    }
+
     async fn set_tags(
         &self,
         bucket: &BucketName,
@@ -129,6 +140,15 @@ impl MetadataStore for SqliteStore {
 
     async fn upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<Option<Upload>> {
         uploads::by_id(&self.readers, bucket, key, id).await
+    }
+
+    async fn completed_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        id: &UploadId,
+    ) -> MetadataResult<Option<Version>> {
+        uploads::completed(&self.readers, bucket, key, id).await
     }
 
     async fn put_part(&self, upload: &UploadId, part: Part, write: Option<&WriteId>) -> MetadataResult<()> {

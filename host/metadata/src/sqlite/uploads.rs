@@ -2,11 +2,14 @@
 
 use super::error::failed;
 use super::rows::{bucket_name, bytes, from_json, get, key, limit, location_name, number, to_json, write_id};
+use super::versions;
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
 use sallyport_core::backend::{Name, Projection, Token};
-use sallyport_core::metadata::{ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Upload};
-use sallyport_core::names::{AccountId, BucketName, ObjectKey, UploadId, WriteId};
+use sallyport_core::metadata::{
+    ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Selector, Upload, Version,
+};
+use sallyport_core::names::{AccountId, BucketName, ObjectKey, UploadId, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
@@ -87,6 +90,22 @@ pub(super) async fn by_id(
         WHERE u.id = $1 AND b.name = $2 AND u.key = $3";
     let query = sqlx::query(sql).bind(id.as_str()).bind(bucket.as_str()).bind(bytes(key.as_str()));
     query.fetch_optional(readers).await.map_err(failed)?.as_ref().map(upload).transpose()
+}
+
+/// The version that a completed upload became.
+pub(super) async fn completed(
+    readers: &SqlitePool,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    id: &UploadId,
+) -> MetadataResult<Option<Version>> {
+    let sql = "SELECT v.id FROM version v JOIN bucket b ON b.id = v.bucket
+        WHERE v.upload = $1 AND b.name = $2 AND v.key = $3";
+    let query = sqlx::query(sql).bind(id.as_str()).bind(bucket.as_str()).bind(bytes(key.as_str()));
+    let Some(row) = query.fetch_optional(readers).await.map_err(failed)? else { return Ok(None) };
+    let version = VersionId::from_client(get(&row, "id")?);
+    let found = versions::read(readers, bucket, key, &Selector::Id(version)).await?;
+    Ok(found.filter(|found| !found.is_delete_marker))
 }
 
 /// Records a part.

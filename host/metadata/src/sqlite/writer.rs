@@ -1,6 +1,6 @@
 //! The one task that writes: it groups what arrives together into one transaction.
 
-use super::error::failed;
+use super::error::{failed, is_full};
 use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -136,6 +136,7 @@ impl<O: Operation> Step for Pending<O> {
     fn answer(self: Box<Self>, failure: Option<&Arc<sqlx::Error>>) {
         let outcome = match (self.outcome, failure) {
             (Some(Err(own)), _) => Err(own),
+            (_, Some(error)) if is_full(error) => Err(MetadataError::Full),
             (_, Some(error)) => Err(MetadataError::Store(Box::new(Arc::clone(error)))),
             (Some(outcome), None) => outcome,
             (None, None) => Err(lost("the operation was not run".to_owned())),

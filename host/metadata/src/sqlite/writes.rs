@@ -173,7 +173,7 @@ impl Operation for Commit {
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Committed> {
         let sql = "SELECT w.bucket, b.name AS bucket_name, w.key, w.location, w.holds, w.kind, w.prepared,
-                n.sequence AS old_sequence, n.first_segment, n.segments
+                n.sequence AS old_sequence, n.first_segment, n.segments, n.is_marker
             FROM write_intent w JOIN bucket b ON b.id = w.bucket
             LEFT JOIN version n ON n.bucket = w.bucket AND n.key = w.key AND n.id = 'null'
             WHERE w.id = $1";
@@ -201,12 +201,16 @@ impl Operation for Commit {
                 first_segment: number(&row, "first_segment")?,
                 segments: number(&row, "segments")?,
                 overwritten_in: new.held.clone(),
+                is_marker: number(&row, "is_marker")? != 0,
             };
             free(transaction, superseded).await?;
         }
         insert(transaction, &new, &self.write, &version, &self.segments).await?;
         if let WriteKind::Completion { upload, .. } = from_json(&row, "kind")? {
             remove_parts(transaction, &upload).await?;
+            let sql = "UPDATE version SET upload = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
+            let query = sqlx::query(sql).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+            transaction.execute(query.bind(upload.as_str().to_owned())).await?;
         }
         Ok(Committed { id: version.id, last_modified: version.last_modified })
     }
@@ -222,8 +226,13 @@ struct Landing {
     sequence: i64,
 }
 
+// What was left open of the key came before, so it is not rolled forward any more: that
+// would hide a write that was acknowledged. One that holds the plain place has overwritten
+// the null version's bytes there, and may go only together with that version.
 const INSERT: &str = "
     DELETE FROM write_intent WHERE id = $1;
+    UPDATE write_intent SET prepared = NULL
+        WHERE bucket = $2 AND key = $3 AND owner <> $18 AND (holds = 0 OR $5 = 'null');
     DELETE FROM job WHERE is_plain = 1 AND bucket = $16 AND key = $3 AND kind = 0 AND location IS $17;
     INSERT INTO version (bucket, key, sequence, id, is_marker, etag, size, last_modified, owner, storage_class,
             checksums, object, parts, first_segment, segments)
@@ -233,7 +242,7 @@ const INSERT: &str = "
         VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
     INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator, stored_size,
             start, length)
-        SELECT $14, $2, $3, $4, $18, $19, $20, $21, $22, $23, $24, $25 WHERE $15 > 0";
+        SELECT $14, $2, $3, $4, $19, $20, $21, $22, $23, $24, $25, $26 WHERE $15 > 0";
 
 /// Writes a version with its first segment in one statement's worth of waiting; more
 /// segments follow one by one.
@@ -262,7 +271,8 @@ async fn insert(
         .bind(first)
         .bind(limit(segments.len()))
         .bind(new.bucket_name.as_str().to_owned())
-        .bind(new.held.clone());
+        .bind(new.held.clone())
+        .bind(transaction.owner());
     let query = match segments.first() {
         Some(segment) => bind_segment(query, new, segment)?,
         None => query,

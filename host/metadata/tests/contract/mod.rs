@@ -114,6 +114,7 @@ pub fn deletion(key_text: &str, version: Option<VersionId>) -> Deletion {
         version,
         conditions: WriteConditions::default(),
         marker_id: VersionId::random(),
+        hides: Vec::new(),
         owner: account(),
         now: 2_000,
     }

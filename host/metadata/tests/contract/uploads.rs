@@ -86,6 +86,12 @@ pub async fn a_completion_takes_the_upload_with_it(store: &Store) {
     assert_eq!(store.upload(&bucket_name("bucket"), &key("k"), &upload.id).await.unwrap(), None);
     assert_eq!(due_deletions(store).await, ["unused"]);
     assert_eq!(keys(store).await, ["k"]);
+    let bucket = bucket_name("bucket");
+    let became = store.completed_upload(&bucket, &key("k"), &upload.id).await.unwrap();
+    assert_eq!(became, current(store, "k").await);
+    assert_eq!(store.completed_upload(&bucket, &key("other"), &upload.id).await.unwrap(), None);
+    put(store, "k", VersionId::null(), "b").await;
+    assert_eq!(store.completed_upload(&bucket, &key("k"), &upload.id).await.unwrap(), None, "it was overwritten");
 }
 
 pub async fn an_aborted_upload_queues_what_it_held(store: &Store) {

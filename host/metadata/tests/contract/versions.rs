@@ -50,6 +50,38 @@ pub async fn deleting_with_versioning_leaves_a_marker(store: &Store) {
     assert_eq!(keys(store).await, ["k"]);
 }
 
+pub async fn a_marker_is_left_on_the_backend_and_freed_with_ours(store: &Store) {
+    make_bucket(store, "bucket").await;
+    set(store, Versioning::Enabled).await;
+    put(store, "k", VersionId::random(), "a").await;
+    let delete = Deletion { hides: vec![location()], ..deletion("k", None) };
+    let marker = delete.marker_id.clone();
+    store.delete(&delete).await.unwrap();
+    let jobs = store.claim_jobs(i64::MAX, 10).await.unwrap();
+    let wanted = JobKind::Hide { bucket: bucket_name("bucket"), key: key("k"), marker: marker.clone() };
+    assert_eq!(jobs.iter().map(|job| job.kind.clone()).collect::<Vec<_>>(), [wanted]);
+    let name = Name { bucket: bucket_name("bucket"), key: key("k"), place: Place::Plain };
+    let theirs = Segment { stored_size: 0, length: 0, ..segment(&WriteId::random(), &name, "their marker") };
+    store.mark_hidden(&bucket_name("bucket"), &key("k"), &marker, theirs.clone()).await.unwrap();
+    assert_eq!(current(store, "k").await.unwrap().segments, std::slice::from_ref(&theirs));
+    let again = store.mark_hidden(&bucket_name("bucket"), &key("k"), &marker, theirs).await;
+    assert!(matches!(again, Err(MetadataError::Gone(_))), "it has one");
+    assert_eq!(store.segments(0, 10).await.unwrap().len(), 1, "a check looks for bytes");
+    store.delete(&deletion("k", Some(marker))).await.unwrap();
+    assert_eq!(due_deletions(store).await, ["their marker"]);
+    assert_eq!(keys(store).await, ["k"]);
+}
+
+pub async fn nothing_is_left_on_a_backend_that_does_not_show_the_key(store: &Store) {
+    make_bucket(store, "bucket").await;
+    set(store, Versioning::Enabled).await;
+    put(store, "elsewhere", VersionId::random(), "a").await;
+    let here = Deletion { hides: vec![location()], ..deletion("absent", None) };
+    store.delete(&here).await.unwrap();
+    store.delete(&deletion("elsewhere", None)).await.unwrap();
+    assert!(store.claim_jobs(i64::MAX, 10).await.unwrap().is_empty());
+}
+
 pub async fn deleting_while_suspended_replaces_the_null_version(store: &Store) {
     make_bucket(store, "bucket").await;
     set(store, Versioning::Enabled).await;

@@ -183,3 +183,37 @@ pub async fn segments_keep_their_order(store: &Store) {
     store.commit(&id, Vec::new()).await.unwrap();
     assert!(current(store, "empty").await.unwrap().segments.is_empty());
 }
+
+pub async fn an_abandoned_write_never_comes_after_a_later_one(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let abandoned = async |key_text: &str, exclusive: bool| {
+        let mut write = new_write(key_text, Some(new_version(VersionId::null(), "early")));
+        write.exclusive = exclusive;
+        let id = write.id.clone();
+        store.begin(write).await.unwrap();
+        store.abandon(&id).await.unwrap();
+        id
+    };
+    let may_roll_forward = async |id: &WriteId| {
+        let left = store.abandoned_writes(10).await.unwrap();
+        left.iter().find(|write| write.id == *id).is_some_and(|write| write.prepared.is_some())
+    };
+    for exclusive in [false, true] {
+        let id = abandoned("put", exclusive).await;
+        let other = abandoned("other", exclusive).await;
+        assert!(may_roll_forward(&id).await);
+        put(store, "put", VersionId::null(), "late").await;
+        assert!(!may_roll_forward(&id).await && may_roll_forward(&other).await, "exclusive: {exclusive}");
+        assert!(store.commit(&id, Vec::new()).await.is_err());
+        assert_eq!(current(store, "put").await.unwrap().etag, "late");
+        // Also where a delete finds nothing, because the write never showed.
+        let id = abandoned("deleted", exclusive).await;
+        assert_eq!(store.delete(&deletion("deleted", None)).await.unwrap(), Deleted::Nothing);
+        assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
+    }
+    // Its bytes went over those of the null version, which a later version leaves.
+    put(store, "null", VersionId::null(), "null").await;
+    let id = abandoned("null", true).await;
+    put(store, "null", VersionId::random(), "late").await;
+    assert!(may_roll_forward(&id).await);
+}

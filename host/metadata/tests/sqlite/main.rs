@@ -61,9 +61,12 @@ contract! {
     a_non_null_version_never_overwrites_the_null_one
     deleting_without_versioning_removes_for_good
     deleting_with_versioning_leaves_a_marker
+    a_marker_is_left_on_the_backend_and_freed_with_ours
+    nothing_is_left_on_a_backend_that_does_not_show_the_key
     deleting_while_suspended_replaces_the_null_version
     deleting_the_current_version_uncovers_the_next
     an_abandoned_write_is_found
+    an_abandoned_write_never_comes_after_a_later_one
     a_rolled_back_write_queues_its_orphan
     segments_keep_their_order
     tags_are_replaced_and_projected

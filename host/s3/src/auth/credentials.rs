@@ -14,6 +14,8 @@ pub trait Credentials: Send + Sync {
 pub struct Account {
     /// Its canonical id.
     pub id: AccountId,
+    /// The twelve digits of its ARN.
+    pub short_id: String,
     /// The name shown as owner.
     pub display_name: String,
     /// What the access key signs with.

@@ -8,6 +8,8 @@ use sallyport_core::names::AccountId;
 pub(crate) struct Identity {
     /// The account.
     pub(crate) account: AccountId,
+    /// The twelve digits of the account's ARN.
+    pub(crate) short_id: String,
     /// The account's name.
     pub(crate) display_name: String,
     /// What the signature says of the body (`x-amz-content-sha256`); `None` under SigV2.

@@ -14,6 +14,7 @@ impl Credentials for Example {
     fn lookup(&self, access_key: &str) -> Option<Account> {
         (access_key == "AKIAIOSFODNN7EXAMPLE").then(|| Account {
             id: AccountId::new("id"),
+            short_id: "123456789012".into(),
             display_name: "example".into(),
             secret: Secret::new(SECRET),
         })

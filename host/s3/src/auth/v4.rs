@@ -158,6 +158,7 @@ impl Claim<'_> {
         }
         Ok(Identity {
             account: account.id,
+            short_id: account.short_id,
             display_name: account.display_name,
             payload: Some(self.payload),
             seed: Some(SeedSignature { key, time: self.time, scope, signature: self.signature.to_owned() }),

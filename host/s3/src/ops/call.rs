@@ -21,6 +21,12 @@ pub(crate) struct Call {
     /// The location of a bucket that is created without naming one.
     pub(crate) default_location: String,
     pub(crate) idle: Duration,
+    /// How long a client waits before it gets a sign of life.
+    pub(crate) patience: Duration,
+    /// `http` or `https`, as the request came.
+    pub(crate) scheme: &'static str,
+    pub(crate) request_id: String,
+    pub(crate) host_id: String,
 }
 
 impl Call {

@@ -5,11 +5,12 @@ use crate::error::{Code, S3Error};
 use crate::ops::answer::{self, Answer, quoted};
 use crate::ops::call::{Call, bucket_name, object_key};
 use crate::ops::headers::{self, ObjectHeaders};
-use crate::ops::{multipart, objects};
+use crate::ops::{multipart, objects, patience};
 use crate::uri;
 use crate::xml::Document;
 use sallyport_core::names::VersionId;
 use sallyport_core::{CopyObject, CopyOutcome, CopyPart, Source};
+use std::sync::Arc;
 
 /// CopyObject.
 pub(crate) async fn object(call: &Call) -> Result<Answer, S3Error> {
@@ -40,10 +41,14 @@ pub(crate) async fn object(call: &Call) -> Result<Answer, S3Error> {
         checksum,
         conditions: headers::write_conditions(&call.head)?,
     };
-    let outcome = call.gateway.copy_object(request).await?;
-    let mut answer = result("CopyObjectResult", &outcome);
-    answer::set_version(&mut answer, outcome.put.version.as_ref());
-    Ok(answer)
+    let gateway = Arc::clone(&call.gateway);
+    patience::wait(call, async move {
+        let outcome = gateway.copy_object(request).await?;
+        let mut answer = result("CopyObjectResult", &outcome);
+        answer::set_version(&mut answer, outcome.put.version.as_ref());
+        Ok(answer)
+    })
+    .await
 }
 
 /// UploadPartCopy.
@@ -54,8 +59,8 @@ pub(crate) async fn part(call: &Call) -> Result<Answer, S3Error> {
         source: source(call)?,
         range: call.head.header("x-amz-copy-source-range").map(range).transpose()?,
     };
-    let outcome = call.gateway.copy_part(request).await?;
-    Ok(result("CopyPartResult", &outcome))
+    let gateway = Arc::clone(&call.gateway);
+    patience::wait(call, async move { Ok(result("CopyPartResult", &gateway.copy_part(request).await?)) }).await
 }
 
 fn result(root: &str, outcome: &CopyOutcome) -> Answer {

@@ -1,10 +1,10 @@
 //! What headers say of an object, and which of them are not honoured.
 
-use crate::auth::Head;
+use crate::auth::{Head, Identity};
 use crate::dates;
 use crate::error::{Code, S3Error};
 use crate::ops::tags;
-use sallyport_core::backend::Projection;
+use sallyport_core::backend::{LOCATION_METADATA, Projection};
 use sallyport_core::metadata::{EtagCondition, WriteConditions};
 use sallyport_core::{ByteRange, ReadConditions};
 
@@ -13,8 +13,6 @@ pub(crate) const CONTENT: &[&str] =
     &["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 /// Prefix of user metadata.
 pub(crate) const METADATA: &str = "x-amz-meta-";
-/// Chooses an object's location.
-const LOCATION: &str = "x-amz-meta-scal-location-constraint";
 /// All user metadata together, names and values, in bytes.
 const MAX_METADATA: usize = 2048;
 /// Headers whose meaning is not there yet.
@@ -46,11 +44,9 @@ impl ObjectHeaders {
             }
         }
         let tags = head.header("x-amz-tagging").map(tags::parse_header).transpose()?.unwrap_or_default();
-        Ok(Self {
-            object: Projection { content, metadata: metadata(head)?, tags },
-            storage_class: storage_class(head)?,
-            location: head.header(LOCATION).filter(|location| !location.is_empty()).map(str::to_owned),
-        })
+        let metadata = metadata(head)?;
+        let location = metadata.iter().find(|(name, _)| name == LOCATION_METADATA).map(|(_, value)| value.clone());
+        Ok(Self { object: Projection { content, metadata, tags }, storage_class: storage_class(head)?, location })
     }
 }
 
@@ -59,11 +55,10 @@ fn metadata(head: &Head) -> Result<Vec<(String, String)>, S3Error> {
     let mut size = 0;
     for name in head.headers.keys().map(http::HeaderName::as_str) {
         let Some(short) = name.strip_prefix(METADATA) else { continue };
-        // It chose the location and says nothing of the object.
-        if name == LOCATION {
+        let value = head.joined(name).unwrap_or_default();
+        if short == LOCATION_METADATA && value.is_empty() {
             continue;
         }
-        let value = head.joined(name).unwrap_or_default();
         size += short.len() + value.len();
         metadata.push((short.to_owned(), value));
     }
@@ -84,7 +79,7 @@ pub(crate) fn storage_class(head: &Head) -> Result<String, S3Error> {
 }
 
 /// Refuses what would be promised and not kept.
-pub(crate) fn refuse_unhonoured(head: &Head, account: &str) -> Result<(), S3Error> {
+pub(crate) fn refuse_unhonoured(head: &Head, identity: &Identity) -> Result<(), S3Error> {
     for name in head.headers.keys().map(http::HeaderName::as_str) {
         if UNHONOURED.contains(&name) || UNHONOURED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             return Err(S3Error::not_implemented(format!("The header {name}")).with("Header", name));
@@ -107,7 +102,9 @@ pub(crate) fn refuse_unhonoured(head: &Head, account: &str) -> Result<(), S3Erro
         return Err(S3Error::not_implemented("Object ownership").with("Header", "x-amz-object-ownership"));
     }
     for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-        if head.header(name).is_some_and(|owner| owner != account) {
+        // A bucket's owner is who gets in; AWS's tools name accounts by their twelve digits.
+        let is_own = |owner: &str| owner == identity.account.as_str() || owner == identity.short_id;
+        if head.header(name).is_some_and(|owner| !is_own(owner)) {
             return Err(Code::AccessDenied.into());
         }
     }
@@ -187,6 +184,16 @@ mod tests {
         Head::parse(&request.body(()).expect("legal").into_parts().0).expect("legal")
     }
 
+    fn me() -> Identity {
+        Identity {
+            account: sallyport_core::names::AccountId::new("me"),
+            short_id: "123456789012".into(),
+            display_name: "Me".into(),
+            payload: None,
+            seed: None,
+        }
+    }
+
     #[test]
     fn what_is_not_honoured_is_refused_by_name() {
         for (name, value, code) in [
@@ -198,10 +205,17 @@ mod tests {
             ("x-amz-acl", "nonsense", Code::InvalidArgument),
             ("x-amz-bucket-object-lock-enabled", "true", Code::NotImplemented),
             ("x-amz-expected-bucket-owner", "other", Code::AccessDenied),
+            ("x-amz-source-expected-bucket-owner", "123456789013", Code::AccessDenied),
         ] {
-            assert_eq!(refuse_unhonoured(&head(&[(name, value)]), "me").expect_err(name).code, code, "{name}");
+            assert_eq!(refuse_unhonoured(&head(&[(name, value)]), &me()).expect_err(name).code, code, "{name}");
         }
-        assert!(refuse_unhonoured(&head(&[("x-amz-acl", "private")]), "me").is_ok());
+        for (name, value) in [
+            ("x-amz-acl", "private"),
+            ("x-amz-expected-bucket-owner", "me"),
+            ("x-amz-expected-bucket-owner", "123456789012"),
+        ] {
+            assert_eq!(refuse_unhonoured(&head(&[(name, value)]), &me()), Ok(()), "{name}");
+        }
     }
 
     #[test]
@@ -213,7 +227,8 @@ mod tests {
         ]))
         .expect("legal");
         assert_eq!(headers.object.content, [("content-encoding".to_owned(), "gzip".to_owned())]);
-        assert_eq!(headers.object.metadata, [("a".to_owned(), "1".to_owned())]);
+        let location = ("scal-location-constraint".to_owned(), "aws-test".to_owned());
+        assert_eq!(headers.object.metadata, [("a".to_owned(), "1".to_owned()), location]);
         assert_eq!(headers.location.as_deref(), Some("aws-test"));
         let large = "x".repeat(2048);
         let error = ObjectHeaders::parse(&head(&[("x-amz-meta-a", &large)])).err().expect("too large");

@@ -9,6 +9,7 @@ pub(crate) mod headers;
 mod list;
 mod multipart;
 mod objects;
+mod patience;
 mod probes;
 mod tags;
 

@@ -7,8 +7,8 @@ use crate::ops::call::Call;
 use crate::ops::headers::{self, ObjectHeaders};
 use crate::ops::list::{MAX_PAGE, Page};
 use crate::ops::objects::{checksum_algorithm, checksums, checksums_only};
+use crate::ops::patience;
 use crate::payload::Payload;
-use crate::uri;
 use crate::xml::{Document, Element, malformed};
 use http::StatusCode;
 use sallyport_core::body::Body;
@@ -16,6 +16,7 @@ use sallyport_core::checksum::Algorithm;
 use sallyport_core::metadata::{ChecksumKind, UploadQuery};
 use sallyport_core::names::UploadId;
 use sallyport_core::{CompleteUpload, ListedPart, NewUpload, PutPart, UploadRef};
+use std::sync::Arc;
 
 /// 10,000 parts with two checksums each fit, in bytes.
 const MAX_DOCUMENT: u64 = 8 << 20;
@@ -100,19 +101,24 @@ pub(crate) async fn complete(call: &Call, body: Body) -> Result<Answer, S3Error>
         checksum,
         size: size.transpose()?,
     };
-    let completed = call.gateway.complete_upload(request).await?.put;
-    let (bucket, key) = (call.bucket()?, call.key()?);
-    let document = Document::s3("CompleteMultipartUploadResult", |root| {
-        let path = uri::encode_path(key.as_str().as_bytes());
-        root.text("Location", format!("http://{}/{bucket}/{path}", call.head.host));
-        root.text("Bucket", bucket.as_str());
-        root.text("Key", key.as_str());
-        root.text("ETag", quoted(&completed.etag));
-        checksums(root, &completed.checksums);
-    });
-    let mut answer = answer::xml(document);
-    answer::set_version(&mut answer, completed.version.as_ref());
-    Ok(answer)
+    // As the client wrote it: path or virtual-host style.
+    let place = format!("{}://{}{}", call.scheme, call.head.host, call.head.path);
+    let gateway = Arc::clone(&call.gateway);
+    patience::wait(call, async move {
+        let (bucket, key) = (request.upload.bucket.clone(), request.upload.key.clone());
+        let completed = gateway.complete_upload(request).await?.put;
+        let document = Document::s3("CompleteMultipartUploadResult", |root| {
+            root.text("Location", place);
+            root.text("Bucket", bucket.as_str());
+            root.text("Key", key.as_str());
+            root.text("ETag", quoted(&completed.etag));
+            checksums(root, &completed.checksums);
+        });
+        let mut answer = answer::xml(document);
+        answer::set_version(&mut answer, completed.version.as_ref());
+        Ok(answer)
+    })
+    .await
 }
 
 fn listed_parts(document: &[u8]) -> Result<Vec<ListedPart>, S3Error> {

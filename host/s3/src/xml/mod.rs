@@ -4,4 +4,4 @@ mod read;
 mod write;
 
 pub(crate) use read::{Element, malformed};
-pub(crate) use write::Document;
+pub(crate) use write::{DECLARATION, Document};

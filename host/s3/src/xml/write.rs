@@ -3,6 +3,9 @@
 /// S3's namespace.
 pub(crate) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
+/// What every document begins with.
+pub(crate) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// A document in the making.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -26,7 +29,7 @@ impl Document {
     }
 
     fn rooted(root: &str, attributes: &str, content: impl FnOnce(&mut Self)) -> String {
-        let mut document = Self { text: String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n") };
+        let mut document = Self { text: String::from(DECLARATION) };
         document.element(root, attributes, content);
         document.text
     }

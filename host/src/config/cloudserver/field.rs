@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         let value = self.take(key)?;
         match value.as_u64().and_then(|port| u16::try_from(port).ok()) {
             Some(port) => Some(port),
-            None => self.mistyped(key, "a port between 0 and 65535", &value),
+            None => self.mistaken(key, "is no port", "a number between 0 and 65535"),
         }
     }
 
@@ -99,7 +99,11 @@ impl<'a> Fields<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        let problem = Problem::warning(self.file, format!("is {kind}"), format!("write {expected}")).at(self.path(key));
+        self.mistaken(key, &format!("is {kind}"), expected)
+    }
+
+    fn mistaken<T>(&mut self, key: &str, what: &str, expected: &str) -> Option<T> {
+        let problem = Problem::warning(self.file, what, format!("write {expected}")).at(self.path(key));
         self.problems.push(problem);
         None
     }

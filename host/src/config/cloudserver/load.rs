@@ -7,7 +7,9 @@ use super::files::{Choice, read_object};
 use super::server::{CertificatePaths, Server};
 use super::variables::{ENVIRONMENT, Variables};
 use super::{accounts, locations, server};
-use crate::config::configuration::{Configuration, ConnectionLimits, LogFormat, LogLevel, LogSettings, TlsSource};
+use crate::config::configuration::{
+    Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings, Proxies, TlsSource,
+};
 use crate::config::environment::Environment;
 use crate::config::network::Network;
 use crate::config::problem::{Problem, Problems};
@@ -30,6 +32,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// Instead of `localMetadata`.
     pub metadata_dir: Option<PathBuf>,
+    /// Instead of a folder below the metadata's.
+    pub cache_dir: Option<PathBuf>,
     /// Instead of `port` and `listenOn`.
     pub listen: Vec<SocketAddr>,
     /// Instead of `metricsPort` and `metricsListenOn`.
@@ -42,11 +46,17 @@ pub struct Overrides {
 ///
 /// All mistakes come together. There is a configuration unless one of them is fatal.
 pub fn load(root: &Path, overrides: &Overrides, environment: &dyn Environment) -> (Option<Configuration>, Problems) {
+    let (configuration, problems) = draft(root, overrides, environment);
+    (configuration.filter(|_| !problems.is_fatal()), problems)
+}
+
+/// As [`load`], yet with what could be read in spite of fatal mistakes: nothing may be
+/// served with it, but more mistakes can be found.
+pub fn draft(root: &Path, overrides: &Overrides, environment: &dyn Environment) -> (Option<Configuration>, Problems) {
     let mut problems = Problems::default();
     let variables = Variables::read(environment, &mut problems);
     let reader = Reader { root, overrides, variables: &variables };
-    let configuration = reader.read(&mut problems);
-    (configuration.filter(|_| !problems.is_fatal()), problems)
+    (reader.read(&mut problems), problems)
 }
 
 struct Reader<'a> {
@@ -64,11 +74,11 @@ impl Reader<'_> {
         for host in &self.variables.endpoints {
             server.rest_endpoints.insert(host.clone(), locations::FALLBACK.to_owned());
         }
-        let (Some(locations), Some(accounts)) = (locations, accounts) else { return None };
+        let (Some((locations_file, locations)), Some(accounts)) = (locations, accounts) else { return None };
         for (host, location) in &server.rest_endpoints {
             if !locations.iter().any(|known| known.name == *location) {
                 let what = format!("{location} is not a location");
-                let fix = "name one that locationConfig.json lists, or add it there";
+                let fix = format!("name one that {locations_file} lists, or add it there");
                 let path = format!("restEndpoints.{host}");
                 problems.push(Problem::fatal(&config_file, what, fix).at(path));
             }
@@ -90,10 +100,12 @@ impl Reader<'_> {
             },
             accounts,
             locations,
+            locations_file,
             data_dir: self.folder(self.overrides.data_dir.as_deref(), self.variables.data_path.as_deref(), "localData"),
+            cache_dir: self.overrides.cache_dir.clone().unwrap_or_else(|| metadata_dir.join("compiled")),
             metadata_dir,
             plugin_dirs: self.plugin_dirs(),
-            proxies: self.variables.proxies.clone(),
+            proxies: self.proxies(&server),
             presign_expiry: self.variables.presign_expiry,
             mpu_testing: self.variables.mpu_testing,
             health_allow: Network::LOOPBACK
@@ -120,7 +132,7 @@ impl Reader<'_> {
         Some((file.name, server))
     }
 
-    fn locations(&self, problems: &mut Problems) -> Option<Vec<crate::config::configuration::LocationConfiguration>> {
+    fn locations(&self, problems: &mut Problems) -> Option<(String, Vec<LocationConfiguration>)> {
         let choice = Choice {
             argument: self.overrides.locations.as_deref(),
             variable: self.variables.location_file.clone(),
@@ -129,7 +141,8 @@ impl Reader<'_> {
         };
         let file = choice.resolve(self.root);
         let map = read_object(&file, problems)?;
-        Some(locations::read(&file.name, map, self.variables.all_local, problems))
+        let locations = locations::read(&file.name, map, self.variables.all_local, problems);
+        Some((file.name, locations))
     }
 
     fn accounts(&self, problems: &mut Problems) -> Option<Vec<crate::config::configuration::Account>> {
@@ -200,6 +213,16 @@ impl Reader<'_> {
             (Some(argument), _) => argument.to_owned(),
             (None, Some(variable)) => self.root.join(variable),
             (None, None) => self.root.join(default),
+        }
+    }
+
+    /// Variables win over the file's one proxy for everything.
+    fn proxies(&self, server: &Server) -> Proxies {
+        let own = &self.variables.proxies;
+        Proxies {
+            http: own.http.clone().or_else(|| server.outbound_proxy.clone()),
+            https: own.https.clone().or_else(|| server.outbound_proxy.clone()),
+            no_proxy: own.no_proxy.clone(),
         }
     }
 

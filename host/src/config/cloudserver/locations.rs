@@ -26,7 +26,11 @@ pub(super) fn read(
     let mut locations = Vec::new();
     for (name, entry) in map {
         let (mut location, found) = read_location(file, &name, entry);
-        location.fault = found.iter().find(|problem| problem.severity == Severity::Location).map(ToString::to_string);
+        let fault = found.iter().find(|problem| problem.severity == Severity::Location);
+        location.fault = fault.map(|problem| match &problem.field {
+            Some(field) => format!("{field}: {}", problem.what),
+            None => problem.what.clone(),
+        });
         problems.extend(found);
         let elsewhere = REPLACED.contains(&location.kind.as_str());
         if elsewhere || (all_local && location.kind != LOCAL) {
@@ -59,7 +63,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         }
     };
     let mut fields = Fields::new(file, "", map);
-    let location = LocationConfiguration {
+    let mut location = LocationConfiguration {
         name: name.to_owned(),
         kind: fields.text("type").unwrap_or_default(),
         object_id: fields.text("objectId"),
@@ -68,6 +72,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         is_transient: fields.boolean("isTransient").unwrap_or(false),
         is_cold: fields.boolean("isCold").unwrap_or(false),
         size_limit_gb: fields.number("sizeLimitGB"),
+        adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
         grants: fields.texts("grants").unwrap_or_default(),
         fault: None,
     };
@@ -78,9 +83,15 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
     if !is_type(&location.kind) && !mistyped("type") {
         let fix = "write the name of a plugin, such as the file <type>.wasm has";
         found.push(stopped("is missing or no plugin's name", fix).at("type"));
+        // It never becomes a file's name.
+        location.kind.clear();
     }
     if location.size_limit_gb.is_some_and(|limit| limit < 0.0) {
         found.push(stopped("is negative", "write a size, or leave it out").at("sizeLimitGB"));
+    }
+    if location.size_limit_gb.is_some_and(|limit| limit > 0.0) {
+        let what = "is not enforced: more may be stored";
+        found.push(Problem::warning(file, what, "set a quota on the backend").of(name).at("sizeLimitGB"));
     }
     found.extend(fields.rest().into_iter().map(|key| {
         Problem::warning(file, "is not known and has no effect", "remove it, or move it into details").of(name).at(key)
@@ -98,6 +109,7 @@ fn empty(name: &str) -> LocationConfiguration {
         is_transient: false,
         is_cold: false,
         size_limit_gb: None,
+        adopt_existing: false,
         grants: Vec::new(),
         fault: None,
     }
@@ -167,6 +179,7 @@ mod tests {
             ("a", json!({ "type": "x", "objectId": 1 }), Some("objectId")),
             ("a", json!({ "type": "x", "legacyAwsBehavior": "true" }), Some("legacyAwsBehavior")),
             ("a", json!({ "type": "x", "isTransient": 1 }), Some("isTransient")),
+            ("a", json!({ "type": "x", "adoptExisting": "yes" }), Some("adoptExisting")),
             ("a", json!({ "type": "x", "sizeLimitGB": "1" }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "sizeLimitGB": -1 }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "details": [] }), Some("details")),

@@ -8,7 +8,7 @@ mod locations;
 mod server;
 mod variables;
 
-pub use load::{Overrides, load};
+pub use load::{Overrides, draft, load};
 
 #[cfg(test)]
 mod tests;

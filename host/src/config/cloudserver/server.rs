@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::field::Fields;
-use super::variables::{host_of, networks};
+use super::variables::{PROXY_FIX, host_of, is_proxy, networks};
 use crate::config::configuration::LogLevel;
 use crate::config::network::Network;
 use crate::config::problem::{Problem, Problems, Severity};
+use crate::config::secret::Secret;
 
 /// Accepted without effect.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -31,7 +32,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "metadataDaemon",
     "mongodb",
     "multiObjectDeleteConcurrency",
-    "outboundProxy",
     "pfsClient",
     "pfsDaemon",
     "quota",
@@ -62,6 +62,8 @@ pub(super) struct Server {
     pub(super) log_level: Option<LogLevel>,
     pub(super) health_allow: Vec<Network>,
     pub(super) certificate: Option<CertificatePaths>,
+    /// `outboundProxy.url`.
+    pub(super) outbound_proxy: Option<Secret>,
 }
 
 /// `certFilePaths`, as written.
@@ -83,6 +85,7 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
         log_level: log_level(file, &mut fields, problems),
         health_allow: health_allow(file, &mut fields, problems),
         certificate: certificate(file, &mut fields, problems),
+        outbound_proxy: outbound_proxy(file, &mut fields, problems),
     };
     for key in REMOVED {
         if fields.take(key).is_some() {
@@ -171,6 +174,22 @@ fn certificate(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> 
     // Plain HTTP instead of what was asked for would show everything to everybody.
     let fix = "write both \"key\" and \"cert\", or remove certFilePaths";
     problems.push(Problem::fatal(file, "lacks key or cert", fix).at("certFilePaths"));
+    None
+}
+
+fn outbound_proxy(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Secret> {
+    let mut proxy = Fields::new(file, "outboundProxy", fields.object("outboundProxy")?);
+    let url = proxy.text("url").filter(|url| !url.is_empty());
+    problems.extend(proxy.problems.iter().cloned().map(fatal));
+    for key in proxy.rest() {
+        let problem = Problem::warning(file, "has no effect in Sallyport", "proxies are reached without TLS");
+        problems.push(problem.at(key));
+    }
+    let url = url?;
+    if is_proxy(&url) {
+        return Some(Secret::new(url));
+    }
+    problems.push(Problem::fatal(file, "is not the URL of a proxy", PROXY_FIX).at("outboundProxy.url"));
     None
 }
 

@@ -114,6 +114,7 @@ fn each_fatal_mistake_is_named() {
         ("regions", json!({}), "regions"),
         ("usEastBehavior", json!(true), "usEastBehavior"),
         ("sproxyd", json!({}), "sproxyd"),
+        ("outboundProxy", json!({ "url": "https://proxy:1" }), "outboundProxy.url"),
     ];
     for (key, value, field) in cases {
         let (configuration, problems) = Files::new().config(key, value.clone()).load();

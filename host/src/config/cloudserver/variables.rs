@@ -190,13 +190,20 @@ fn log_level(environment: &dyn Environment, problems: &mut Problems) -> Option<L
 
 fn proxy(environment: &dyn Environment, name: &str, problems: &mut Problems) -> Option<Secret> {
     let value = either(environment, name)?;
-    if value.starts_with("http://") || value.starts_with("https://") {
+    if is_proxy(&value) {
         return Some(Secret::new(value));
     }
     // Going past a proxy that was asked for may show traffic where it should not be.
-    let fix = "write http://host:port, with user:password@ before the host if needed";
-    problems.push(Problem::fatal(ENVIRONMENT, "is not the URL of a proxy", fix).at(name));
+    problems.push(Problem::fatal(ENVIRONMENT, "is not the URL of a proxy", PROXY_FIX).at(name));
     None
+}
+
+/// What to write for a proxy.
+pub(super) const PROXY_FIX: &str = "write http://host:port, with user:password@ before the host if needed";
+
+/// Whether it is a proxy that can be reached; TLS begins behind it.
+pub(super) fn is_proxy(url: &str) -> bool {
+    url.strip_prefix("http://").is_some_and(|rest| !rest.trim_end_matches('/').is_empty())
 }
 
 /// CloudServer counts milliseconds.

@@ -94,10 +94,10 @@ fn a_profile_wins_over_keys_beside_it_and_is_read_again_on_change() {
     assert_eq!(key(&resolved), Some("fresh"));
     assert_eq!(resolved.details.value("credentials.token"), None);
     assert_eq!(resolved.warnings.len(), 1);
-    assert!(!resolved.is_stale());
+    assert!(!resolved.files[0].has_changed());
     assert!(!format!("{resolved:?}").contains("fresh"));
     std::fs::write(&path, "[zenko]\nk = fresher\n").unwrap();
-    assert!(resolved.is_stale());
+    assert!(resolved.files[0].has_changed());
     assert_eq!(key(&run(details, &variables, &[])), Some("fresher"));
 }
 
@@ -111,7 +111,7 @@ fn an_absent_file_and_an_unknown_profile_are_named() {
     assert!(absent.problems[0].what.contains("zenko"));
     std::fs::create_dir(folder.path().join(".aws")).unwrap();
     std::fs::write(folder.path().join(".aws/credentials"), "[other]\nk=1\n").unwrap();
-    assert!(absent.is_stale());
+    assert!(absent.files[0].has_changed());
     let unknown = run(details(), &[("HOME", home)], &[]);
     assert_eq!(unknown.problems.len(), 1);
     assert!(unknown.problems[0].what.contains("has no profile zenko"));

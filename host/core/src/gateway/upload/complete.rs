@@ -1,13 +1,14 @@
 //! CompleteMultipartUpload: parts become a version, by reference wherever the bytes are.
 
-use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, PutOutcome};
+use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, PutOutcome, UploadRef};
 use super::super::write::leaves_nothing;
 use super::super::{Gateway, new_version_id, now, shown_version};
 use crate::backend::{BackendError, CompletedPart, FailureCode, Name, Place, Stored, Token};
 use crate::checksum::{self, Algorithm};
 use crate::error::{Error, Result};
 use crate::metadata::{
-    Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Part, PartBoundary, Segment, Upload, WriteKind,
+    Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Part, PartBoundary, Segment, Upload, Version,
+    WriteKind,
 };
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
@@ -26,12 +27,33 @@ impl Gateway {
     /// `EntityTooSmall`, `EntityTooLarge`, `Refused`, `PreconditionFailed`, the location's.
     pub async fn complete_upload(self: &Arc<Self>, request: CompleteUpload) -> Result<CompleteOutcome> {
         let bucket = self.bucket(&request.upload.caller, &request.upload.bucket).await?;
-        let upload = self.upload(&request.upload).await?;
+        let Some(upload) = self.metadata.upload(&bucket.name, &request.upload.key, &request.upload.id).await? else {
+            return self.completed_before(&bucket, &request).await;
+        };
         let stored = self.all_parts(&upload).await?;
         let parts = match_parts(&request.parts, stored, self.options.min_part)?;
         let version = assemble(&bucket, &upload, &request, &parts)?;
         let this = Arc::clone(self);
         super::finish_anyway(async move { this.complete(bucket, upload, request, parts, version).await }).await
+    }
+
+    /// The answer to a completion that is sent again because its answer was lost: the same,
+    /// while the object is there and the parts are those that it was made of.
+    async fn completed_before(&self, bucket: &Bucket, request: &CompleteUpload) -> Result<CompleteOutcome> {
+        let UploadRef { key, id, .. } = &request.upload;
+        let version = self.metadata.completed_upload(&bucket.name, key, id).await?;
+        let version = version.filter(|version| is_made_of(version, &request.parts)).ok_or(Error::NoSuchUpload)?;
+        let location = version.segments.first().map_or_else(|| bucket.location.clone(), |one| one.location.clone());
+        Ok(CompleteOutcome {
+            put: PutOutcome {
+                etag: version.etag,
+                version: shown_version(bucket.versioning, &version.id),
+                checksums: version.checksums,
+                size: version.size,
+                last_modified: version.last_modified,
+            },
+            location,
+        })
     }
 
     async fn all_parts(&self, upload: &Upload) -> Result<BTreeMap<u32, Part>> {
@@ -78,7 +100,7 @@ impl Gateway {
             None => parts.iter().filter_map(|part| part.segment.clone()).collect(),
             Some((name, token)) => vec![self.assemble_on_backend(&upload, name, token, &parts, version.size).await?],
         };
-        self.metadata.commit(&upload.write_id, segments).await?;
+        self.commit(&upload.write_id, segments).await?;
         Ok(CompleteOutcome {
             put: PutOutcome {
                 etag: version.etag,
@@ -102,16 +124,16 @@ impl Gateway {
         let stored = match self.ask_to_assemble(upload, name, token, parts, size).await {
             Ok(stored) => stored,
             Err(Assembling::Refused(error)) => {
-                self.metadata.rollback(&upload.write_id, None).await?;
+                self.roll_back(&upload.write_id, None).await?;
                 return Err(error);
             }
             Err(Assembling::Backend(error)) => {
                 // The upload stays; whether its object came to be is for the sweeper to see
                 // when the answer does not say.
                 if leaves_nothing(&error) {
-                    self.metadata.rollback(&upload.write_id, None).await?;
+                    self.roll_back(&upload.write_id, None).await?;
                 } else {
-                    self.metadata.abandon(&upload.write_id).await?;
+                    self.abandon(&upload.write_id).await?;
                 }
                 return Err(Error::from_backend(&upload.location, error));
             }
@@ -210,7 +232,7 @@ fn assemble(bucket: &Bucket, upload: &Upload, request: &CompleteUpload, parts: &
     });
     Ok(NewVersion {
         id: new_version_id(bucket.versioning),
-        etag: composite_etag(parts),
+        etag: composite_etag(parts.iter().map(|part| part.etag.as_str())),
         size,
         last_modified: now(),
         object: upload.object.clone(),
@@ -221,13 +243,20 @@ fn assemble(bucket: &Bucket, upload: &Upload, request: &CompleteUpload, parts: &
     })
 }
 
+/// Whether these are the parts that a version was made of.
+fn is_made_of(version: &Version, listed: &[ListedPart]) -> bool {
+    let numbers = version.parts.iter().map(|part| part.number);
+    numbers.eq(listed.iter().map(|part| part.number))
+        && version.etag == composite_etag(listed.iter().map(|part| part.etag.as_str()))
+}
+
 /// MD5 of the parts' MD5s, and their count.
-fn composite_etag(parts: &[Part]) -> String {
-    let mut md5 = Md5::new();
-    for part in parts {
-        md5.update(hex::decode(&part.etag).unwrap_or_default());
+fn composite_etag<'a>(etags: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let (mut md5, count) = (Md5::new(), etags.len());
+    for etag in etags {
+        md5.update(hex::decode(etag).unwrap_or_default());
     }
-    format!("{}-{}", hex::encode(md5.finalize()), parts.len())
+    format!("{}-{count}", hex::encode(md5.finalize()))
 }
 
 /// The object's checksum from its parts', as the upload was opened for.
@@ -291,6 +320,7 @@ mod tests {
     fn the_etag_is_the_md5_of_md5s() {
         let digests = [Md5::digest(1_u32.to_be_bytes()), Md5::digest(2_u32.to_be_bytes())].concat();
         let expected = format!("{}-2", hex::encode(Md5::digest(digests)));
-        assert_eq!(composite_etag(&[part(1, 1), part(2, 1)]), expected);
+        let etags = [part(1, 1).etag, part(2, 1).etag];
+        assert_eq!(composite_etag(etags.iter().map(String::as_str)), expected);
     }
 }

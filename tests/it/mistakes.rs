@@ -1,0 +1,93 @@
+//! A configuration with every kind of mistake, reported in one go.
+
+use sallyport_tests::gateway::{Ran, compiled_plugins};
+use sallyport_tests::process::write;
+use sallyport_tests::tools;
+use tokio::process::Command;
+
+const CONFIG: &str = r#"{
+    "port": 80000,
+    "restEndpoints": { "localhost": "us-east-1", "custom": "nowhere" },
+    "metricsPort": 0,
+    "certFilePaths": { "key": "server.key" },
+    "clusters": 4,
+    "lisenOn": []
+}"#;
+
+const LOCATIONS: &str = r#"{
+    "us-east-1": { "type": "local", "legacyAwsBehavior": true, "details": {} },
+    "aws-test": { "type": "aws_s3", "legacyAwsBehavior": "yes", "details": { "bucketName": "b" } },
+    "no-bucket": { "type": "aws_s3", "legacyAwsBehavior": false, "details": {
+        "awsEndpoint": "http://s3.example.com", "https": true, "bucketMatch": "false",
+        "credentials": { "accessKey": "a", "secretKey": "hush-hush" }
+    } },
+    "azure-test": { "type": "azure", "legacyAwsBehavior": false, "details": {
+        "azureStorageEndpoint": "ftp://account", "azureContainerName": "Bad_Name", "bucketMatch": true,
+        "azureStorageAccountName": "UPPER", "azureStorageAccessKey": "hush hush", "azureContainer": "typo"
+    } },
+    "ftp": { "type": "ftp", "legacyAwsBehavior": false, "details": {} },
+    "one": { "type": "local", "objectId": "same", "details": {} },
+    "two": { "type": "local", "objectId": "same", "details": {} }
+}"#;
+
+const ACCOUNTS: &str = r#"{ "accounts": [
+    { "name": "Bart", "email": "b@example.com", "arn": "arn:aws:iam::12:root", "canonicalID": "1",
+      "keys": [ { "access": "accessKey1" } ] }
+] }"#;
+
+/// (gravity, file, location, field, a part of what is wrong, a part of what to write)
+const EXPECTED: [(&str, &str, &str, &str, &str, &str); 22] = [
+    ("error", "my-config.json", "", "port", "is no port", "between 0 and 65535"),
+    ("error", "my-config.json", "", "certFilePaths", "lacks key or cert", "write both"),
+    ("error", "my-config.json", "", "restEndpoints.custom", "nowhere is not a location", "my-locations.json lists"),
+    ("warning", "my-config.json", "", "clusters", "has no effect", "remove it"),
+    ("warning", "my-config.json", "", "lisenOn", "is not known", "correct its spelling"),
+    ("location", "my-locations.json", "aws-test", "legacyAwsBehavior", "is a text", "true or false"),
+    ("error", "my-locations.json", "two", "objectId", "same is also that of one", "give each location its own"),
+    ("error", "my-accounts.json", "", "accounts.0.arn", "not the ARN", "arn:aws:iam::<twelve digits>:root"),
+    ("error", "my-accounts.json", "", "accounts.0.keys.0.secret", "is missing", "write a text"),
+    ("error", "environment", "", "S3DATA", "\"disk\" is not a data backend", "multiple"),
+    ("warning", "environment", "", "LOG_LEVEL", "\"loud\" is not a level", "info"),
+    ("warning", "environment", "", "REMOTE_MANAGEMENT_DISABLE", "has no effect", "unset it"),
+    ("location", "my-locations.json", "no-bucket", "details.bucketName", "is missing", "write it"),
+    ("location", "my-locations.json", "no-bucket", "details.bucketMatch", "is not of type boolean", "type boolean"),
+    ("location", "my-locations.json", "azure-test", "details.azureContainerName", "\"Bad_Name\"", "3 to 63"),
+    ("location", "my-locations.json", "azure-test", "details.azureStorageAccountName", "\"UPPER\"", "lower-case"),
+    ("location", "my-locations.json", "azure-test", "details.azureStorageAccessKey", "is not Base64", "copy one"),
+    ("location", "my-locations.json", "azure-test", "details.azureStorageEndpoint", "\"ftp://account\"", "https://"),
+    ("warning", "my-locations.json", "azure-test", "details.azureContainer", "is not known", "correct its spelling"),
+    ("location", "my-locations.json", "ftp", "type", "ftp.wasm is in none of", "put the plugin's file"),
+    ("location", "my-locations.json", "aws-test", "details.credentials", "", ""),
+    ("location", "my-locations.json", "no-bucket", "details.awsEndpoint", "http", "https"),
+];
+
+#[tokio::test]
+async fn all_mistakes_are_reported_together_with_place_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [("my-config.json", CONFIG), ("my-locations.json", LOCATIONS), ("my-accounts.json", ACCOUNTS)];
+    for (name, content) in files {
+        write(folder.path(), name, content).unwrap();
+    }
+    for subcommand in ["serve", "check"] {
+        let mut command = Command::new(tools::sallyport().unwrap());
+        command.arg(subcommand).env_clear().current_dir(folder.path());
+        command.args(["--config", "my-config.json", "--locations", "my-locations.json", "--auth", "my-accounts.json"]);
+        command.arg("--plugins").arg(tools::plugins().unwrap()).arg("--cache-dir").arg(compiled_plugins());
+        command.env("S3DATA", "disk").env("LOG_LEVEL", "loud").env("REMOTE_MANAGEMENT_DISABLE", "1");
+        let ran = Ran::of(&mut command).await.unwrap();
+        assert_eq!((ran.code, ran.output.as_str()), (Some(2), ""), "{subcommand}: {}", ran.errors);
+        for (gravity, file, location, field, what, fix) in EXPECTED {
+            let location = if location.is_empty() { String::new() } else { format!(", location {location}") };
+            let start = format!("{gravity}: {file}{location}, {field}: ");
+            let line = ran.errors.lines().find(|line| line.starts_with(&start));
+            let line = line.unwrap_or_else(|| panic!("{subcommand}: no line {start:?} in:\n{}", ran.errors));
+            let (wrong, remedy) = line.split_once('→').unwrap_or_else(|| panic!("no remedy: {line}"));
+            assert!(wrong.contains(what) && remedy.contains(fix), "{what:?} → {fix:?}: {line}");
+        }
+        let reported = ran.errors.lines().filter(|line| line.contains('→')).count();
+        assert_eq!(reported, EXPECTED.len(), "reported twice, or unexpected:\n{}", ran.errors);
+        assert!(ran.errors.contains("nothing was started"), "{}", ran.errors);
+        assert!(!ran.errors.contains("hush"), "a secret was shown:\n{}", ran.errors);
+        assert!(!folder.path().join("localMetadata/sallyport.db").exists(), "a database was made");
+    }
+}
