@@ -1,7 +1,7 @@
 //! Care for the metadata, end to end: backup, restore, fsck, rebind.
 
 use sallyport_tests::client::Client;
-use sallyport_tests::gateway::{Gateway, Setup};
+use sallyport_tests::gateway::{Gateway, Ran, Setup};
 use sallyport_tests::wait::until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -83,6 +83,26 @@ async fn a_backup_taken_while_writes_go_on_holds_all_that_was_acknowledged_befor
     for number in 0..before {
         let answer = client.get(&format!("bucket/{number:05}")).await.unwrap();
         assert_eq!(answer.text(), format!("body {number}"), "of {before}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_backup_is_refused_by_name_and_leaves_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("garbage"), "no database").unwrap();
+    std::fs::write(folder.path().join("empty"), "").unwrap();
+    for (arguments, hint) in [
+        (["restore", "absent"], "there is no database at absent"),
+        (["restore", "garbage"], "garbage is not sound"),
+        (["restore", "empty"], "not a backup of this program's"),
+        (["backup", "copy"], "there is no database at"),
+    ] {
+        let mut command = eager().subcommand(folder.path(), &arguments).unwrap();
+        let ran = Ran::of(&mut command).await.unwrap();
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.output);
+        assert!(ran.errors.contains(hint), "{arguments:?}: {}", ran.errors);
+        assert!(!folder.path().join("metadata/metadata.sqlite").exists(), "{arguments:?}");
+        assert!(!folder.path().join("copy").exists());
     }
 }
 

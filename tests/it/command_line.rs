@@ -91,6 +91,28 @@ async fn each_setting_works_as_a_variable_and_an_argument_wins() {
 }
 
 #[tokio::test]
+async fn a_variable_of_ours_that_makes_no_sense_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, value, hint) in [
+        ("SALLYPORT_RESOLVE", "nonsense", "has no ="),
+        ("SALLYPORT_RESOLVE", "s3.amazonaws.com=127.0.0.1", "no address:port"),
+        ("SALLYPORT_SWEEP_INTERVAL_MS", "soon", "not a number of milliseconds"),
+        ("SALLYPORT_DELETION_DELAY_MS", "-1", "not a number of milliseconds"),
+        ("SALLYPORT_HEAL_INTERVAL_MS", "1s", "not a number of milliseconds"),
+        ("SALLYPORT_LISTEN", "8000", "invalid socket address"),
+    ] {
+        let mut command = Setup::with_locations(json!({})).subcommand(folder.path(), &["serve"]).unwrap();
+        command.env("SALLYPORT_METRICS_LISTEN", "127.0.0.1:0");
+        if name != "SALLYPORT_LISTEN" {
+            command.env("SALLYPORT_LISTEN", "127.0.0.1:0");
+        }
+        let ran = Ran::of(command.env(name, value)).await.unwrap();
+        assert_eq!(ran.code, Some(2), "{name}={value}: {}", ran.errors);
+        assert!(ran.errors.contains(hint), "{name}={value}: {}", ran.errors);
+    }
+}
+
+#[tokio::test]
 async fn a_second_start_on_the_same_metadata_is_refused_by_name() {
     let gateway = Setup::with_locations(json!({})).start().await.unwrap();
     let second = gateway.run(&["serve", "--listen", "127.0.0.1:0"]).await.unwrap();

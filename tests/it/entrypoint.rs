@@ -107,6 +107,28 @@ async fn the_documentations_docker_run_starts_a_server_that_keeps_its_files_in_t
     assert!(process.stop().await.unwrap().success(), "SIGTERM reaches the server:\n{}", process.output());
 }
 
+#[test]
+fn the_image_is_made_of_files_that_are_there() {
+    let text = std::fs::read_to_string(tools::root().join("Dockerfile")).unwrap();
+    let own = text.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from="));
+    let sources =
+        own.flat_map(|line| line.split_whitespace().rev().skip(1)).filter(|source| ![".", "COPY"].contains(source));
+    for source in sources {
+        assert!(tools::root().join(source).exists(), "{source} is not there");
+    }
+    for built in ["/src/target/release/sallyport", "/src/target/plugins"] {
+        assert!(text.contains(&format!("COPY --from=build {built} ")), "{built}");
+    }
+    assert!(text.contains("ENTRYPOINT [\"/usr/src/app/conf/docker-entrypoint.sh\"]"));
+    let script = std::fs::metadata(tools::root().join("conf/docker-entrypoint.sh")).unwrap();
+    assert_eq!(script.mode() & 0o111, 0o111, "the entry point cannot be executed");
+    // The documentation's mounts: volumes where the script looks for them.
+    for mount in ["/usr/src/app/localData", "/usr/src/app/localMetadata"] {
+        assert!(text.lines().any(|line| line.starts_with("VOLUME") && line.contains(mount)), "{mount}");
+    }
+    assert!(text.lines().any(|line| line.starts_with("EXPOSE 8000")));
+}
+
 #[tokio::test]
 async fn the_script_prepares_what_the_image_promises_and_leaves_what_is_set() {
     let container = Container::new();

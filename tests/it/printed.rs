@@ -73,24 +73,46 @@ async fn a_cloud_whose_authority_nobody_named_is_not_talked_to() {
         location["details"]["bucketMatch"] = json!(false);
         location
     };
+    // An endpoint that is left out or empty means the cloud's own; a scheme may stand in front.
+    let changed = |name: &str, field: &str, value: Value| {
+        let mut location = with_bundle(name);
+        location["details"][field] = value;
+        location
+    };
     let gateway = as_printed(keys, port_of(&cloud), blobs.port())
         .location("aws-vouched", with_bundle("aws-test"))
+        .location("aws-empty", changed("aws-test", "awsEndpoint", json!("")))
+        .location("aws-absent", changed("aws-test", "awsEndpoint", Value::Null))
+        .location("aws-scheme", changed("aws-test", "awsEndpoint", json!("https://s3.amazonaws.com/")))
+        .location("aws-path", changed("aws-test", "pathStyle", json!(true)))
+        .location("aws-no-file", changed("aws-test", "caBundle", json!("/absent/ca.pem")))
         .location("azure-vouched", with_bundle("azure-test"))
+        .location("azure-empty", changed("azure-test", "azureStorageEndpoint", json!("")))
         .environment("azure_vouched_AZURE_STORAGE_ACCESS_KEY", AZURITE_KEY)
+        .environment("azure_empty_AZURE_STORAGE_ACCESS_KEY", AZURITE_KEY)
         .start()
         .await
         .unwrap();
     let client = gateway.client().unwrap();
-    for (location, works) in
-        [("aws-test", false), ("azure-test", false), ("aws-vouched", true), ("azure-vouched", true)]
-    {
+    for (location, cause) in [
+        ("aws-test", "invalid peer certificate"),
+        ("azure-test", "invalid peer certificate"),
+        ("aws-no-file", "/absent/ca.pem"),
+        ("aws-vouched", ""),
+        ("aws-empty", ""),
+        ("aws-absent", ""),
+        ("aws-scheme", ""),
+        ("aws-path", ""),
+        ("azure-vouched", ""),
+        ("azure-empty", ""),
+    ] {
         assert_eq!(client.create_bucket(location, location).await.unwrap().status, 200);
         let answer = client.put(&format!("{location}/key"), "bytes").await.unwrap();
-        if works {
+        if cause.is_empty() {
             assert_eq!(answer.status, 200, "{location}: {}", answer.text());
         } else {
             assert_eq!((answer.status.as_u16(), answer.text().contains(location)), (503, true), "{}", answer.text());
-            assert!(answer.text().contains("certificate"), "{}", answer.text());
+            assert!(answer.text().contains(cause), "{}", answer.text());
         }
     }
 }
@@ -105,7 +127,10 @@ fn examples() -> Value {
 fn as_printed(keys: [&str; 2], bucket_port: u16, blob_port: u16) -> Setup {
     let template = std::fs::read_to_string(root().join("conf/examples/credentials")).unwrap();
     let profile = template.replace("PASTE-THE-ACCESS-KEY-HERE", keys[0]).replace("PASTE-THE-SECRET-KEY-HERE", keys[1]);
-    let resolved = format!("{BUCKET_HOST}=127.0.0.1:{bucket_port},{BLOB_HOST}=127.0.0.1:{blob_port}");
+    let resolved = format!(
+        "{BUCKET_HOST}=127.0.0.1:{bucket_port},s3.amazonaws.com=127.0.0.1:{bucket_port},\
+         {BLOB_HOST}=127.0.0.1:{blob_port}"
+    );
     Setup::with_locations(examples())
         .file(".aws/credentials", &profile)
         .environment("S3DATA", "multiple")
@@ -115,7 +140,7 @@ fn as_printed(keys: [&str; 2], bucket_port: u16, blob_port: u16) -> Setup {
 
 /// A Sallyport that stands in for s3.amazonaws.com, with a certificate for its bucket names.
 async fn cloud_with_tls(authority: &Authority) -> Gateway {
-    let issued = authority.issue(&["*.s3.amazonaws.com", "127.0.0.1"]).unwrap();
+    let issued = authority.issue(&["s3.amazonaws.com", "*.s3.amazonaws.com", "127.0.0.1"]).unwrap();
     Setup::with_locations(json!({}))
         .config("restEndpoints", json!({ "s3.amazonaws.com": "us-east-1" }))
         .config("certFilePaths", json!({ "key": issued.key, "cert": issued.certificate }))

@@ -53,6 +53,14 @@ async fn each_variable_wins_over_the_file_in_both_spellings() {
             expected.push(name);
         }
     }
+    let signature = azurite.reader().unwrap().shared_access_signature();
+    for underscore in [false, true] {
+        let name = format!("az-signature-{underscore}");
+        let wrong = format!("{}&sig=AAAA", signature.split("&sig=").next().unwrap());
+        let details = json!({ "azureStorageEndpoint": endpoint, "sasToken": wrong });
+        setup = setup.location(&name, azure(details)).environment(&spelled(&name, "SAS_TOKEN", underscore), &signature);
+        expected.push(name);
+    }
     let mistaken = setup.location(
         "az-file",
         azure(json!({

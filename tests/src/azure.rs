@@ -107,6 +107,25 @@ impl BlobReader {
         self.send_body(method, path, query, Bytes::new(), "").await
     }
 
+    /// A shared access signature for the whole account, with which everything may be done.
+    ///
+    /// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>
+    #[must_use]
+    pub fn shared_access_signature(&self) -> String {
+        let (permissions, services, kinds, expiry) = ("rwdlacuptf", "b", "sco", "2099-01-01T00:00:00Z");
+        let protocols = "https,http";
+        let text = format!(
+            "{}\n{permissions}\n{services}\n{kinds}\n\n{expiry}\n\n{protocols}\n{API_VERSION}\n\n",
+            self.account
+        );
+        let signature = encode(&STANDARD.encode(hmac(&self.key, text.as_bytes())), true);
+        format!(
+            "sv={API_VERSION}&ss={services}&srt={kinds}&sp={permissions}&se={}&spr={}&sig={signature}",
+            encode(expiry, true),
+            encode(protocols, true)
+        )
+    }
+
     /// `query` is sorted by name; `first` is a header that sorts before the date's.
     async fn send_body(
         &self,

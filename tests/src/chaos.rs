@@ -1,6 +1,7 @@
 //! A TCP proxy that misbehaves on command.
 
 use anyhow::Result;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -22,15 +23,31 @@ pub enum Mood {
     Say(String),
     /// Closes at once.
     Refuse,
+    /// Nobody listens: connections are refused.
+    Down,
     /// Takes everything and says nothing.
     Silent,
 }
+
+/// What ends the head of a request; counted to know how many there were.
+const REQUEST: &[u8] = b" HTTP/1.1\r\n";
+/// How often a port that was given up is asked for again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Mood {
     /// An HTTP answer with a status and an empty body.
     #[must_use]
     pub fn status(code: u16) -> Self {
         Self::Say(format!("HTTP/1.1 {code} Chaos\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"))
+    }
+
+    /// An HTTP answer with further header lines, each with its end, and a body.
+    #[must_use]
+    pub fn answer(code: u16, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        Self::Say(format!(
+            "HTTP/1.1 {code} Chaos\r\ncontent-length: {length}\r\n{headers}connection: close\r\n\r\n{body}"
+        ))
     }
 }
 
@@ -39,6 +56,7 @@ impl Mood {
 pub struct Chaos {
     port: u16,
     mood: Arc<Mutex<Mood>>,
+    requests: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -51,16 +69,10 @@ impl Chaos {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let mood = Arc::new(Mutex::new(Mood::Honest));
-        let shared = Arc::clone(&mood);
-        let task = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let mood = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                connections.spawn(serve(client, upstream, mood, Arc::clone(&shared)));
-                while connections.try_join_next().is_some() {}
-            }
-        });
-        Ok(Self { port, mood, task })
+        let requests = Arc::new(AtomicUsize::new(0));
+        let shared = Shared { upstream, mood: Arc::clone(&mood), requests: Arc::clone(&requests) };
+        let task = tokio::spawn(listen(listener, port, shared));
+        Ok(Self { port, mood, requests, task })
     }
 
     /// Where it listens.
@@ -74,6 +86,12 @@ impl Chaos {
     pub fn turn(&self, mood: Mood) {
         *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
+
+    /// How many requests were passed on so far.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Chaos {
@@ -82,9 +100,46 @@ impl Drop for Chaos {
     }
 }
 
-async fn serve(mut client: TcpStream, upstream: u16, mood: Mood, shared: Arc<Mutex<Mood>>) {
+#[derive(Clone)]
+struct Shared {
+    upstream: u16,
+    mood: Arc<Mutex<Mood>>,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    fn mood(&self) -> Mood {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn listen(listener: TcpListener, port: u16, shared: Shared) {
+    let mut listener = Some(listener);
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let mood = shared.mood();
+        if mood == Mood::Down {
+            listener = None;
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        let Some(open) = &listener else {
+            listener = TcpListener::bind(("127.0.0.1", port)).await.ok();
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        // Now and then it looks whether it is still to listen.
+        if let Ok(Ok((client, _))) = tokio::time::timeout(PAUSE, open.accept()).await {
+            let mood = shared.mood();
+            connections.spawn(serve(client, mood, shared.clone()));
+            while connections.try_join_next().is_some() {}
+        }
+    }
+}
+
+async fn serve(mut client: TcpStream, mood: Mood, shared: Shared) {
     match &mood {
-        Mood::Refuse => {}
+        Mood::Refuse | Mood::Down => {}
         Mood::Silent => {
             let mut sink = [0; 4096];
             while matches!(client.read(&mut sink).await, Ok(read) if read > 0) {}
@@ -99,7 +154,7 @@ async fn serve(mut client: TcpStream, upstream: u16, mood: Mood, shared: Arc<Mut
             }
         }
         Mood::Honest | Mood::Slow(_) | Mood::CutRequest(_) | Mood::CutAnswer(_) => {
-            let Ok(server) = TcpStream::connect(("127.0.0.1", upstream)).await else { return };
+            let Ok(server) = TcpStream::connect(("127.0.0.1", shared.upstream)).await else { return };
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let (request, answer, delay) = match mood {
                 Mood::CutRequest(after) => (after, usize::MAX, Duration::ZERO),
@@ -109,10 +164,15 @@ async fn serve(mut client: TcpStream, upstream: u16, mood: Mood, shared: Arc<Mut
             };
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
-            let is_current = || *shared.lock().unwrap_or_else(PoisonError::into_inner) == mood;
+            let goes_on = |_: &[u8]| shared.mood() == mood;
+            let counts = |bytes: &[u8]| {
+                let heads = bytes.windows(REQUEST.len()).filter(|window| *window == REQUEST).count();
+                shared.requests.fetch_add(heads, Ordering::SeqCst);
+                goes_on(bytes)
+            };
             tokio::select! {
-                () = pass(from_client, to_server, request, Duration::ZERO, &is_current) => {}
-                () = pass(from_server, to_client, answer, delay, &is_current) => {}
+                () = pass(from_client, to_server, request, Duration::ZERO, &counts) => {}
+                () = pass(from_server, to_client, answer, delay, &goes_on) => {}
             }
         }
     }
@@ -129,21 +189,18 @@ async fn pass(
     mut to: impl AsyncWrite + Unpin,
     limit: usize,
     delay: Duration,
-    is_current: &impl Fn() -> bool,
+    goes_on: &impl Fn(&[u8]) -> bool,
 ) {
     let mut left = limit;
     let mut buffer = vec![0; 65_536];
     while left > 0 {
         let Ok(read) = from.read(&mut buffer).await else { return };
-        if read == 0 || !is_current() {
-            return;
-        }
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty() && goes_on(bytes)) else { return };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
         let passed = read.min(left);
-        let Some(bytes) = buffer.get(..passed) else { return };
-        if to.write_all(bytes).await.is_err() {
+        if to.write_all(bytes.get(..passed).unwrap_or(bytes)).await.is_err() {
             return;
         }
         left -= passed;

@@ -12,6 +12,8 @@ pub mod process;
 pub mod proxy;
 pub mod signing;
 pub mod tls;
+pub mod stage;
 pub mod tools;
 pub mod upstream;
 pub mod wait;
+pub mod wrapped;

@@ -32,6 +32,16 @@ pub fn ceph() -> Option<PathBuf> {
     tools.join("ceph/installed").exists().then_some(tools)
 }
 
+/// The tracer of system calls: the machine's own, else the unpacked one.
+///
+/// # Errors
+/// When there is none.
+pub fn strace() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = std::env::split_paths(&path).map(|folder| folder.join("strace")).find(|file| file.exists());
+    own.map_or_else(|| installed(&root().join("tests/.tools/bin/strace")), Ok)
+}
+
 /// The server to test: `SALLYPORT_BIN`, else what `make build` or `cargo build` left.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 # Ceph is the S3 upstream that checks signatures and really has versions. It stays in memory
 # (memstore) and listens on 127.0.0.1 only. PORT is the gateway's, PORT+1 the monitor's.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 
 packages=(radosgw ceph-mon ceph-osd ceph-common)
 # What the daemons load; the rest of what the packages pull in (disk tools, mounts) is not needed.
@@ -15,27 +16,8 @@ wanted='^(lib|ceph|radosgw|python3-(ceph-argparse|ceph-common|rados|prettytable|
 install() {
     local root=$1/ceph
     [ -e "$root/installed" ] && return 0
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
-        echo "tools: Ceph comes as Debian packages, and this machine has no apt-get" >&2
-        return 1
-    }
-    rm -rf "$root"
-    mkdir -p "$root/debs/partial" "$root/lists/partial"
-    # Lists of our own, since refreshing the machine's takes root.
-    local options=(-qq -o "Dir::State::Lists=$root/lists" -o "Dir::Cache=$root" -o APT::Sandbox::User=
-        -o Debug::NoLocking=1)
     echo "tools: installing Ceph RGW"
-    apt-get "${options[@]}" update
-    local names
-    names=$(apt-get "${options[@]}" install -s --no-install-recommends "${packages[@]}" |
-        awk '$1 == "Inst" { print $2 }' | grep -E "$wanted" || true)
-    # Already on the machine: nothing to unpack.
-    if [ -n "$names" ]; then
-        # shellcheck disable=SC2086
-        (cd "$root/debs" && apt-get "${options[@]}" download $names)
-        for package in "$root"/debs/*.deb; do dpkg-deb -x "$package" "$root/root"; done
-    fi
-    rm -rf "$root/debs" "$root/lists" "$root"/*.bin
+    unpack "$root" "$wanted" "${packages[@]}"
     touch "$root/installed"
 }
 

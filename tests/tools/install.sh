@@ -53,4 +53,5 @@ install_node() {
 
 stamped python "${python_packages[*]}" install_python
 stamped node "${node_packages[*]}" install_node
+"$here/strace.sh" install "$tools"
 "$here/ceph.sh" install "$tools" || say "no Ceph RGW here: tests that need it will say so and be skipped"

@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use sallyport_core::body::{Body, BodyError};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,12 +10,57 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// A client's body: counted, timed, and its error kept, since a plugin cannot word it.
-pub(crate) struct Upload {
-    body: Body,
-    size: u64,
+/// A body that has to have exactly so many bytes.
+struct Exact<B> {
+    body: B,
+    length: u64,
     counted: u64,
     call: Arc<Call>,
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> Exact<B> {
+    /// The next bytes; `word` says of the body's error what it means here.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        word: impl Fn(B::Error) -> BodyError,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            self.call.touch();
+            let data = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => data,
+                    Ok(_) | Err(_) => continue,
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(word(error)))),
+                None if self.is_whole() => return Poll::Ready(None),
+                None => return Poll::Ready(Some(Err(self.wrong_length()))),
+            };
+            self.counted += data.len() as u64;
+            if self.counted > self.length {
+                return Poll::Ready(Some(Err(self.wrong_length())));
+            }
+            return Poll::Ready(Some(Ok(data)));
+        }
+    }
+
+    fn wrong_length(&self) -> BodyError {
+        BodyError::Length { expected: self.length, actual: self.counted }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.counted == self.length
+    }
+
+    fn left(&self) -> SizeHint {
+        SizeHint::with_exact(self.length.saturating_sub(self.counted))
+    }
+}
+
+/// A client's body: counted, timed, and its error kept, since a plugin cannot word it.
+pub(crate) struct Upload {
+    body: Exact<Body>,
     /// Tells the plugin that the body came to its end in good order.
     complete: Option<oneshot::Sender<()>>,
 }
@@ -26,97 +71,74 @@ impl Upload {
         if size > 0 {
             call.begin_sending();
         }
-        (Self { body, size, counted: 0, call, complete: Some(complete) }, completed)
+        let body = Exact { body, length: size, counted: 0, call };
+        (Self { body, complete: Some(complete) }, completed)
     }
 
-    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.complete = None;
-        self.call.fail_body(error);
-        self.call.end_sending();
-        Poll::Ready(Some(Err(Error::ConnectionTerminated)))
+    fn end(&mut self) {
+        self.body.call.end_sending();
+        if let Some(complete) = self.complete.take() {
+            let _ = complete.send(());
+        }
     }
 }
 
-impl http_body::Body for Upload {
+impl HttpBody for Upload {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.call.is_cut() {
+        if self.body.call.is_cut() {
             return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
         }
-        loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-            self.call.touch();
-            let data = match frame {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => data,
-                    Ok(_) | Err(_) => continue,
-                },
-                Some(Err(error)) => return self.fail(error),
-                None if self.counted < self.size => {
-                    let (expected, actual) = (self.size, self.counted);
-                    return self.fail(BodyError::Length { expected, actual });
-                }
-                None => {
-                    self.call.end_sending();
-                    if let Some(complete) = self.complete.take() {
-                        let _ = complete.send(());
-                    }
-                    return Poll::Ready(None);
-                }
-            };
-            self.counted += data.len() as u64;
-            if self.counted > self.size {
-                let (expected, actual) = (self.size, self.counted);
-                return self.fail(BodyError::Length { expected, actual });
+        match ready!(self.body.poll(cx, std::convert::identity)) {
+            Some(Ok(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Some(Err(error)) => {
+                self.complete = None;
+                self.body.call.fail_body(error);
+                self.body.call.end_sending();
+                Poll::Ready(Some(Err(Error::ConnectionTerminated)))
             }
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.counted == self.size
+        self.body.body.is_end_stream() && self.body.is_whole()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.size.saturating_sub(self.counted))
+        self.body.left()
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        self.call.end_sending();
-        // An upstream that knows the length stops asking after the last byte.
-        if self.counted == self.size
-            && let Some(complete) = self.complete.take()
-        {
-            let _ = complete.send(());
+        if self.body.is_whole() {
+            // An upstream that knows the length stops asking after the last byte.
+            self.end();
+        } else {
+            self.body.call.end_sending();
         }
     }
 }
 
 /// A backend's body: exactly as long as it was announced, or an error.
 pub(crate) struct Download {
-    body: WasiBody,
-    length: u64,
-    counted: u64,
-    call: Arc<Call>,
+    body: Exact<WasiBody>,
     failed: bool,
 }
 
 impl Download {
     pub(crate) fn new(body: WasiBody, length: u64, call: Arc<Call>) -> Self {
-        Self { body, length, counted: 0, call, failed: false }
-    }
-
-    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.failed = true;
-        Poll::Ready(Some(Err(error)))
+        Self { body: Exact { body, length, counted: 0, call }, failed: false }
     }
 }
 
-impl http_body::Body for Download {
+impl HttpBody for Download {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -124,42 +146,23 @@ impl http_body::Body for Download {
         if self.failed {
             return Poll::Ready(None);
         }
-        loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-            self.call.touch();
-            let data = match frame {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => data,
-                    Ok(_) | Err(_) => continue,
-                },
-                Some(Err(error)) => return self.fail(BodyError::Backend(error.to_string())),
-                None if self.counted == self.length => return Poll::Ready(None),
-                None => {
-                    let (expected, actual) = (self.length, self.counted);
-                    return self.fail(BodyError::Length { expected, actual });
-                }
-            };
-            self.counted += data.len() as u64;
-            if self.counted > self.length {
-                let (expected, actual) = (self.length, self.counted);
-                return self.fail(BodyError::Length { expected, actual });
-            }
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
+        let data = ready!(self.body.poll(cx, |error| BodyError::Backend(error.to_string())));
+        self.failed = matches!(data, Some(Err(_)));
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.failed || (self.counted == self.length && self.body.is_end_stream())
+        self.failed || (self.body.is_whole() && self.body.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length.saturating_sub(self.counted))
+        self.body.left()
     }
 }
 
 impl Drop for Download {
     fn drop(&mut self) {
         // A plugin that still writes this body writes it for nobody.
-        self.call.cut_off();
+        self.body.call.cut_off();
     }
 }

@@ -42,6 +42,7 @@ impl CodeCache {
 
     /// Makes the folder and insists that nobody else can write into it: what is loaded from
     /// it runs as native code.
+    #[expect(clippy::disallowed_methods, reason = "compiling blocks anyway, on a thread for that")]
     fn private_folder(&self) -> std::io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let metadata = std::fs::symlink_metadata(&self.folder)?;
@@ -66,6 +67,7 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     loaded.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiled code is compiled again")).ok()
 }
 
+#[expect(clippy::disallowed_methods, reason = "compiling blocks anyway, on a thread for that")]
 fn store(component: &Component, path: &Path) -> Result<(), PluginError> {
     let failed = |error: &dyn std::fmt::Display| PluginError::Host(error.to_string());
     let code = component.serialize().map_err(|error| failed(&error))?;

@@ -74,6 +74,7 @@ pub(crate) async fn ask<T: Send + 'static>(
     run::run(instance, call, limits, 0, work, drop).await.map_err(|error| broke(error.to_string()))
 }
 
+#[expect(clippy::disallowed_methods, reason = "called where blocking is allowed")]
 fn prepare(workshop: &Workshop, path: &Path) -> Result<(Program, String), PluginError> {
     let refused = |why: String| PluginError::Refused { path: path.to_owned(), why };
     let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };

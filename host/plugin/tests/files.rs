@@ -1,5 +1,5 @@
 //! Locations on a folder, through the `local` plugin and the host's files.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 mod support;
 

@@ -376,4 +376,5 @@ fn set(map: &mut Map<String, Value>, path: &str, value: Value) {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests prepare their files")]
 mod tests;

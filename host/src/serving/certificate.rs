@@ -141,6 +141,7 @@ fn files(source: &TlsSource) -> Vec<PathBuf> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "before anything is served, or where blocking is allowed")]
 fn load(source: &TlsSource) -> Result<CertifiedKey, CertificateError> {
     if let TlsSource::Generated { hosts, folder } = source
         && std::fs::read_to_string(folder.join("hosts")).ok() != Some(hosts.join("\n"))
@@ -188,6 +189,7 @@ fn generate(hosts: &[String], folder: &Path) -> Result<(), CertificateError> {
     write(folder, "hosts", &hosts.join("\n"), 0o644)
 }
 
+#[expect(clippy::disallowed_methods, reason = "before anything is served, or where blocking is allowed")]
 fn write(folder: &Path, name: &str, text: &str, mode: u32) -> Result<(), CertificateError> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;

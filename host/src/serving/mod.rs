@@ -26,4 +26,5 @@ pub struct Peer {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests prepare their files")]
 mod tests;

@@ -138,12 +138,12 @@ impl Backend {
         version: Option<&str>,
         write: &str,
     ) -> Result<Locator, Failure> {
-        let mut locator = Locator {
-            key: key.to_owned(),
-            version: None,
-            etag: etag.unwrap_or_default().to_owned(),
-            write: Some(write.to_owned()),
-        };
+        // Whoever answers like this has stored nothing that could be named.
+        let etag = etag.filter(|etag| !etag.is_empty()).ok_or_else(|| {
+            failure::unavailable("the backend's answer to a write has no ETag, so it is hardly an S3 server's")
+        })?;
+        let mut locator =
+            Locator { key: key.to_owned(), version: None, etag: etag.to_owned(), write: Some(write.to_owned()) };
         if !self.versions() {
             return Ok(locator);
         }
@@ -155,7 +155,9 @@ impl Backend {
             _ => {
                 locator.version = version.map(str::to_owned);
                 self.undo(&locator).await;
-                Err(failure::unsupported(unversioned(&self.details.bucket)))
+                // Undoing may have failed: then it is found by its write id and freed.
+                let unversioned = failure::unavailable(unversioned(&self.details.bucket));
+                Err(Failure { retry_after: None, ..unversioned })
             }
         }
     }
@@ -170,12 +172,16 @@ impl Backend {
     fn seen(&self, key: &str, response: &Response) -> Result<Seen, Failure> {
         let size =
             response.content_length().ok_or_else(|| failure::internal("the backend did not say the object's size"))?;
+        // Taken for other bytes, this would make ours count as gone.
+        let etag = response.header("etag").filter(|etag| !etag.is_empty()).ok_or_else(|| {
+            failure::unavailable("the backend's answer to a look has no ETag, so it is hardly an S3 server's")
+        })?;
         let version = response.header("x-amz-version-id").filter(|version| *version != "null");
         Ok(Seen {
             locator: Locator {
                 key: key.to_owned(),
                 version: version.filter(|_| self.versions()).map(str::to_owned),
-                etag: response.header("etag").unwrap_or_default().to_owned(),
+                etag: etag.to_owned(),
                 write: response.header(&format!("x-amz-meta-{WRITE_ID}")).map(str::to_owned),
             },
             size,

@@ -11,7 +11,7 @@ use sallyport_plugin_sdk::{Body, failure};
 
 use crate::backend::{Backend, checksums};
 use crate::locator::{Upload, decode_part, encode_part};
-use crate::objects::{ENCRYPT, verified, warnings};
+use crate::objects::{ENCRYPT, removed, verified, warnings};
 use crate::projection::Fitted;
 use crate::{client, errors};
 
@@ -60,15 +60,8 @@ pub(crate) async fn complete(backend: &Backend, request: CompleteRequest) -> Res
 
 pub(crate) async fn abort(backend: &Backend, request: AbortRequest) -> Result<(), Failure> {
     let upload = read_upload(&request.upload)?;
-    let call = || {
-        let abort = backend.client().abort_multipart_upload().bucket(&backend.details.bucket);
-        abort.key(&upload.key).upload_id(&upload.id).send()
-    };
-    match Retry::default().run(|| async { call().await.map_err(errors::failure_of_call) }).await {
-        Ok(_) => Ok(()),
-        Err(failure) if failure.code == "not-found" => Ok(()),
-        Err(failure) => Err(failure),
-    }
+    let query = [("uploadId", upload.id.as_str())];
+    removed(backend.repeat(|| backend.request(Method::Delete, &upload.key, &query)).await)
 }
 
 /// S3 forgets no upload, unless a lifecycle rule of the operator says so.

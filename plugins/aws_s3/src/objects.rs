@@ -1,6 +1,6 @@
 //! Stores, reads and frees objects, each with one unsigned request.
 
-use sallyport_plugin_sdk::http::{Method, Request};
+use sallyport_plugin_sdk::http::{Method, Request, Response};
 use sallyport_plugin_sdk::objects::{
     DeleteRequest, FindRequest, FindResponse, Found, GetRequest, GetResponse, HeadRequest, PutRequest,
 };
@@ -46,6 +46,7 @@ pub(crate) async fn get(backend: &Backend, request: GetRequest) -> Result<(GetRe
         // The span lies within what was stored, so whatever is shorter is something else.
         if failure.message.contains("answered 416") { other_bytes() } else { failure }
     })?;
+    is_the_one(&response, &locator)?;
     let (offset, length) = if response.status() == 206 {
         let (offset, length, size) =
             response.content_range().ok_or_else(|| failure::internal("a 206 without a content-range"))?;
@@ -64,6 +65,18 @@ pub(crate) async fn get(backend: &Backend, request: GetRequest) -> Result<(GetRe
     Ok((GetResponse { offset, length, attributes: Vec::new() }, response.into_stream()?))
 }
 
+/// Not every server heeds conditions, and what a captive portal answers has no ETag at all.
+fn is_the_one(response: &Response, locator: &Locator) -> Result<(), Failure> {
+    if locator.etag.is_empty() {
+        return Ok(());
+    }
+    match response.header("etag") {
+        Some(etag) if checksum::unquote(etag) == checksum::unquote(&locator.etag) => Ok(()),
+        Some(_) => Err(other_bytes()),
+        None => Err(failure::unavailable("the backend's answer to a read has no ETag, so it is hardly an S3 server's")),
+    }
+}
+
 pub(crate) async fn head(backend: &Backend, request: HeadRequest) -> Result<u64, Failure> {
     let locator = read_locator(&request.locator)?;
     Ok(backend.unchanged(&locator).await?.size)
@@ -78,8 +91,17 @@ pub(crate) async fn delete(backend: &Backend, request: DeleteRequest) -> Result<
             Err(failure) => return Err(failure),
         }
     }
-    match backend.repeat(|| backend.request_for(Method::Delete, &locator)).await {
-        Ok(_) => Ok(()),
+    removed(backend.repeat(|| backend.request_for(Method::Delete, &locator)).await)
+}
+
+/// Whether something is gone: by S3's own word, since a captive portal says 200 to anything.
+pub(crate) fn removed(answer: Result<Response, Failure>) -> Result<(), Failure> {
+    match answer {
+        Ok(response) if response.status() == 204 || response.header("x-amz-request-id").is_some() => Ok(()),
+        Ok(response) => Err(failure::unavailable(format!(
+            "the backend answered a removal with {} and not as an S3 server does",
+            response.status()
+        ))),
         Err(failure) if failure.code == "not-found" => Ok(()),
         Err(failure) => Err(failure),
     }

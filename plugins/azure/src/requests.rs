@@ -90,7 +90,14 @@ pub(crate) fn range(name: &str, span: Span) -> Header {
 /// Sends a request; anything but success is a failure.
 pub(crate) async fn send(request: Request) -> Result<Response, Failure> {
     let response = request.send().await?;
-    if response.is_success() { Ok(response) } else { Err(errors::failure_of(response).await) }
+    if !response.is_success() {
+        return Err(errors::failure_of(response).await);
+    }
+    // A captive portal says yes to everything.
+    if response.header("x-ms-request-id").is_none() {
+        return Err(failure::unavailable("an answer without x-ms-request-id, which is not Azure's"));
+    }
+    Ok(response)
 }
 
 /// Sends a request that is safe to repeat, several times if need be.

@@ -23,6 +23,8 @@ impl Moto {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let mut command = Command::new(tools::python_program("moto_server")?);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).current_dir(folder.path());
+        // Clients of these tests upload small parts.
+        command.env("S3_UPLOAD_PART_MIN_SIZE", "1").env("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", "5241856");
         let mut process = Process::start(&mut command)?;
         accepting(&mut process, port).await?;
         Ok(Self { port, _folder: folder, _process: process })

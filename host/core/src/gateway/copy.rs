@@ -74,14 +74,11 @@ impl Gateway {
     fn copied_version(&self, draft: &Draft, source: &Version) -> NewVersion {
         NewVersion {
             id: new_version_id(draft.bucket.versioning),
-            etag: source.etag.clone(),
-            size: source.size,
             last_modified: now(),
             object: draft.object.clone(),
-            checksums: source.checksums.clone(),
             owner: draft.owner.clone(),
             storage_class: draft.storage_class.clone(),
-            parts: source.parts.clone(),
+            ..source.clone().into()
         }
     }
 

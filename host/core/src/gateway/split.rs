@@ -2,7 +2,7 @@
 
 use super::write::Begin;
 use crate::backend::{
-    BackendError, CompleteUpload, CompletedPart, CreateUpload, Projection, PutPart, Stored, Token, Traits,
+    BackendError, CompleteUpload, CompletedPart, CreateUpload, Digest, Projection, PutPart, Stored, Token, Traits,
 };
 use crate::body::{Body, BodyError};
 use bytes::Bytes;
@@ -84,6 +84,14 @@ fn pieces_per_part(traits: &Traits) -> u32 {
     u32::try_from(CLIENT_PART.div_ceil(traits.max_part.max(1))).unwrap_or(u32::MAX)
 }
 
+/// A client's part on the backend.
+pub(super) struct Pieces {
+    /// Number, token and size of each backend part.
+    pub(super) parts: Vec<(u32, Token, u64)>,
+    /// What the backend computed of the whole, where it got it as one.
+    pub(super) checksums: Vec<Digest>,
+}
+
 /// Stores a client's part in as many backend parts as it takes.
 pub(super) async fn put_part(
     backend: &dyn crate::backend::Backend,
@@ -91,7 +99,7 @@ pub(super) async fn put_part(
     number: u32,
     size: u64,
     body: Body,
-) -> Result<Vec<(u32, Token, u64)>, BackendError> {
+) -> Result<Pieces, BackendError> {
     let traits = backend.traits();
     let first = (number.saturating_sub(1)).saturating_mul(pieces_per_part(traits)).saturating_add(1);
     put_pieces(backend, upload, first, size, body).await
@@ -103,12 +111,12 @@ async fn put_pieces(
     first: u32,
     size: u64,
     body: Body,
-) -> Result<Vec<(u32, Token, u64)>, BackendError> {
+) -> Result<Pieces, BackendError> {
     let lengths = pieces(size, backend.traits().max_part);
     if let [size] = lengths.as_slice() {
         let request = PutPart { upload: upload.clone(), number: first, size: *size, checksums: Vec::new() };
         let stored = backend.put_part(request, body).await?;
-        return Ok(vec![(first, stored.part, *size)]);
+        return Ok(Pieces { parts: vec![(first, stored.part, *size)], checksums: stored.checksums });
     }
     let splitter = Splitter::new(body);
     let mut stored = Vec::with_capacity(lengths.len());
@@ -118,7 +126,7 @@ async fn put_pieces(
         stored.push((number, part.part, length));
     }
     splitter.finish().await?;
-    Ok(stored)
+    Ok(Pieces { parts: stored, checksums: Vec::new() })
 }
 
 /// Stores an object that is too large for one put through an upload of the backend's.
@@ -139,7 +147,7 @@ pub(super) async fn put_in_parts(
         .await?;
     let stored = async {
         let parts = put_pieces(backend, &upload, 1, size, body).await?;
-        let parts = parts.into_iter().map(|(number, part, size)| CompletedPart { number, part, size }).collect();
+        let parts = parts.parts.into_iter().map(|(number, part, size)| CompletedPart { number, part, size }).collect();
         backend.complete_upload(CompleteUpload { upload: upload.clone(), parts, size }).await
     }
     .await;

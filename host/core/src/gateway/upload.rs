@@ -6,7 +6,7 @@ use super::ingest::{self, Announced};
 use super::object::finish_anyway;
 use super::request::{Incoming, NewUpload, PutOutcome, PutPart, UploadRef};
 use super::split;
-use super::write::{Begin, leaves_nothing};
+use super::write::{Begin, contradiction, leaves_nothing};
 use super::{Gateway, now};
 use crate::backend::{BackendError, CreateUpload, Name, Place, Put, Stored, Token};
 use crate::body::Body;
@@ -168,7 +168,10 @@ impl Gateway {
         let (pieces, digests) = tokio::join!(storing, verified);
         let pieces = pieces.map_err(|error| Error::from_backend(&upload.location, error))?;
         let digests = digests.ok_or_else(|| early_answer(upload))?;
-        let part = part(number, size, &digests, pieces, None);
+        let part = part(number, size, &digests, pieces.parts, None);
+        if let Some(wrong) = contradiction(&pieces.checksums, &part.etag) {
+            return Err(Error::Internal(format!("the location {} stored another part: {wrong}", upload.location)));
+        }
         self.metadata.put_part(&upload.id, part.clone(), None).await.map_err(gone_upload)?;
         Ok(part_outcome(part))
     }
@@ -196,7 +199,10 @@ impl Gateway {
         };
         let (stored, digests) = tokio::join!(begun.backend.put(put, body), verified);
         let stored = self.settle_part(upload, &begun, stored).await?;
-        let digests = digests.ok_or_else(|| early_answer(upload))?;
+        let Some(digests) = digests else {
+            self.roll_back(&begun.id, Some(&stored.locator)).await?;
+            return Err(early_answer(upload));
+        };
         let segment = Segment {
             location: upload.location.clone(),
             name: begun.name.clone(),
@@ -207,6 +213,10 @@ impl Gateway {
             length: size,
         };
         let part = part(number, size, &digests, Vec::new(), Some(segment));
+        if let Some(wrong) = contradiction(&stored.checksums, &part.etag) {
+            self.roll_back(&begun.id, Some(&stored.locator)).await?;
+            return Err(Error::Internal(format!("the location {} stored another part: {wrong}", upload.location)));
+        }
         if let Err(error) = self.metadata.put_part(&upload.id, part.clone(), Some(&begun.id)).await {
             // The upload went meanwhile.
             self.roll_back(&begun.id, Some(&stored.locator)).await?;

@@ -49,13 +49,18 @@ impl Draft {
 
     /// What the client is told of a version.
     pub(super) fn outcome(&self, version: &NewVersion) -> PutOutcome {
-        PutOutcome {
-            etag: version.etag.clone(),
-            version: shown_version(self.bucket.versioning, &version.id),
-            checksums: version.checksums.clone(),
-            size: version.size,
-            last_modified: version.last_modified,
-        }
+        outcome(&self.bucket, version.clone())
+    }
+}
+
+/// What a client of the bucket is told of a version.
+pub(super) fn outcome(bucket: &Bucket, version: NewVersion) -> PutOutcome {
+    PutOutcome {
+        version: shown_version(bucket.versioning, &version.id),
+        etag: version.etag,
+        checksums: version.checksums,
+        size: version.size,
+        last_modified: version.last_modified,
     }
 }
 

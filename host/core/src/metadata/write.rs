@@ -72,6 +72,23 @@ pub struct NewVersion {
     pub parts: Vec<PartBoundary>,
 }
 
+impl From<Version> for NewVersion {
+    /// What another version of the same bytes is made of.
+    fn from(version: Version) -> Self {
+        Self {
+            id: version.id,
+            etag: version.etag,
+            size: version.size,
+            last_modified: version.last_modified,
+            object: version.object,
+            checksums: version.checksums,
+            owner: version.owner,
+            storage_class: version.storage_class,
+            parts: version.parts,
+        }
+    }
+}
+
 /// What became of `begin`.
 #[derive(Debug, Clone)]
 pub enum Begun {

@@ -43,7 +43,8 @@ pub async fn restore(from: &Path, folder: &Path) -> Result<(), SqliteError> {
         .create_if_missing(false)
         .journal_mode(sqlx::sqlite::SqliteJournalMode::Delete)
         .connect()
-        .await?;
+        .await
+        .map_err(|error| unsound(from, &error))?;
     check(&mut connection, from).await?;
     MIGRATIONS.run(&mut connection).await?;
     sqlx::query(MARK_RESTORED).execute(&mut connection).await?;
@@ -58,18 +59,21 @@ pub async fn restore(from: &Path, folder: &Path) -> Result<(), SqliteError> {
 }
 
 async fn check(connection: &mut SqliteConnection, from: &Path) -> Result<(), SqliteError> {
-    let unsound = |problem| SqliteError::Unsound { path: from.to_owned(), problem };
     let answer = sqlx::query_scalar::<_, String>("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await;
     match answer {
         Ok(answer) if answer == "ok" => {}
-        Ok(problem) => return Err(unsound(problem)),
-        Err(error) => return Err(unsound(error.to_string())),
+        Ok(problem) => return Err(unsound(from, &problem)),
+        Err(error) => return Err(unsound(from, &error)),
     }
     let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('version', 'write_intent')";
     match sqlx::query_scalar::<_, i64>(sql).fetch_one(connection).await? {
         2 => Ok(()),
-        _ => Err(unsound("it is not a backup of this program's".to_owned())),
+        _ => Err(unsound(from, &"it is not a backup of this program's")),
     }
+}
+
+fn unsound(from: &Path, problem: &dyn std::fmt::Display) -> SqliteError {
+    SqliteError::Unsound { path: from.to_owned(), problem: problem.to_string() }
 }
 
 /// Syncs a finished file and gives it its name.

@@ -15,6 +15,7 @@ pub(super) struct FolderLock {
 
 impl FolderLock {
     /// Takes the folder, or names who has it. Blocks shortly.
+    #[expect(clippy::disallowed_methods, reason = "once, before anything is served")]
     pub(super) fn take(folder: &Path) -> Result<Self, SqliteError> {
         let path = folder.join(FILE);
         let refuse = |error| SqliteError::File { path: path.clone(), source: error };

@@ -66,7 +66,14 @@ impl Connector {
     async fn dial(&self, host: &str, port: u16, admission: Admission) -> io::Result<TcpStream> {
         let mut refused = false;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.resolve(host, port).await? {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let (addresses, admission) = match self.overrides.get(&name) {
+            // Who gave the address means it, also where the name is a cloud's own.
+            Some(address) => (vec![*address], Admission { private: true }),
+            None => (tokio::net::lookup_host((name.as_str(), port)).await?.collect(), admission),
+        };
+        for address in addresses {
             // The address that was checked is the one that is connected to: a second look-up
             // could answer something else.
             if !admission.allows(address.ip()) {
@@ -88,15 +95,6 @@ impl Connector {
             ));
         }
         Err(last)
-    }
-
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        if let Some(address) = self.overrides.get(&name) {
-            return Ok(vec![*address]);
-        }
-        Ok(tokio::net::lookup_host((name.as_str(), port)).await?.collect())
     }
 }
 

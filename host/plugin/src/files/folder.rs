@@ -145,6 +145,7 @@ impl Folder {
 
     /// Makes the folder when it is missing, writes into it once, and removes what dead
     /// writes left at its top.
+    #[expect(clippy::disallowed_methods, reason = "called where blocking is allowed, as all of this")]
     pub(super) fn check(&self) -> Result<u64, Failure> {
         std::fs::create_dir_all(&self.path).map_err(|error| failure("unavailable", &error.to_string()))?;
         let root = self.root()?;

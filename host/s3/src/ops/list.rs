@@ -23,6 +23,13 @@ pub(crate) struct Page<'a> {
     pub(crate) url: bool,
 }
 
+/// Where a page starts that is ordered by keys and ids.
+#[derive(Clone, Copy)]
+pub(crate) struct Marker<'a> {
+    pub(crate) key: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
+}
+
 impl<'a> Page<'a> {
     /// Reads prefix, delimiter, encoding and the parameter that limits the page.
     pub(crate) fn parse(call: &'a Call, limit: &'static str) -> Result<Self, S3Error> {
@@ -65,6 +72,19 @@ impl<'a> Page<'a> {
         root.number(limit, self.limit);
         if self.url {
             root.text("EncodingType", "url");
+        }
+    }
+
+    /// Where the page starts and, when there is one, the next: by key, then by the id that
+    /// `id` names.
+    pub(crate) fn markers(&self, root: &mut Document, id: &str, from: Marker<'_>, next: Option<Marker<'_>>) {
+        root.text("KeyMarker", self.key(from.key.unwrap_or_default()));
+        root.text(&format!("{id}Marker"), from.id.unwrap_or_default());
+        root.text("IsTruncated", next.is_some().to_string());
+        let Some(next) = next else { return };
+        root.text("NextKeyMarker", self.key(next.key.unwrap_or_default()));
+        if let Some(next) = next.id {
+            root.text(&format!("Next{id}Marker"), next);
         }
     }
 
@@ -205,17 +225,11 @@ pub(crate) async fn versions(call: &Call) -> Result<Answer, S3Error> {
     let listed = call.gateway.list_versions(&call.caller(), &query).await?;
     let document = Document::s3("ListVersionsResult", |root| {
         page.head(root, "MaxKeys");
-        root.text("KeyMarker", page.key(key_marker.unwrap_or_default()));
-        root.text("VersionIdMarker", version_marker.unwrap_or_default());
-        root.text("IsTruncated", listed.is_truncated.to_string());
-        match listed.entries.last().filter(|_| listed.is_truncated) {
-            Some(Listed::Object(version)) => {
-                root.text("NextKeyMarker", page.key(version.key.as_str()));
-                root.text("NextVersionIdMarker", version.id.as_str());
-            }
-            Some(Listed::CommonPrefix(prefix)) => root.text("NextKeyMarker", page.key(prefix)),
-            None => {}
-        }
+        let next = listed.entries.last().filter(|_| listed.is_truncated).map(|last| match last {
+            Listed::Object(version) => Marker { key: Some(version.key.as_str()), id: Some(version.id.as_str()) },
+            Listed::CommonPrefix(prefix) => Marker { key: Some(prefix), id: None },
+        });
+        page.markers(root, "VersionId", Marker { key: key_marker, id: version_marker }, next);
         for version in objects(&listed.entries) {
             version_element(&page, root, version);
         }

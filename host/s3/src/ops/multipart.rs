@@ -5,7 +5,7 @@ use crate::error::S3Error;
 use crate::ops::answer::{self, Answer, quoted};
 use crate::ops::call::Call;
 use crate::ops::headers::{self, ObjectHeaders};
-use crate::ops::list::{MAX_PAGE, Page};
+use crate::ops::list::{MAX_PAGE, Marker, Page};
 use crate::ops::objects::{checksum_algorithm, checksums, checksums_only};
 use crate::ops::patience;
 use crate::payload::Payload;
@@ -203,12 +203,9 @@ pub(crate) async fn list_uploads(call: &Call) -> Result<Answer, S3Error> {
     let listed = call.gateway.list_uploads(&call.caller(), &query).await?;
     let document = Document::s3("ListMultipartUploadsResult", |root| {
         root.text("Bucket", query.bucket.as_str());
-        root.text("KeyMarker", page.key(key_marker.unwrap_or_default()));
-        root.text("UploadIdMarker", upload_marker.unwrap_or_default());
-        if let Some((key, id)) = &listed.next {
-            root.text("NextKeyMarker", page.key(key));
-            root.text("NextUploadIdMarker", id.as_deref().unwrap_or_default());
-        }
+        let next =
+            listed.next.as_ref().map(|(key, id)| Marker { key: Some(key), id: id.as_ref().map(|id| id.as_str()) });
+        page.markers(root, "UploadId", Marker { key: key_marker, id: upload_marker }, next);
         root.text("Prefix", page.key(page.prefix));
         if let Some(delimiter) = page.delimiter {
             root.text("Delimiter", page.key(delimiter));
@@ -217,7 +214,6 @@ pub(crate) async fn list_uploads(call: &Call) -> Result<Answer, S3Error> {
             root.text("EncodingType", "url");
         }
         root.number("MaxUploads", page.limit);
-        root.text("IsTruncated", listed.next.is_some().to_string());
         for upload in &listed.uploads {
             root.nest("Upload", |element| {
                 element.text("Key", page.key(upload.key.as_str()));

@@ -48,6 +48,7 @@ fn search(root: &Path, wanted: &Path) -> PathBuf {
 
 /// Reads a JSON object; anything else is fatal, and so is a key that is given twice: which
 /// of the two counts would decide where data goes.
+#[expect(clippy::disallowed_methods, reason = "before anything is served")]
 pub(super) fn read_object(file: &Chosen, problems: &mut Problems) -> Option<Map<String, Value>> {
     let text = match std::fs::read_to_string(&file.path) {
         Ok(text) => text,
@@ -84,6 +85,7 @@ pub(super) fn read_object(file: &Chosen, problems: &mut Problems) -> Option<Map<
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests prepare their files")]
 mod tests {
     use super::*;
 

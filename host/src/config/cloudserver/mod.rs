@@ -11,4 +11,5 @@ mod variables;
 pub use load::{Overrides, draft, load};
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests prepare their files")]
 mod tests;

@@ -1,8 +1,8 @@
 //! CompleteMultipartUpload: parts become a version, by reference wherever the bytes are.
 
-use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, PutOutcome, UploadRef};
-use super::super::write::leaves_nothing;
-use super::super::{Gateway, new_version_id, now, shown_version};
+use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, UploadRef};
+use super::super::write::{leaves_nothing, outcome};
+use super::super::{Gateway, new_version_id, now};
 use crate::backend::{BackendError, CompletedPart, FailureCode, Name, Place, Stored, Token};
 use crate::checksum::{self, Algorithm};
 use crate::error::{Error, Result};
@@ -44,16 +44,7 @@ impl Gateway {
         let version = self.metadata.completed_upload(&bucket.name, key, id).await?;
         let version = version.filter(|version| is_made_of(version, &request.parts)).ok_or(Error::NoSuchUpload)?;
         let location = version.segments.first().map_or_else(|| bucket.location.clone(), |one| one.location.clone());
-        Ok(CompleteOutcome {
-            put: PutOutcome {
-                etag: version.etag,
-                version: shown_version(bucket.versioning, &version.id),
-                checksums: version.checksums,
-                size: version.size,
-                last_modified: version.last_modified,
-            },
-            location,
-        })
+        Ok(CompleteOutcome { put: outcome(bucket, version.into()), location })
     }
 
     async fn all_parts(&self, upload: &Upload) -> Result<BTreeMap<u32, Part>> {
@@ -101,16 +92,7 @@ impl Gateway {
             Some((name, token)) => vec![self.assemble_on_backend(&upload, name, token, &parts, version.size).await?],
         };
         self.commit(&upload.write_id, segments).await?;
-        Ok(CompleteOutcome {
-            put: PutOutcome {
-                etag: version.etag,
-                version: shown_version(bucket.versioning, &version.id),
-                checksums: version.checksums,
-                size: version.size,
-                last_modified: version.last_modified,
-            },
-            location: upload.location,
-        })
+        Ok(CompleteOutcome { put: outcome(&bucket, version), location: upload.location })
     }
 
     async fn assemble_on_backend(
