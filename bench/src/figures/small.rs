@@ -20,9 +20,13 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
     let upstream = servers::upstream().await?;
     let mut contenders = vec![servers::sallyport(&upstream).await?, servers::native(&upstream).await?];
     contenders.push(servers::pipe(&upstream).await?);
-    contenders.push(servers::nginx(&upstream).await?);
-    contenders.push(servers::s3s_proxy(&upstream).await?);
     contenders.push(servers::rclone_proxy(&upstream).await?);
+    for peer in [servers::nginx(&upstream).await, servers::s3s_proxy(&upstream).await] {
+        match peer {
+            Ok(peer) => contenders.push(peer),
+            Err(error) => report.note(format!("b  left out: {error:#}")),
+        }
+    }
     contenders.push(upstream);
     let mut objects = Vec::new();
     for server in &contenders {

@@ -11,8 +11,8 @@ use hyper_util::rt::TokioExecutor;
 use sallyport::config::ConnectionLimits;
 use sallyport::serving::{self, ServeOptions};
 use sallyport_core::backend::{
-    Backend, BackendError, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored, Location,
-    Locations, Locator, Name, Place, Projection, Put, PutPart, Stored, StoredPage, StoredPart, Token, Traits,
+    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored,
+    Location, Locations, Locator, Name, Place, Projection, Put, PutPart, Stored, StoredPage, StoredPart, Token, Traits,
 };
 use sallyport_core::body::{self, Body, BodyError};
 use sallyport_core::names::{AccountId, BucketName, LocationName, WriteId};
@@ -56,6 +56,7 @@ impl Credentials for OneAccount {
     fn lookup(&self, access_key: &str) -> Option<Account> {
         (access_key == ACCESS_KEY).then(|| Account {
             id: AccountId::new("bench"),
+            short_id: "000000000000".to_owned(),
             display_name: "bench".to_owned(),
             secret: Secret::new(SECRET_KEY),
         })
@@ -164,8 +165,8 @@ impl Backend for Native {
         Ok(format!("{}/", bucket.as_str()))
     }
 
-    async fn check(&self, _: bool) -> Result<Vec<String>, BackendError> {
-        Ok(Vec::new())
+    async fn check(&self, _: bool) -> Result<Checked, BackendError> {
+        Ok(Checked::default())
     }
 
     async fn put(&self, request: Put, body: Body) -> Result<Stored, BackendError> {
