@@ -68,9 +68,12 @@ lint: wasm-target cargo-deny
 	cargo clippy --target $(WASM_TARGET) $(addprefix --package ,$(PLUGINS)) -- --deny warnings
 	PATH=$(TOOLS)/bin:$$PATH cargo deny --log-level error check bans licenses sources
 
-## bench: not there yet
-bench:
-	@echo "There are no benchmarks yet." >&2; exit 1
+## bench: Sallyport beside what people use today, as a table and as target/bench.json
+bench: build plugins tools
+	bench/install.sh
+	cargo build --release --package sallyport-bench
+	SALLYPORT_BIN=$(CURDIR)/$(SERVER) SALLYPORT_PLUGINS=$(CURDIR)/target/plugins \
+	  "$(BUILD_DIR)/release/sallyport-bench" $(BENCH_ARGUMENTS)
 
 ## soak: the fault tests, a thousand kills long
 soak: tools plugins

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders with Rust of ours.
-const SOURCES: [&str; 3] = ["host", "plugins", "tests"];
+const SOURCES: [&str; 4] = ["bench", "host", "plugins", "tests"];
 /// Past this a file has more than one responsibility.
 const MOST_LINES: usize = 600;
 /// Who may depend on which of our crates.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("host/core", &[]),
     ("host/s3", &["sallyport-core"]),
     ("host/plugin", &["sallyport-core"]),
@@ -20,6 +20,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("plugins/aws_s3", &["sallyport-plugin-sdk"]),
     ("plugins/azure", &["sallyport-plugin-sdk"]),
     ("tests", &["sallyport", "sallyport-core", "sallyport-s3", "sallyport-plugin", "sallyport-metadata"]),
+    (
+        "bench",
+        &["sallyport", "sallyport-core", "sallyport-s3", "sallyport-plugin", "sallyport-metadata", "sallyport-tests"],
+    ),
 ];
 /// The module that reads CloudServer's files knows the types that those files name.
 const KNOWS_TYPES: [&str; 1] = ["host/src/config/cloudserver"];

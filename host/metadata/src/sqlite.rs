@@ -6,6 +6,7 @@ mod care;
 mod deletes;
 mod error;
 mod jobs;
+mod known;
 mod listing;
 mod locations;
 mod lock;

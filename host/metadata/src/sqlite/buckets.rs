@@ -1,6 +1,7 @@
 //! Buckets: made, found, changed, removed.
 
 use super::error::failed;
+use super::known::Change;
 use super::rows::{bucket, limit, number, versioning_number};
 use super::writer::{Operation, Transaction};
 use async_trait::async_trait;
@@ -39,6 +40,7 @@ impl Operation for Create {
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketCreation> {
         let new = self.0;
+        transaction.changes(Change::Bucket(new.name.clone()));
         if let Some(row) = transaction.row(sqlx::query(BY_NAME).bind(new.name.as_str().to_owned())).await? {
             return Ok(BucketCreation::Exists(bucket(&row)?));
         }
@@ -67,6 +69,7 @@ impl Operation for Delete {
     type Answer = BucketDeletion;
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketDeletion> {
+        transaction.changes(Change::Bucket(self.0.clone()));
         let sql = "SELECT id, EXISTS (SELECT 1 FROM version WHERE bucket = b.id)
             OR EXISTS (SELECT 1 FROM upload WHERE bucket = b.id)
             OR EXISTS (SELECT 1 FROM write_intent WHERE bucket = b.id) AS is_used
@@ -91,6 +94,7 @@ impl Operation for SetVersioning {
     type Answer = ();
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        transaction.changes(Change::Bucket(self.0.clone()));
         let sql = "UPDATE bucket SET versioning = $2 WHERE name = $1";
         let query = sqlx::query(sql).bind(self.0.as_str().to_owned()).bind(versioning_number(self.1));
         match transaction.execute(query).await? {

@@ -1,5 +1,6 @@
 //! Deletions, by S3's rules of versioning, and what they free.
 
+use super::known::Change;
 use super::rows::{bytes, number, to_json, versioning};
 use super::versions::read_in;
 use super::writer::{Operation, Transaction, now};
@@ -54,6 +55,7 @@ impl Operation for Delete {
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Deleted> {
         let deletion = self.0;
+        transaction.changes(Change::Key(deletion.bucket.clone(), deletion.key.clone()));
         let sql = "SELECT id, versioning FROM bucket WHERE name = $1";
         let row = transaction.row(sqlx::query(sql).bind(deletion.bucket.as_str().to_owned())).await?;
         let row = row.ok_or(MetadataError::Gone("the bucket"))?;
@@ -205,6 +207,7 @@ impl Operation for MarkHidden {
     type Answer = ();
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        transaction.changes(Change::Key(self.bucket.clone(), self.key.clone()));
         let sql = "UPDATE version SET first_segment = $4, segments = 1
                 WHERE bucket = (SELECT id FROM bucket WHERE name = $1) AND key = $2 AND id = $3 AND is_marker = 1
                 AND segments = 0;

@@ -1,13 +1,14 @@
 //! Opens a database: lock, schema, writer, readers.
 
 use super::error::SqliteError;
+use super::known::Known;
 use super::lock::FolderLock;
 use super::writer::{Numbers, Operation, Writer, now};
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -57,6 +58,7 @@ impl SqliteOptions {
 pub struct SqliteStore {
     writer: Mutex<Option<Writer>>,
     pub(super) readers: SqlitePool,
+    pub(super) known: Arc<Known>,
     pub(super) owner: i64,
     task: Mutex<Option<JoinHandle<()>>>,
     _lock: FolderLock,
@@ -78,7 +80,8 @@ impl SqliteStore {
         MIGRATIONS.run(&mut connection).await?;
         let owner = take_over(&mut connection).await?;
         let delay = i64::try_from(options.deletion_delay.as_millis()).unwrap_or(i64::MAX);
-        let (writer, task) = Writer::start(connection, Numbers::new(owner), delay);
+        let known = Arc::new(Known::default());
+        let (writer, task) = Writer::start(connection, Numbers::new(owner), delay, Arc::clone(&known));
         let readers = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(options.readers.max(1))
@@ -89,7 +92,8 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(read_options(&file))
             .await?;
-        Ok(Self { writer: Mutex::new(Some(writer)), readers, owner, task: Mutex::new(Some(task)), _lock: lock })
+        let (writer, task) = (Mutex::new(Some(writer)), Mutex::new(Some(task)));
+        Ok(Self { writer, readers, known, owner, task, _lock: lock })
     }
 
     /// Runs a mutation in the writer.

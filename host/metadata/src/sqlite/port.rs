@@ -19,7 +19,15 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn bucket(&self, name: &BucketName) -> MetadataResult<Option<Bucket>> {
-        buckets::by_name(&self.readers, name).await
+        let asked = match self.known.bucket(name) {
+            Ok(bucket) => return Ok(Some(bucket)),
+            Err(asked) => asked,
+        };
+        let bucket = buckets::by_name(&self.readers, name).await?;
+        if let Some(bucket) = &bucket {
+            self.known.keep_bucket(bucket, asked);
+        }
+        Ok(bucket)
     }
 
     async fn buckets(&self, owner: &AccountId, after: Option<&str>, limit: usize) -> MetadataResult<Vec<Bucket>> {
@@ -63,7 +71,18 @@ impl MetadataStore for SqliteStore {
         key: &ObjectKey,
         selector: &Selector,
     ) -> MetadataResult<Option<Version>> {
-        versions::read(&self.readers, bucket, key, selector).await
+        if *selector != Selector::Current {
+            return versions::read(&self.readers, bucket, key, selector).await;
+        }
+        let asked = match self.known.current(bucket, key) {
+            Ok(version) => return Ok(Some(version)),
+            Err(asked) => asked,
+        };
+        let version = versions::read(&self.readers, bucket, key, selector).await?;
+        if let Some(version) = &version {
+            self.known.keep_current(bucket, version, asked);
+        }
+        Ok(version)
     }
 
     async fn list(&self, query: &ListQuery) -> MetadataResult<ListedPage> {

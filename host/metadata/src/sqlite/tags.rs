@@ -1,5 +1,6 @@
 //! What changes of a version after its commit: tags, and where its bytes are.
 
+use super::known::Change;
 use super::rows::{bytes, to_json};
 use super::versions::read_in;
 use super::writer::{Operation, Transaction, now};
@@ -21,6 +22,7 @@ impl Operation for SetTags {
     type Answer = Version;
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Version> {
+        transaction.changes(Change::Key(self.bucket.clone(), self.key.clone()));
         let found = read_in(transaction, &self.bucket, &self.key, &self.selector).await?;
         let mut version = found.ok_or(MetadataError::Gone("the version"))?;
         version.object.tags = self.tags;
@@ -53,6 +55,7 @@ impl Operation for ReplaceLocator {
     type Answer = ();
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        transaction.changes(Change::Keys);
         let sql = "UPDATE segment SET locator = $3 WHERE location = $1 AND locator = $2";
         let query = sqlx::query(sql).bind(self.location.as_str().to_owned()).bind(self.old.0).bind(self.new.0);
         transaction.execute(query).await.map(drop)

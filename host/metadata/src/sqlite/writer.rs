@@ -1,6 +1,7 @@
 //! The one task that writes: it groups what arrives together into one transaction.
 
 use super::error::{failed, is_full};
+use super::known::{Change, Known};
 use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -32,6 +33,7 @@ pub(super) trait Operation: Send + 'static {
 pub(super) struct Transaction<'c> {
     connection: &'c mut SqliteConnection,
     numbers: &'c mut Numbers,
+    changes: Vec<Change>,
     /// How long bytes are kept after they were superseded, in milliseconds.
     pub(super) deletion_delay: i64,
 }
@@ -59,6 +61,12 @@ impl Transaction<'_> {
         let first = self.numbers.next;
         self.numbers.next += i64::try_from(count).unwrap_or(i64::MAX >> COUNTER_BITS);
         first
+    }
+
+    /// Says what readers must not remember. Every change of a bucket, a version or a segment
+    /// has to be said, at the latest when it is made; too much does no harm.
+    pub(super) fn changes(&mut self, change: Change) {
+        self.changes.push(change);
     }
 
     /// When bytes that are superseded now may go.
@@ -91,9 +99,10 @@ impl Writer {
         connection: SqliteConnection,
         numbers: Numbers,
         deletion_delay: i64,
+        known: Arc<Known>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(WAITING);
-        let task = tokio::spawn(work(connection, numbers, deletion_delay, waiting));
+        let task = tokio::spawn(work(connection, numbers, deletion_delay, known, waiting));
         (Self { queue }, task)
     }
 
@@ -150,13 +159,15 @@ async fn work(
     mut connection: SqliteConnection,
     mut numbers: Numbers,
     deletion_delay: i64,
+    known: Arc<Known>,
     mut waiting: mpsc::Receiver<Box<dyn Step>>,
 ) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         metrics::histogram!("sallyport_metadata_group_size").record(f64::from(u32::try_from(group.len()).unwrap_or(0)));
-        let mut transaction = Transaction { connection: &mut connection, numbers: &mut numbers, deletion_delay };
-        let failure = transact(&mut transaction, &mut group).await.err().map(Arc::new);
+        let (connection_now, numbers) = (&mut connection, &mut numbers);
+        let mut transaction = Transaction { connection: connection_now, numbers, changes: Vec::new(), deletion_delay };
+        let failure = transact(&mut transaction, &known, &mut group).await.err().map(Arc::new);
         if let Some(error) = &failure {
             tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
             // What is left open would take in the next group. It fails when nothing is.
@@ -170,7 +181,11 @@ async fn work(
 }
 
 /// Runs a group in one transaction, each operation in a savepoint unless it is alone.
-async fn transact(transaction: &mut Transaction<'_>, group: &mut [Box<dyn Step>]) -> Result<(), sqlx::Error> {
+async fn transact(
+    transaction: &mut Transaction<'_>,
+    known: &Arc<Known>,
+    group: &mut [Box<dyn Step>],
+) -> Result<(), sqlx::Error> {
     plain(transaction, "BEGIN IMMEDIATE").await?;
     let alone = group.len() == 1;
     for step in group.iter_mut() {
@@ -186,6 +201,7 @@ async fn transact(transaction: &mut Transaction<'_>, group: &mut [Box<dyn Step>]
         }
         plain(transaction, "RELEASE operation").await?;
     }
+    let _changing = known.changing(&transaction.changes);
     plain(transaction, "COMMIT").await
 }
 

@@ -2,6 +2,7 @@
 
 use super::deletes::{Freed, free};
 use super::error::{failed, unreadable};
+use super::known::Change;
 use super::rows::{
     bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id,
 };
@@ -191,6 +192,7 @@ impl Operation for Commit {
             held: (number(&row, "holds")? != 0).then_some(text(&row, "location")?),
             sequence: transaction.numbers(1),
         };
+        transaction.changes(Change::Key(new.bucket_name.clone(), new.key.clone()));
         let old: Option<i64> = get(&row, "old_sequence")?;
         if let Some(sequence) = old.filter(|_| version.id.is_null()) {
             let superseded = Freed {

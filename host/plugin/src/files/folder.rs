@@ -4,7 +4,7 @@ use super::path::{FilePath, TEMPORARY, segments};
 use super::{failure, from_errno};
 use crate::bindings::base::sallyport::plugin::types::Failure;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
@@ -49,6 +49,17 @@ impl Folder {
             folder = open_folder(&folder, name).map_err(from_errno)?;
         }
         Ok(folder)
+    }
+
+    /// Opens a file when no disk is needed to find it; `None` when one may be, when a step is
+    /// a link, and for every error: [`Folder::parent`] and what follows it tells which.
+    pub(super) fn open_cached(&self, path: &FilePath<'_>) -> Option<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        let root = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?;
+        let below = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        // NONBLOCK: a named pipe that somebody put there must not hold the thread.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        rustix::fs::openat2(&root, path.whole, flags, Mode::empty(), below).ok()
     }
 
     /// The same, making what is missing; each folder that gained a name is synced.

@@ -9,6 +9,8 @@ pub(super) const TEMPORARY: &str = ".sallyport-tmp-";
 /// Folders from the location's own to the last one, then the name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FilePath<'a> {
+    /// All of it.
+    pub(super) whole: &'a str,
     pub(super) folders: Vec<&'a str>,
     pub(super) name: &'a str,
 }
@@ -17,7 +19,7 @@ impl<'a> FilePath<'a> {
     pub(super) fn parse(path: &'a str) -> Result<Self, Failure> {
         let mut folders = segments(path)?;
         let name = folders.pop().ok_or_else(|| failure("denied", "the path is empty"))?;
-        Ok(Self { folders, name })
+        Ok(Self { whole: path, folders, name })
     }
 }
 
@@ -48,6 +50,7 @@ mod tests {
             assert!(FilePath::parse(path).is_err(), "{path:?}");
         }
         assert!(FilePath::parse(&"x".repeat(256)).is_err());
-        assert_eq!(FilePath::parse("a/b/...").ok(), Some(FilePath { folders: vec!["a", "b"], name: "..." }));
+        let expected = FilePath { whole: "a/b/...", folders: vec!["a", "b"], name: "..." };
+        assert_eq!(FilePath::parse("a/b/...").ok(), Some(expected));
     }
 }

@@ -9,6 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::ReadWriteFlags;
+use std::io::IoSliceMut;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -29,29 +31,71 @@ pub(super) struct Found {
 
 /// See `wit/host.wit`.
 pub(super) async fn open(folder: Arc<Folder>, path: String, span: Option<(u64, u64)>) -> Result<Found, Failure> {
+    // What the system has in memory costs less to read than to hand to another thread.
+    if let Some(found) = open_cached(&folder, &path, span) {
+        return Ok(found);
+    }
     on_a_thread(move || {
         let file = open_file(&folder, &path)?;
-        let stat = rustix::fs::fstat(&file).map_err(from_errno)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(failure("invalid", "the path is not a file"));
-        }
-        let size = stat.st_size as u64;
-        let (offset, length) = span.unwrap_or((0, size));
-        if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(failure("invalid", &format!("the span ends beyond the file's {size} bytes")));
-        }
+        let Span { size, offset, length } = Span::of(&file, span)?;
         let body = if length <= SMALL {
             let bytes = read_at(&file, offset, length).map_err(from_errno)?;
             if bytes.len() as u64 != length {
                 return Err(failure("unavailable", "the file ends early"));
             }
-            Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+            whole(bytes)
         } else {
             FileBody { file: Arc::new(file), offset, left: length, reading: None }.boxed_unsync()
         };
         Ok(Found { size, offset, length, body })
     })
     .await
+}
+
+/// The same without ever waiting for a disk; `None` when that is not certain, or anything is
+/// not as it should be.
+fn open_cached(folder: &Folder, path: &str, span: Option<(u64, u64)>) -> Option<Found> {
+    let file = folder.open_cached(&FilePath::parse(path).ok()?)?;
+    let Span { size, offset, length } = Span::of(&file, span).ok()?;
+    let body = if length <= SMALL {
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        let mut buffers = [IoSliceMut::new(&mut bytes)];
+        let read = rustix::io::preadv2(&file, &mut buffers, offset, ReadWriteFlags::NOWAIT).ok()?;
+        if read != bytes.len() {
+            return None;
+        }
+        whole(bytes)
+    } else {
+        FileBody { file: Arc::new(file), offset, left: length, reading: None }.boxed_unsync()
+    };
+    Some(Found { size, offset, length, body })
+}
+
+/// What is read of a file.
+struct Span {
+    size: u64,
+    offset: u64,
+    length: u64,
+}
+
+impl Span {
+    /// All of a file, or the part that was asked for, which has to be there.
+    fn of(file: &OwnedFd, asked: Option<(u64, u64)>) -> Result<Self, Failure> {
+        let stat = rustix::fs::fstat(file).map_err(from_errno)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(failure("invalid", "the path is not a file"));
+        }
+        let size = stat.st_size as u64;
+        let (offset, length) = asked.unwrap_or((0, size));
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(failure("invalid", &format!("the span ends beyond the file's {size} bytes")));
+        }
+        Ok(Self { size, offset, length })
+    }
+}
+
+fn whole(bytes: impl Into<Bytes>) -> WasiBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn open_file(folder: &Folder, path: &str) -> Result<OwnedFd, Failure> {

@@ -1,0 +1,28 @@
+//! What a process has used, as the kernel counts it.
+
+use anyhow::{Context, Result};
+use std::time::Duration;
+
+/// Processor time of a process, user and system together. The kernel counts it in ticks of
+/// 10 ms, so what is measured has to take seconds.
+pub(crate) fn processor_time(process: u32) -> Result<Duration> {
+    let path = format!("/proc/{process}/stat");
+    let stat = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th after it.
+    let (_, rest) = stat.rsplit_once(')').with_context(|| format!("{path} has no name"))?;
+    let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// Resident memory in bytes: now, and the most so far.
+pub(crate) fn memory(process: u32) -> Result<(u64, u64)> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()).and_then(|text| text.parse::<u64>().ok())
+    };
+    let now = field("VmRSS:").with_context(|| format!("{path} has no VmRSS"))?;
+    let most = field("VmHWM:").with_context(|| format!("{path} has no VmHWM"))?;
+    Ok((now * 1024, most * 1024))
+}
