@@ -31,7 +31,7 @@ where
         stream.set_nodelay(true)?;
         let handle = handle.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| handle(request));
+            let service = service_fn(handle);
             // A client that goes away ends its connection, and nothing else.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
