@@ -1,6 +1,7 @@
 //! A child process that ends with its owner.
 
 use anyhow::{Context, Result, bail};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -117,12 +118,22 @@ impl Process {
     }
 }
 
-/// A port that is free now. For servers that cannot take port 0 and say which one they got.
+/// A port that is free now. For servers that cannot take port 0 and say which one they got,
+/// and for addresses where nobody answers.
+///
+/// It lies below those that the system gives to whoever asks for any, so that nobody else
+/// has it a moment later.
 ///
 /// # Errors
 /// When nothing can be bound.
 pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    for _ in 0..100 {
+        let port = 10_000 + (RandomState::new().hash_one(std::process::id()) % 10_000) as u16;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port among a hundred")
 }
 
 /// Waits until something accepts connections on a local port.
