@@ -42,8 +42,10 @@ pub(crate) enum Content {
 /// What a run showed.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
-    /// Answers.
+    /// Answers that were successes.
     pub(crate) requests: u64,
+    /// Answers that were none: some peers fail under load, and that is told.
+    pub(crate) failed: u64,
     /// Bytes of all answers' bodies.
     pub(crate) received: u64,
     /// How long it took.
@@ -77,7 +79,7 @@ pub(crate) enum Until {
 /// Sends prepared requests over `connections` connections, each going through all of them in its own order.
 ///
 /// # Errors
-/// The first answer that is not a success, or a connection that breaks.
+/// A connection that breaks, or nothing but failures.
 pub(crate) async fn run(
     address: SocketAddr,
     requests: Arc<Vec<Prepared>>,
@@ -94,12 +96,18 @@ pub(crate) async fn run(
     let workers = senders.into_iter().enumerate().map(|(index, sender)| {
         tokio::spawn(work(sender, address, Arc::clone(&requests), index * stride, started, until))
     });
-    let mut outcome = Outcome { requests: 0, received: 0, elapsed: Duration::ZERO, latencies: Vec::new() };
+    let mut outcome = Outcome { requests: 0, failed: 0, received: 0, elapsed: Duration::ZERO, latencies: Vec::new() };
+    let mut refusal = None;
     for worked in try_join_all(workers).await? {
-        let (latencies, received) = worked?;
-        outcome.requests += latencies.len() as u64;
-        outcome.received += received;
-        outcome.latencies.extend(latencies);
+        let worked = worked?;
+        outcome.requests += worked.latencies.len() as u64;
+        outcome.failed += worked.failed;
+        outcome.received += worked.received;
+        outcome.latencies.extend(worked.latencies);
+        refusal = refusal.or(worked.refusal);
+    }
+    if let Some(refusal) = refusal.filter(|_| outcome.failed >= outcome.requests) {
+        bail!("{} of {} failed, the first: {refusal}", outcome.failed, outcome.failed + outcome.requests);
     }
     outcome.elapsed = started.elapsed();
     outcome.latencies.sort_unstable();
@@ -114,6 +122,15 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<BoxBody<Bytes, Infal
     Ok(sender)
 }
 
+/// What one connection saw.
+#[derive(Debug, Default)]
+struct Worked {
+    latencies: Vec<Duration>,
+    failed: u64,
+    received: u64,
+    refusal: Option<String>,
+}
+
 async fn work(
     mut sender: SendRequest<BoxBody<Bytes, Infallible>>,
     address: SocketAddr,
@@ -121,13 +138,13 @@ async fn work(
     first: usize,
     started: Instant,
     until: Until,
-) -> Result<(Vec<Duration>, u64)> {
+) -> Result<Worked> {
     let host = address.to_string();
-    let (mut latencies, mut received) = (Vec::new(), 0);
+    let mut worked = Worked::default();
     for prepared in requests.iter().cycle().skip(first) {
         let is_over = match until {
             Until::Elapsed(limit) => started.elapsed() >= limit,
-            Until::Sent(limit) => latencies.len() as u64 >= limit,
+            Until::Sent(limit) => worked.latencies.len() as u64 + worked.failed >= limit,
         };
         if is_over {
             break;
@@ -139,14 +156,16 @@ async fn work(
         let mut body = response.into_body();
         if !status.is_success() {
             let text = body.collect().await?.to_bytes();
-            bail!("{} {} answered {status}: {}", prepared.method, prepared.target, String::from_utf8_lossy(&text));
+            worked.failed += 1;
+            worked.refusal.get_or_insert_with(|| format!("{status}: {}", String::from_utf8_lossy(&text)));
+            continue;
         }
         while let Some(frame) = body.frame().await {
-            received += frame?.data_ref().map_or(0, |data| data.len() as u64);
+            worked.received += frame?.data_ref().map_or(0, |data| data.len() as u64);
         }
-        latencies.push(sent.elapsed());
+        worked.latencies.push(sent.elapsed());
     }
-    Ok((latencies, received))
+    Ok(worked)
 }
 
 impl Prepared {

@@ -15,7 +15,7 @@ mod roles;
 mod servers;
 mod usage;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use figures::Effort;
 use report::{Report, say};
@@ -94,19 +94,26 @@ async fn measure(arguments: Arguments) -> Result<()> {
     };
     let mut report = Report::default();
     report.note(format!("measuring {}, {effort:?}", servers::measured_server()?.display()));
+    let mut broken = Vec::new();
     let all = Figure::value_variants().iter().copied();
     for figure in all.filter(|figure| arguments.figures.is_empty() || arguments.figures.contains(figure)) {
-        match figure {
-            Figure::Bodies => figures::bodies::run(&mut report, effort).await?,
-            Figure::Small => figures::small::run(&mut report, effort).await?,
-            Figure::Local => figures::local::run(&mut report, effort).await?,
-            Figure::Memory => figures::memory::run(&mut report, effort).await?,
-            Figure::List => figures::list::run(&mut report, effort).await?,
-            Figure::Start => figures::start::run(&mut report, effort).await?,
-            Figure::Instances => figures::instances::run(&mut report, effort).await?,
+        let measured = match figure {
+            Figure::Bodies => figures::bodies::run(&mut report, effort).await,
+            Figure::Small => figures::small::run(&mut report, effort).await,
+            Figure::Local => figures::local::run(&mut report, effort).await,
+            Figure::Memory => figures::memory::run(&mut report, effort).await,
+            Figure::List => figures::list::run(&mut report, effort).await,
+            Figure::Start => figures::start::run(&mut report, effort).await,
+            Figure::Instances => figures::instances::run(&mut report, effort).await,
+        };
+        // What was measured before is worth keeping.
+        if let Err(error) = measured {
+            report.note(format!("{figure:?} was not measured to its end: {error:#}"));
+            broken.push(figure);
         }
     }
     report.save(&arguments.json)?;
     say(&format!("saved as {}", arguments.json.display()));
+    ensure!(broken.is_empty(), "not measured to their end: {broken:?}");
     Ok(())
 }

@@ -33,11 +33,13 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
         for case in ["GET", "PUT"] {
             let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
             let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+            let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
             for _ in 0..effort.rounds.min(3) {
                 for (server, objects) in contenders.iter().zip(&objects) {
                     let requests = if case == "GET" { &objects.gets } else { &objects.puts };
                     let measured = measure(server, requests, connections, Until::Elapsed(effort.load)).await?;
                     rates.entry(server.name).or_default().push(measured.outcome.rate());
+                    *failed.entry(server.name).or_default() += measured.outcome.failed;
                     costs.entry(server.name).or_default().push(measured.microseconds_per_request());
                 }
             }
@@ -50,6 +52,10 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
                 let mut values = vec![("req/s", rate), ("MB/s", speed)];
                 if server.process.is_some() {
                     values.push(("cpu_us/req", of(server.name, &costs)));
+                }
+                let failed = failed.get(server.name).copied().unwrap_or_default();
+                if failed > 0 {
+                    values.push(("failed", failed as f64));
                 }
                 report.row("c", &title, server.name, &values);
             }

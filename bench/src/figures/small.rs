@@ -35,11 +35,13 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
     for case in ["GET", "PUT"] {
         for connections in [1, 16, 64] {
             let mut runs: BTreeMap<&str, Vec<[f64; 4]>> = BTreeMap::new();
+            let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
             for _ in 0..effort.rounds.min(3) {
                 for (server, objects) in contenders.iter().zip(&objects) {
                     let requests = if case == "GET" { &objects.gets } else { &objects.puts };
                     let measured = measure(server, requests, connections, Until::Elapsed(effort.load)).await?;
                     let outcome = &measured.outcome;
+                    *failed.entry(server.name).or_default() += outcome.failed;
                     let latency = |share| outcome.latency(share).as_secs_f64() * 1e6;
                     let values = [outcome.rate(), latency(0.5), latency(0.99), measured.microseconds_per_request()];
                     runs.entry(server.name).or_default().push(values);
@@ -57,6 +59,10 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
                 ];
                 if server.process.is_some() {
                     values.push(("cpu_us/req", of(server.name, |run| run[3])));
+                }
+                let failed = failed.get(server.name).copied().unwrap_or_default();
+                if failed > 0 {
+                    values.push(("failed", failed as f64));
                 }
                 report.row("b", &title, server.name, &values);
             }

@@ -180,26 +180,28 @@ async fn work(
     let _ = sqlx::Connection::close(connection).await;
 }
 
-/// Runs a group in one transaction, each operation in a savepoint unless it is alone.
+/// Runs a group in one transaction, each operation in a savepoint unless it is alone. The
+/// statements around operations go together: each trip to the database's thread costs more
+/// than what it does there.
 async fn transact(
     transaction: &mut Transaction<'_>,
     known: &Arc<Known>,
     group: &mut [Box<dyn Step>],
 ) -> Result<(), sqlx::Error> {
-    plain(transaction, "BEGIN IMMEDIATE").await?;
     let alone = group.len() == 1;
-    for step in group.iter_mut() {
-        if alone {
-            if !step.run(transaction).await {
-                return plain(transaction, "ROLLBACK").await;
-            }
-            break;
+    let begin = if alone { "BEGIN IMMEDIATE" } else { "BEGIN IMMEDIATE; SAVEPOINT operation" };
+    plain(transaction, begin).await?;
+    let last = group.len().saturating_sub(1);
+    for (index, step) in group.iter_mut().enumerate() {
+        let succeeded = step.run(transaction).await;
+        match (succeeded, index < last) {
+            (true, true) => plain(transaction, "RELEASE operation; SAVEPOINT operation").await?,
+            // What is committed releases its savepoint.
+            (true, false) => {}
+            (false, _) if alone => return plain(transaction, "ROLLBACK").await,
+            // The savepoint stays open, and serves the next operation.
+            (false, _) => plain(transaction, "ROLLBACK TO operation").await?,
         }
-        plain(transaction, "SAVEPOINT operation").await?;
-        if !step.run(transaction).await {
-            plain(transaction, "ROLLBACK TO operation").await?;
-        }
-        plain(transaction, "RELEASE operation").await?;
     }
     let _changing = known.changing(&transaction.changes);
     plain(transaction, "COMMIT").await
