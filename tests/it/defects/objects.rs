@@ -165,7 +165,9 @@ async fn a_delete_marker_overwrites_no_bytes() {
         assert_eq!(world.client.get(&path).await.unwrap().status, 404, "{location}");
         let get = world.send(version(Call::new(Method::GET, &path), &kept)).await;
         assert_eq!(get.text(), "a version", "{location}");
-        world.keeps(location, 1, "under a delete marker").await;
+        // A backend with versions shows a marker of its own beside them.
+        let kept = if location == "aws" { 2 } else { 1 };
+        world.keeps(location, kept, "under a delete marker").await;
     }
 }
 
