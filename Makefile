@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/tests/.tools
 SERVER := target/release/sallyport
 WASM := $(BUILD_DIR)/$(WASM_TARGET)/plugin
 
-.PHONY: build plugins run test tools lint bench soak clean wasm-target cargo-deny
+.PHONY: build plugins run test tools lint bench soak clean compat wasm-target cargo-deny
 
 ## build: the server at target/release/sallyport
 build:
@@ -74,6 +74,10 @@ bench: build plugins tools
 	cargo build --release --package sallyport-bench
 	SALLYPORT_BIN=$(CURDIR)/$(SERVER) SALLYPORT_PLUGINS=$(CURDIR)/target/plugins \
 	  "$(BUILD_DIR)/release/sallyport-bench" $(BENCH_ARGUMENTS)
+
+## compat: ceph/s3-tests, a checkout of which S3TESTS_DIR names, against what passed before
+compat: build plugins tools
+	tests/compat/s3tests/run.py $(COMPAT_ARGUMENTS)
 
 ## soak: the fault tests, a thousand kills long
 soak: tools plugins

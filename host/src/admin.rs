@@ -27,6 +27,12 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// Whether a request to the S3 port is for here: CloudServer 7 had its checks there. No
+    /// bucket has such a name.
+    pub fn is_asked<B>(request: &Request<B>) -> bool {
+        matches!(request.uri().path(), "/_/healthcheck" | "/_/healthcheck/deep")
+    }
+
     /// `/live` and `/ready`; any other path shows the metrics.
     pub fn answer<B>(&self, request: &Request<B>, peer: Peer) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
         let address = peer.address.ip();
@@ -35,8 +41,9 @@ impl Admin {
             return response(StatusCode::FORBIDDEN, fix);
         }
         match request.uri().path() {
-            "/live" => response(StatusCode::OK, "live\n".to_owned()),
-            "/ready" => match (self.readiness)() {
+            // As CloudServer 8 and 7 spell it.
+            "/live" | "/_/healthcheck" => response(StatusCode::OK, "live\n".to_owned()),
+            "/ready" | "/_/healthcheck/deep" => match (self.readiness)() {
                 Ok(()) => response(StatusCode::OK, "ready\n".to_owned()),
                 Err(cause) => response(StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
             },
@@ -88,6 +95,8 @@ mod tests {
             ("/live", "127.0.0.1", down(), 200, "live"),
             ("/ready", "127.0.0.1", Ok(()), 200, "ready"),
             ("/ready", "127.0.0.1", down(), 503, "disk full"),
+            ("/_/healthcheck", "127.0.0.1", down(), 200, "live"),
+            ("/_/healthcheck/deep", "127.0.0.1", down(), 503, "disk full"),
             ("/metrics", "127.0.0.1", down(), 200, "requests 3"),
             ("/", "127.0.0.1", Ok(()), 200, "requests 3"),
             ("/live", "10.0.0.7", Ok(()), 403, "healthChecks.allowFrom"),

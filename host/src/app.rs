@@ -1,15 +1,17 @@
 //! The composition root: the only file that names every part.
 
 use crate::config::{Configuration, Environment, Problem, Secret};
+use crate::keys::{EmbeddedKeys, KeyStore, MasterSource};
 use crate::locations::{LocationTable, Opener};
 use anyhow::Context;
 use sallyport_core::backend::Locations;
+use sallyport_core::lifecycle::Clock;
 use sallyport_core::metadata::MetadataStore;
-use sallyport_core::names::AccountId;
+use sallyport_core::names::{AccountId, LocationName};
 use sallyport_core::{Gateway, GatewayOptions};
 use sallyport_metadata::{SqliteOptions, SqliteStore};
 use sallyport_plugin::{HostOptions, Limits, PluginHost, ProxySettings};
-use sallyport_s3::{Account, Credentials, S3Options, S3Service};
+use sallyport_s3::{Account, Credentials, Person, S3Options, S3Service};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,8 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Milliseconds for which freed bytes are kept for readers that started before.
 const DELETION_DELAY: &str = "SALLYPORT_DELETION_DELAY_MS";
+/// Milliseconds between two deliveries of access logs.
+const LOG_INTERVAL: &str = "SALLYPORT_LOG_INTERVAL_MS";
 /// Milliseconds between two rounds of the sweeper.
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
+/// Seconds that a lifecycle's day has: for tests, which cannot wait for real ones.
+const LIFECYCLE_DAY: &str = "SALLYPORT_LIFECYCLE_DAY_SECONDS";
 /// Milliseconds after which the answer to a long completion or copy begins.
 const PATIENCE: &str = "SALLYPORT_PATIENCE_MS";
 /// Milliseconds after which a backend that says nothing is given up.
@@ -29,6 +35,15 @@ const BACKEND_TIMEOUT: &str = "SALLYPORT_BACKEND_TIMEOUT_MS";
 const HEAL_INTERVAL: &str = "SALLYPORT_HEAL_INTERVAL_MS";
 /// `name=address:port` pairs, comma separated, that are taken for a name's address.
 const RESOLVE: &str = "SALLYPORT_RESOLVE";
+
+/// The master key in base64; several, separated by commas, while it is being replaced.
+const MASTER_KEY: &str = "SALLYPORT_MASTER_KEY";
+/// The file that the master key is in.
+const MASTER_KEY_FILE: &str = "SALLYPORT_MASTER_KEY_FILE";
+/// `true`: keys that clients name for SSE-KMS come to be with their first use.
+const CREATE_KEYS: &str = "SALLYPORT_KMS_CREATE_KEYS";
+/// `false`: clients may not send their own keys (SSE-C) without TLS.
+const CUSTOMER_KEYS_WITHOUT_TLS: &str = "SALLYPORT_SSE_C_OVER_HTTP";
 
 /// A gateway with all that it needs, not yet listening.
 pub struct App {
@@ -68,22 +83,36 @@ impl App {
         let patience = milliseconds(PATIENCE)?;
         let heal_interval = milliseconds(HEAL_INTERVAL)?;
         let mut options = GatewayOptions::default();
+        options.log_interval = milliseconds(LOG_INTERVAL)?.unwrap_or(options.log_interval);
         options.sweep_interval = milliseconds(SWEEP_INTERVAL)?.unwrap_or(options.sweep_interval);
+        if let Some(seconds) = lifecycle_day(environment.as_ref())? {
+            options.lifecycle_clock = Clock::of_seconds(seconds);
+            // As often as real days are looked at, yet not more than once a second.
+            options.lifecycle_interval = Duration::from_secs(u64::from(seconds / 24).max(1));
+            tracing::warn!("lifecycles run on a test clock: a day has {seconds} seconds ({LIFECYCLE_DAY})");
+        }
         if configuration.mpu_testing {
             options.min_part = 0;
         }
+        let keys = key_store(configuration, environment.as_ref())?;
+        let keys = EmbeddedKeys::new(keys, switch(environment.as_ref(), CREATE_KEYS)?.unwrap_or(false));
+        let customer_keys_without_tls = switch(environment.as_ref(), CUSTOMER_KEYS_WITHOUT_TLS)?;
         let metadata: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(sqlite).await?);
         let host = PluginHost::new(host_options(configuration, environment.as_ref())?)?;
         let opener = Opener::new(host, environment, configuration).await;
         let (locations, problems) = LocationTable::open(configuration, opener, Arc::clone(&metadata)).await;
         let ports: Arc<dyn Locations> = Arc::clone(&locations) as Arc<dyn Locations>;
-        let gateway = Arc::new(Gateway::new(metadata, ports, options));
+        metadata.allow_locations(size_limits(configuration)).await?;
+        let gateway = Arc::new(Gateway::new(metadata, ports, options).with_keys(Arc::new(keys)));
         let mut front = S3Options::new(Arc::new(Keys::new(configuration)));
         front.rest_endpoints = configuration.rest_endpoints.clone();
+        front.website_endpoints.clone_from(&configuration.website_endpoints);
         front.presign_expiry = configuration.presign_expiry.unwrap_or(front.presign_expiry);
         front.idle_body_timeout = configuration.limits.idle_body;
         front.patience = patience.unwrap_or(front.patience);
+        front.spool_folder.clone_from(&configuration.metadata_dir);
         front.tls = configuration.tls.is_some();
+        front.customer_keys_without_tls = customer_keys_without_tls.unwrap_or(front.customer_keys_without_tls);
         let service = S3Service::new(Arc::clone(&gateway), front);
         Ok(Self { gateway, service, locations, problems, heal_interval })
     }
@@ -93,6 +122,8 @@ impl App {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.gateway).sweep(stop.clone().cancelled_owned()));
+        tasks.spawn(Arc::clone(&self.gateway).carry_out_lifecycles(stop.clone().cancelled_owned()));
+        tasks.spawn(Arc::clone(&self.gateway).deliver_logs(stop.clone().cancelled_owned()));
         let locations = Arc::clone(&self.locations);
         let (stopped, interval) = (stop.clone(), self.heal_interval);
         tasks.spawn(async move {
@@ -132,6 +163,30 @@ pub async fn inspect(
     Ok(problems)
 }
 
+/// The keys of the metadata folder, with the master key from where the environment says.
+///
+/// # Errors
+/// A master key in the environment that is none, or two places for it.
+pub fn key_store(configuration: &Configuration, environment: &dyn Environment) -> anyhow::Result<KeyStore> {
+    let given = environment.variable(MASTER_KEY).map(zeroize::Zeroizing::new);
+    let master = match (given, environment.variable(MASTER_KEY_FILE)) {
+        (Some(_), Some(_)) => anyhow::bail!("{MASTER_KEY} and {MASTER_KEY_FILE} are both set: which one holds?"),
+        (Some(text), None) => Some(MasterSource::parse(&text).context(MASTER_KEY)?),
+        (None, Some(path)) => Some(MasterSource::File(configuration.root.join(path))),
+        (None, None) => None,
+    };
+    Ok(KeyStore::new(&configuration.metadata_dir, master))
+}
+
+fn switch(environment: &dyn Environment, name: &str) -> anyhow::Result<Option<bool>> {
+    let Some(text) = environment.variable(name) else { return Ok(None) };
+    match text.as_str() {
+        "true" | "1" => Ok(Some(true)),
+        "false" | "0" => Ok(Some(false)),
+        other => anyhow::bail!("{name} is {other:?}, neither true nor false"),
+    }
+}
+
 fn host_options(configuration: &Configuration, environment: &dyn Environment) -> anyhow::Result<HostOptions> {
     let proxies = &configuration.proxies;
     let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
@@ -147,6 +202,22 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
             except: (!proxies.no_proxy.is_empty()).then(|| proxies.no_proxy.join(",")),
         },
     })
+}
+
+/// `sizeLimitGB` of the locations that have one; 0 is none.
+fn size_limits(configuration: &Configuration) -> Vec<(LocationName, u64)> {
+    let limited = configuration.locations.iter().filter_map(|location| {
+        let limit = location.size_limit_gb.filter(|limit| *limit > 0.0)?;
+        // A float of bytes is exact enough for a limit in gigabytes, and saturates.
+        Some((LocationName::parse(&location.name).ok()?, (limit * f64::from(1_u32 << 30)) as u64))
+    });
+    limited.collect()
+}
+
+fn lifecycle_day(environment: &dyn Environment) -> anyhow::Result<Option<u32>> {
+    let Some(text) = environment.variable(LIFECYCLE_DAY) else { return Ok(None) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+    seconds.map(Some).with_context(|| format!("{LIFECYCLE_DAY} is {text:?}, not a number of seconds"))
 }
 
 fn limits(environment: &dyn Environment) -> anyhow::Result<Limits> {
@@ -171,7 +242,11 @@ fn resolver_overrides(environment: &dyn Environment) -> anyhow::Result<HashMap<S
 }
 
 /// The accounts' keys, as the front asks for them.
-struct Keys(HashMap<String, Account>);
+struct Keys {
+    keys: HashMap<String, Account>,
+    /// Each account once, with its address.
+    people: Vec<(Person, String)>,
+}
 
 impl Keys {
     fn new(configuration: &Configuration) -> Self {
@@ -186,12 +261,29 @@ impl Keys {
                 (key.access.clone(), known)
             })
         });
-        Self(keys.collect())
+        let people = configuration.accounts.iter().map(|account| {
+            let person = Person {
+                id: AccountId::new(account.canonical_id.clone()),
+                short_id: account.short_id.clone(),
+                display_name: account.name.clone(),
+            };
+            (person, account.email.clone())
+        });
+        Self { keys: keys.collect(), people: people.collect() }
     }
 }
 
 impl Credentials for Keys {
     fn lookup(&self, access_key: &str) -> Option<Account> {
-        self.0.get(access_key).cloned()
+        self.keys.get(access_key).cloned()
+    }
+
+    fn account(&self, id: &AccountId) -> Option<Person> {
+        self.people.iter().map(|(person, _)| person).find(|person| person.id == *id).cloned()
+    }
+
+    fn by_email(&self, email: &str) -> Option<Person> {
+        let found = self.people.iter().find(|(_, own)| own.eq_ignore_ascii_case(email));
+        found.map(|(person, _)| person.clone())
     }
 }

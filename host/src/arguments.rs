@@ -62,6 +62,27 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Look after the keys of SSE-S3 and SSE-KMS
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Take objects that a location holds already into a bucket, where they are, with the server stopped
+    Import {
+        /// Whose container holds them
+        #[arg(long, value_name = "LOCATION")]
+        location: String,
+        /// The bucket that they become visible in; it must exist
+        #[arg(long, value_name = "BUCKET")]
+        bucket: String,
+        /// Say what would be taken in, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Accept that a location's objects were moved to where it points now
     Rebind {
         /// The location
@@ -71,6 +92,79 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+}
+
+/// What to do with keys. All but `rewrap` may be done while the server runs.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key that clients may name for SSE-KMS
+    Create {
+        /// Its name
+        name: String,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show all keys
+    List {
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Wrap the keys of new objects by a new version of a key; old versions stay for old objects
+    Rotate {
+        /// Its name: sallyport/s3 for SSE-S3, aws/s3 for SSE-KMS without a name
+        name: String,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Let a key open and wrap nothing
+    Disable {
+        /// Its name
+        name: String,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Let a disabled key work again
+    Enable {
+        /// Its name
+        name: String,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Wrap all objects' keys by the newest versions, with the server stopped; no object is rewritten
+    Rewrap {
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Seal all keys by the first master key that there is
+    Reseal {
+        /// Make a new master key first, and drop the old one at the end
+        #[arg(long)]
+        new: bool,
+        /// Where the configuration is.
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+impl KeyCommand {
+    /// Where the configuration is.
+    pub fn settings(&self) -> &Settings {
+        match self {
+            Self::Create { settings, .. }
+            | Self::List { settings }
+            | Self::Rotate { settings, .. }
+            | Self::Disable { settings, .. }
+            | Self::Enable { settings, .. }
+            | Self::Rewrap { settings }
+            | Self::Reseal { settings, .. } => settings,
+        }
+    }
 }
 
 /// Where the configuration is, and what replaces parts of it.

@@ -2,10 +2,14 @@
 
 mod care;
 mod check;
+mod import;
+mod key;
 mod serve;
 
 pub use care::{backup, fsck, rebind, restore};
 pub use check::check;
+pub use import::import;
+pub use key::key;
 pub use serve::serve;
 
 use crate::app::inspect;

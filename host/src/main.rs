@@ -29,6 +29,13 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Backup { to, settings } => commands::backup(&settings.into(), &to).await.map(|()| true),
         Command::Restore { from, settings } => commands::restore(&settings.into(), &from).await.map(|()| true),
         Command::Fsck { repair, settings } => commands::fsck(&settings.into(), repair).await,
+        Command::Key { command } => {
+            let settings = command.settings().clone();
+            commands::key(&settings.into(), command).await
+        }
+        Command::Import { location, bucket, dry_run, settings } => {
+            commands::import(&settings.into(), &location, &bucket, dry_run).await
+        }
         Command::Rebind { location, settings } => commands::rebind(&settings.into(), &location).await.map(|()| true),
     }
 }

@@ -176,7 +176,7 @@ async fn the_admin_port_says_whether_it_lives_and_is_ready_and_counts() {
     }
     assert!(metrics.lines().any(|line| line.starts_with("sallyport_plugin_calls_total{")), "{metrics}");
     // What is on the admin port is not on the other, and the other way round.
-    assert_eq!(ask(gateway.endpoint(), "/metrics").await.0, 403);
+    assert_eq!(ask(gateway.endpoint(), "/metrics").await.0, 404, "a bucket that is not there");
     assert!(!ask(&admin, "/bucket").await.1.contains("ListBucketResult"));
 
     gateway.change(|setup| setup.location("us-east-1", broken_us_east()));

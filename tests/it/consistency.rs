@@ -2,13 +2,17 @@
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use sallyport_core::access::Caller;
 use sallyport_core::backend::{Backend, Name, Place, Projection};
 use sallyport_core::body;
-use sallyport_core::metadata::{Deleted, EtagCondition, MetadataStore, Versioning, WriteConditions};
+use sallyport_core::encryption::{CustomerParameters, EncryptionParameters, EncryptionRefusal};
+use sallyport_core::metadata::{
+    Attributes, BucketSettings, Deleted, EtagCondition, MetadataStore, Versioning, WriteConditions,
+};
 use sallyport_core::names::{AccountId, BucketName, ObjectKey};
 use sallyport_core::{
-    CompleteUpload, CopyObject, DeleteObject, Error, Gateway, GatewayOptions, GetObject, Incoming, ListedPart,
-    NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, Source, UploadRef,
+    CompleteUpload, CopyObject, CreateBucket, DeleteObject, Error, Gateway, GatewayOptions, GetObject, Incoming,
+    ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, Source, UploadRef,
 };
 use sallyport_metadata::{SqliteOptions, SqliteStore};
 use sallyport_tests::memory::{Fault, MemoryBackend, OneLocation};
@@ -24,8 +28,8 @@ struct Bench {
     folder: TempDir,
 }
 
-fn caller() -> AccountId {
-    AccountId::new("owner")
+fn caller() -> Caller {
+    Caller::of_account(AccountId::new("owner"))
 }
 
 fn bucket() -> BucketName {
@@ -53,7 +57,14 @@ impl Bench {
         let folder = TempDir::new().unwrap();
         let backend = MemoryBackend::new(keeps_overwritten);
         let gateway = gateway(&folder, &backend).await;
-        gateway.create_bucket(&caller(), &bucket(), "memory").await.unwrap();
+        let request = CreateBucket {
+            caller: caller(),
+            bucket: bucket(),
+            location: "memory".to_owned(),
+            acl: None,
+            settings: BucketSettings::default(),
+        };
+        gateway.create_bucket(request).await.unwrap();
         Self { gateway, backend, folder }
     }
 
@@ -76,6 +87,9 @@ impl Bench {
             bucket: bucket(),
             key: key(name),
             object: Projection::default(),
+            attributes: Attributes::default(),
+            acl: None,
+            encryption: EncryptionParameters::default(),
             storage_class: "STANDARD".to_owned(),
             location: None,
             conditions: WriteConditions::default(),
@@ -101,6 +115,7 @@ impl Bench {
             range: None,
             part: None,
             conditions: ReadConditions::default(),
+            customer: CustomerParameters::default(),
         }
     }
 
@@ -111,6 +126,7 @@ impl Bench {
             key: key(name),
             version: None,
             conditions: WriteConditions::default(),
+            bypass_governance: false,
         };
         self.gateway.delete_object(request).await
     }
@@ -162,6 +178,31 @@ async fn a_write_whose_answer_is_lost_is_rolled_forward() {
         assert!(matches!(bench.put("key", bytes.clone()).await, Err(Error::LocationUnavailable { .. })));
         bench.gateway.sweep_once().await.unwrap();
         assert_eq!(bench.get("key").await.unwrap(), bytes);
+        assert_eq!(bench.backend.stored(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_write_whose_answer_is_lost_is_rolled_forward_too() {
+    // The 32 bytes "0123456789abcdef0123456789abcdef" and their MD5.
+    let customer = CustomerParameters {
+        algorithm: Some("AES256".to_owned()),
+        key: Some("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned().into()),
+        md5: Some("hRasmdxgYDKV3nvbahU1MA==".to_owned()),
+    };
+    for bytes in [b"small".to_vec(), large(7)] {
+        let bench = Bench::new(true).await;
+        bench.backend.fail_next(Fault::StoredButUnavailable);
+        let encryption = EncryptionParameters { customer: customer.clone(), ..EncryptionParameters::default() };
+        let request = PutObject { encryption, ..bench.request("key", bytes.clone()) };
+        assert!(matches!(bench.gateway.put_object(request).await, Err(Error::LocationUnavailable { .. })));
+        bench.gateway.sweep_once().await.unwrap();
+        assert!(matches!(bench.get("key").await, Err(Error::Encryption(EncryptionRefusal::KeyNeeded))));
+        let request = GetObject { customer: customer.clone(), ..bench.read("key") };
+        let (_, body) = bench.gateway.get_object(&request).await.unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), bytes);
+        let stored = bench.backend.bytes(&plain("key")).unwrap();
+        assert_ne!(stored, bytes);
         assert_eq!(bench.backend.stored(), 1);
     }
 }
@@ -322,6 +363,9 @@ async fn an_upload_completes_by_reference_and_its_copy_shares_the_bytes() {
             bucket: bucket(),
             key: key("parts"),
             object: Projection::default(),
+            attributes: Attributes::default(),
+            acl: None,
+            encryption: EncryptionParameters::default(),
             storage_class: "STANDARD".to_owned(),
             location: None,
             checksum: None,
@@ -331,20 +375,40 @@ async fn an_upload_completes_by_reference_and_its_copy_shares_the_bytes() {
     let reference = UploadRef { caller: caller(), bucket: bucket(), key: key("parts"), id: upload.id };
     let mut parts = Vec::new();
     for (number, bytes) in [(1, large(1)), (4, b"tail".to_vec())] {
-        let request = PutPart { upload: reference.clone(), number, incoming: incoming(bytes) };
+        let request = PutPart {
+            upload: reference.clone(),
+            number,
+            incoming: incoming(bytes),
+            customer: CustomerParameters::default(),
+        };
         let put = bench.gateway.put_part(request).await.unwrap();
         parts.push(ListedPart { number, etag: put.etag, checksums: Vec::new() });
     }
-    let request =
-        CompleteUpload { upload: reference, parts, conditions: WriteConditions::default(), checksum: None, size: None };
+    let request = CompleteUpload {
+        upload: reference,
+        parts,
+        conditions: WriteConditions::default(),
+        checksum: None,
+        size: None,
+        customer: CustomerParameters::default(),
+    };
     let complete = bench.gateway.complete_upload(request).await.unwrap();
     assert!(complete.put.etag.ends_with("-2"));
     let expected = [large(1), b"tail".to_vec()].concat();
     assert_eq!(bench.get("parts").await.unwrap(), expected);
     let puts = bench.backend.puts();
-    let source = Source { bucket: bucket(), key: key("parts"), version: None, conditions: ReadConditions::default() };
+    let source = Source {
+        bucket: bucket(),
+        key: key("parts"),
+        version: None,
+        conditions: ReadConditions::default(),
+        customer: CustomerParameters::default(),
+    };
     let copy = CopyObject {
         caller: caller(),
+        attributes: Attributes::default(),
+        acl: None,
+        encryption: EncryptionParameters::default(),
         source,
         bucket: bucket(),
         key: key("copy"),

@@ -10,19 +10,28 @@
     reason = "a test fails by panicking, and may say why it was skipped"
 )]
 
+mod access;
+mod allowances;
 mod care;
+mod clients;
 mod command_line;
 mod consistency;
 mod credentials;
 mod defects;
+mod encryption;
 mod entrypoint;
 mod expectations;
 mod faults;
+mod forms;
 mod health;
 mod hosts;
+mod imports;
+mod lifecycles;
 mod listener;
+mod logs;
 mod mistakes;
 mod neighbours;
+mod object_lock;
 mod printed;
 mod regions;
 mod renewal;
@@ -34,3 +43,4 @@ mod tidy;
 mod variables;
 mod walkthrough;
 mod ways_out;
+mod websites;

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 use sallyport_tests::client::{Answer, Call, Client};
-use sallyport_tests::gateway::{ACCESS_KEY, Ran, SECRET_KEY, Setup, compiled_plugins};
+use sallyport_tests::gateway::{ACCESS_KEY, SECRET_KEY, Setup, compiled_plugins};
 use sallyport_tests::process::{Process, write};
 use sallyport_tests::tools;
 use sallyport_tests::wait::until;
@@ -198,18 +198,13 @@ async fn a_file_that_is_no_plugin_stops_its_locations_alone() {
 }
 
 #[tokio::test]
-async fn a_cold_location_takes_no_buckets_and_a_limit_that_is_not_kept_is_said() {
+async fn a_cold_location_takes_no_buckets() {
     let cold = json!({ "type": "local", "isCold": true, "legacyAwsBehavior": false, "details": {} });
-    let limited = json!({ "type": "local", "sizeLimitGB": 3, "legacyAwsBehavior": false, "details": {} });
-    let gateway = Setup::with_locations(json!({ "cold": cold, "limited": limited })).start().await.unwrap();
+    let gateway = Setup::with_locations(json!({ "cold": cold })).start().await.unwrap();
     let client = gateway.client().unwrap();
     let refused = client.create_bucket("frozen", "cold").await.unwrap();
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "InvalidLocationConstraint"));
     assert_eq!(client.head("frozen").await.unwrap().status, 404);
-    let Ran { errors, .. } = gateway.run(&["check"]).await.unwrap();
-    let line =
-        errors.lines().find(|line| line.starts_with("warning: locationConfig.json, location limited, sizeLimitGB"));
-    assert!(line.is_some(), "{errors}");
 }
 
 /// A config.json whose ports are free ones.

@@ -145,6 +145,22 @@ impl Client {
         self.exchange(request.body(Full::new(call.body))?).await
     }
 
+    /// Sends a call without a signature.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn send_unsigned(&self, call: Call) -> Result<Answer> {
+        let query = call.canonical_query();
+        let mut request = Request::builder().method(call.method.clone()).uri(self.uri(&call.path, &query));
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(host) = &self.host_header {
+            request = request.header("host", host);
+        }
+        self.exchange(request.body(Full::new(call.body))?).await
+    }
+
     /// Sends a call through its presigned URL.
     ///
     /// # Errors

@@ -73,6 +73,43 @@ pub async fn rclone(gateway: &Gateway, arguments: &[&str]) -> Result<String> {
     output(gateway, command).await
 }
 
+/// Runs s5cmd.
+///
+/// # Errors
+/// When it exits with an error.
+pub async fn s5cmd(gateway: &Gateway, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(tools::python_program("s5cmd")?);
+    command.args(["--endpoint-url", gateway.endpoint()]).args(arguments).env("AWS_REGION", "us-east-1");
+    output(gateway, command).await
+}
+
+/// Runs a JavaScript module that finds `s3`, a client of the gateway, and `sdk`, its package.
+///
+/// # Errors
+/// When it throws.
+pub async fn javascript(gateway: &Gateway, script: &str) -> Result<String> {
+    let head = format!(
+        "const sdk = require('@aws-sdk/client-s3');\nconst s3 = new sdk.S3Client({{ endpoint: '{}', \
+         region: 'us-east-1', forcePathStyle: true, maxAttempts: 1 }});\n",
+        gateway.endpoint()
+    );
+    let text =
+        format!("{head}(async () => {{\n{script}\n}})().catch(error => {{ console.error(error); process.exit(1); }});");
+    let file = write(gateway.folder(), "script.cjs", &text)?;
+    let mut command = Command::new("node");
+    command.arg(file).env("NODE_PATH", tools::node_modules());
+    output(gateway, command).await
+}
+
+/// Runs a program that is set up through its environment.
+///
+/// # Errors
+/// When it exits with an error.
+pub async fn program(gateway: &Gateway, mut command: Command, variables: &[(&str, &str)]) -> Result<String> {
+    command.envs(variables.iter().copied());
+    output(gateway, command).await
+}
+
 async fn output(gateway: &Gateway, mut command: Command) -> Result<String> {
     command.env("HOME", gateway.folder()).env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     let output = command.kill_on_drop(true).current_dir(gateway.folder()).output().await?;

@@ -25,6 +25,19 @@ pub fn node_program(name: &str) -> Result<PathBuf> {
     installed(&root().join("tests/.tools/node/node_modules/.bin").join(name))
 }
 
+/// The folder of Node's packages, for scripts that import them.
+#[must_use]
+pub fn node_modules() -> PathBuf {
+    root().join("tests/.tools/node/node_modules")
+}
+
+/// A client that comes as a Debian package (`restic`, `s3fs`), absent where that cannot be had.
+#[must_use]
+pub fn packaged(name: &str) -> Option<PathBuf> {
+    let program = root().join("tests/.tools/bin").join(name);
+    program.exists().then_some(program)
+}
+
 /// The unpacked Ceph, absent where its packages cannot be had.
 #[must_use]
 pub fn ceph() -> Option<PathBuf> {

@@ -43,7 +43,7 @@ install_python() {
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
 }
 
-node_packages=('azurite@3.37.0')
+node_packages=('azurite@3.37.0' '@aws-sdk/client-s3@3.1173.0' '@aws-sdk/lib-storage@3.1173.0')
 
 install_node() {
     rm -rf "$tools/node"
@@ -54,4 +54,5 @@ install_node() {
 stamped python "${python_packages[*]}" install_python
 stamped node "${node_packages[*]}" install_node
 "$here/strace.sh" install "$tools"
+"$here/clients.sh" install "$tools" || say "no restic or s3fs here: tests that need them will say so and be skipped"
 "$here/ceph.sh" install "$tools" || say "no Ceph RGW here: tests that need it will say so and be skipped"

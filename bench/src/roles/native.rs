@@ -18,7 +18,7 @@ use sallyport_core::body::{self, Body, BodyError};
 use sallyport_core::names::{AccountId, BucketName, LocationName, WriteId};
 use sallyport_core::{Gateway, GatewayOptions};
 use sallyport_metadata::{SqliteOptions, SqliteStore};
-use sallyport_s3::{Account, Credentials, S3Options, S3Service, Secret};
+use sallyport_s3::{Account, Credentials, Person, S3Options, S3Service, Secret};
 use sallyport_tests::gateway::{ACCESS_KEY, SECRET_KEY};
 use sallyport_tests::signing::{Signer, Subject, UNSIGNED};
 use std::net::SocketAddr;
@@ -60,6 +60,14 @@ impl Credentials for OneAccount {
             display_name: "bench".to_owned(),
             secret: Secret::new(SECRET_KEY),
         })
+    }
+
+    fn account(&self, _: &AccountId) -> Option<Person> {
+        None
+    }
+
+    fn by_email(&self, _: &str) -> Option<Person> {
+        None
     }
 }
 

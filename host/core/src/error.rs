@@ -1,7 +1,9 @@
 //! Why the gateway refuses a request, in its own words; S3's codes are the front's.
 
+use crate::access::MalformedPolicy;
 use crate::backend::{BackendError, FailureCode};
 use crate::body::{BodyError, Refusal};
+use crate::encryption::{EncryptionRefusal, KeyError};
 use crate::metadata::{ConditionFailure, MetadataError};
 use crate::names::{BucketName, LocationName};
 
@@ -11,6 +13,24 @@ pub enum Error {
     /// The bucket or object belongs to somebody else.
     #[error("access denied")]
     AccessDenied,
+    /// The bucket's owner owns everything in it, and lists count for nothing.
+    #[error("the bucket does not allow ACLs")]
+    AccessControlListNotSupported,
+    /// Lists cannot be disabled while the bucket's grants something to others.
+    #[error("the bucket's ACL grants access to others")]
+    InvalidBucketAclWithObjectOwnership,
+    /// A policy that is none.
+    #[error(transparent)]
+    MalformedPolicy(#[from] MalformedPolicy),
+    /// Object lock protects the version.
+    #[error("object lock protects the version")]
+    ObjectLocked,
+    /// The bucket would hold more than its quota.
+    #[error("the bucket's quota is exceeded")]
+    QuotaExceeded,
+    /// The bucket's state does not allow it.
+    #[error("{0}")]
+    InvalidBucketState(&'static str),
     /// No bucket of that name.
     #[error("the bucket {0} does not exist")]
     NoSuchBucket(BucketName),
@@ -29,6 +49,9 @@ pub enum Error {
     /// The location of an object's header is not configured.
     #[error("the object's location constraint {0} is not listed in locationConfig.json")]
     InvalidObjectLocation(String),
+    /// Neither a storage class of S3's nor a location.
+    #[error("the storage class {0} is neither one of S3's nor listed in locationConfig.json")]
+    InvalidStorageClass(String),
     /// No current object of that key.
     #[error("the key does not exist")]
     NoSuchKey {
@@ -46,6 +69,9 @@ pub enum Error {
         /// Milliseconds since 1970.
         last_modified: i64,
     },
+    /// Logs cannot be delivered there.
+    #[error("{0}")]
+    InvalidTargetBucket(&'static str),
     /// No upload of that id.
     #[error("the upload does not exist")]
     NoSuchUpload,
@@ -115,6 +141,12 @@ pub enum Error {
     /// A request that S3 refuses as a whole.
     #[error("{0}")]
     InvalidRequest(String),
+    /// What S3 finds wrong with a request's encryption.
+    #[error("{0}")]
+    Encryption(EncryptionRefusal),
+    /// The key that an object is encrypted with cannot be used.
+    #[error("{0}")]
+    Key(KeyError),
     /// Not there yet, or not on this backend.
     #[error("{0} is not implemented")]
     NotImplemented(String),
@@ -154,6 +186,10 @@ impl From<ConditionFailure> for Error {
         match failure {
             ConditionFailure::PreconditionFailed => Self::PreconditionFailed("If-Match or If-None-Match"),
             ConditionFailure::NoSuchKey => Self::NoSuchKey { marker: None },
+            ConditionFailure::Protected => Self::ObjectLocked,
+            ConditionFailure::BucketFull => Self::QuotaExceeded,
+            // CloudServer answers the same, so a client need not know of locations.
+            ConditionFailure::LocationFull => Self::AccessDenied,
         }
     }
 }

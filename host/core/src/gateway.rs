@@ -1,33 +1,50 @@
 //! The gateway: each S3 operation's meaning, whichever location holds the bytes.
 
+mod access;
+mod authorize;
 mod bucket;
 mod check;
 mod conditions;
+mod configure;
 mod copy;
+mod encryption;
+mod import;
 mod ingest;
 mod keys;
 mod leaving;
+mod lifecycle;
+mod lock;
+mod logs;
 mod object;
 mod queue;
 mod range;
 mod read;
+mod relocate;
 mod request;
+mod rewrap;
 mod split;
 mod sweep;
 mod upload;
 mod write;
 
 pub use check::CheckReport;
+pub use import::{Import, ImportReport};
+pub use lifecycle::LifecycleReport;
+pub use lock::LockTarget;
 pub use request::{
-    ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreatedBucket, DeleteObject, Found,
-    GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, Source, Trailer,
-    UploadRef,
+    ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreateBucket, CreatedBucket,
+    DeleteObject, Found, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions,
+    Source, Trailer, UploadRef,
 };
+pub use rewrap::RewrapReport;
 
 use crate::backend::{Backend, Location, Locations};
+use crate::encryption::{KeyService, NoKeys};
 use crate::error::{Error, Result};
+use crate::lifecycle::Clock;
 use crate::metadata::{Bucket, MetadataStore, Versioning};
-use crate::names::{AccountId, BucketName, LocationName, VersionId, WriteId};
+use crate::names::{BucketName, LocationName, VersionId, WriteId};
+use crate::storage_class;
 use keys::KeyLocks;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -40,11 +57,23 @@ pub struct GatewayOptions {
     pub min_part: u64,
     /// How often the queue and abandoned writes are looked at.
     pub sweep_interval: Duration,
+    /// How often access logs are delivered.
+    pub log_interval: Duration,
+    /// How often lifecycles are looked at.
+    pub lifecycle_interval: Duration,
+    /// How long a lifecycle's day is.
+    pub lifecycle_clock: Clock,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { min_part: 5 << 20, sweep_interval: Duration::from_secs(5) }
+        Self {
+            min_part: 5 << 20,
+            sweep_interval: Duration::from_secs(5),
+            log_interval: Duration::from_secs(60),
+            lifecycle_interval: Duration::from_secs(3600),
+            lifecycle_clock: Clock::default(),
+        }
     }
 }
 
@@ -56,7 +85,15 @@ pub struct Gateway {
     metadata: Arc<dyn MetadataStore>,
     locations: Arc<dyn Locations>,
     options: GatewayOptions,
+    /// Wraps the data keys of encrypted objects.
+    key_service: Arc<dyn KeyService>,
     keys: KeyLocks,
+    /// Lines of access logs.
+    log_lines: logs::Waiting,
+    /// Held where versioning and object lock depend on each other.
+    bucket_states: tokio::sync::Mutex<()>,
+    /// Held by the one pass over lifecycles that is under way.
+    lifecycle_running: tokio::sync::Mutex<()>,
     /// Whether a bucket may write plain places in a location, once that is settled.
     claims: Mutex<HashMap<(BucketName, LocationName), bool>>,
     /// Open writes of which the database could not be told that they came to nothing.
@@ -71,10 +108,21 @@ impl Gateway {
             metadata,
             locations,
             options,
+            key_service: Arc::new(NoKeys),
             keys: KeyLocks::default(),
+            log_lines: logs::Waiting::default(),
+            bucket_states: tokio::sync::Mutex::default(),
+            lifecycle_running: tokio::sync::Mutex::default(),
             claims: Mutex::default(),
             unsettled: Mutex::default(),
         }
+    }
+
+    /// The same with keys for SSE-S3 and SSE-KMS.
+    #[must_use]
+    pub fn with_keys(mut self, key_service: Arc<dyn KeyService>) -> Self {
+        self.key_service = key_service;
+        self
     }
 
     /// The locations, for health and listings.
@@ -85,18 +133,6 @@ impl Gateway {
     /// The database, for administration.
     pub fn metadata(&self) -> &Arc<dyn MetadataStore> {
         &self.metadata
-    }
-
-    /// The caller's bucket.
-    ///
-    /// # Errors
-    /// `NoSuchBucket`, `AccessDenied`.
-    pub async fn bucket(&self, caller: &AccountId, name: &BucketName) -> Result<Bucket> {
-        let bucket = self.metadata.bucket(name).await?.ok_or_else(|| Error::NoSuchBucket(name.clone()))?;
-        if bucket.owner != *caller {
-            return Err(Error::AccessDenied);
-        }
-        Ok(bucket)
     }
 
     fn location(&self, name: &LocationName) -> Result<Location> {
@@ -124,10 +160,15 @@ impl Gateway {
         Ok(())
     }
 
-    /// Where a write goes: the object's own header, else the bucket's location.
-    fn choose_location(&self, header: Option<&str>, bucket: &Bucket) -> Result<LocationName> {
+    /// Where a write goes: the object's own header, else its storage class when that is a
+    /// location, else the bucket's location.
+    fn choose_location(&self, header: Option<&str>, storage_class: &str, bucket: &Bucket) -> Result<LocationName> {
+        let of_class = self.location_of_class(storage_class);
+        if of_class.is_none() && !storage_class::is_known(storage_class) {
+            return Err(Error::InvalidStorageClass(storage_class.to_owned()));
+        }
         let Some(header) = header else {
-            return Ok(bucket.location.clone());
+            return Ok(of_class.unwrap_or_else(|| bucket.location.clone()));
         };
         let unknown = || Error::InvalidObjectLocation(header.to_owned());
         let name = LocationName::parse(header).map_err(|_| unknown())?;

@@ -3,18 +3,20 @@
 mod bucket;
 mod job;
 mod listing;
+mod settings;
 mod upload;
 mod version;
 mod write;
 
-pub use bucket::{Bucket, BucketCreation, BucketDeletion, NamespaceClaim, NewBucket, Versioning};
+pub use bucket::{Allowance, Bucket, BucketCreation, BucketDeletion, NamespaceClaim, NewBucket, Versioning};
 pub use job::{Job, JobKind};
 pub use listing::{ListQuery, Listed, ListedPage, PartPage, UploadPage, UploadQuery, VersionPage, VersionQuery};
+pub use settings::{Attributes, BucketSettings};
 pub use upload::{Part, PartNumber, Upload};
 pub use version::{ChecksumKind, ObjectChecksum, PartBoundary, Segment, Selector, Version};
 pub use write::{
     Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite, Prepared,
-    WriteConditions, WriteKind,
+    Relocation, Seen, WriteConditions, WriteKind,
 };
 
 use crate::backend::Locator;
@@ -38,6 +40,11 @@ pub enum MetadataError {
     Busy,
 }
 
+/// What becomes of a bucket's settings, decided on those that are there.
+pub type SettingsChange = Box<dyn FnOnce(&mut BucketSettings) + Send>;
+/// What becomes of a version's attributes, decided on those that are there.
+pub type AttributesChange = Box<dyn FnOnce(&mut Attributes) + Send>;
+
 /// Shorthand.
 pub type MetadataResult<T> = Result<T, MetadataError>;
 
@@ -58,10 +65,16 @@ pub trait MetadataStore: Send + Sync {
     async fn bucket(&self, name: &BucketName) -> MetadataResult<Option<Bucket>>;
     /// The buckets of an account by name, at most `limit` greater than `after`.
     async fn buckets(&self, owner: &AccountId, after: Option<&str>, limit: usize) -> MetadataResult<Vec<Bucket>>;
-    /// Removes a bucket without versions, delete markers, open uploads and open writes.
+    /// Buckets of all accounts by name, at most `limit` greater than `after`.
+    async fn all_buckets(&self, after: Option<&str>, limit: usize) -> MetadataResult<Vec<Bucket>>;
+    /// Removes a bucket without versions, delete markers and open writes, and with it its
+    /// open uploads, which are aborted.
     async fn delete_bucket(&self, name: &BucketName) -> MetadataResult<BucketDeletion>;
     /// Sets the versioning state. `Gone` without the bucket.
     async fn set_versioning(&self, name: &BucketName, versioning: Versioning) -> MetadataResult<()>;
+
+    /// Changes a bucket's settings, and answers the bucket as it is then. `Gone` without it.
+    async fn change_settings(&self, name: &BucketName, change: SettingsChange) -> MetadataResult<Bucket>;
 
     /// Remembers that a bucket writes plain places below `namespace` in `location`, and
     /// says whether it may: the first one does; who comes later with a namespace that starts
@@ -72,6 +85,12 @@ pub trait MetadataStore: Send + Sync {
         location: &LocationName,
         namespace: &str,
     ) -> MetadataResult<NamespaceClaim>;
+
+    /// Sets how many bytes a bucket may hold; `None` lifts the limit. A write that would
+    /// exceed it is refused when it is prepared. `Gone` without the bucket.
+    async fn allow_bucket(&self, name: &BucketName, most: Option<u64>) -> MetadataResult<()>;
+    /// A bucket's limit, if it has one.
+    async fn bucket_allowance(&self, name: &BucketName) -> MetadataResult<Option<Allowance>>;
 
     // ---- Locations ------------------------------------------------------------------
 
@@ -84,6 +103,8 @@ pub trait MetadataStore: Send + Sync {
         target: &str,
         rebind: bool,
     ) -> MetadataResult<Option<String>>;
+    /// Sets how many bytes of live versions locations may hold; all others have no limit.
+    async fn allow_locations(&self, limits: Vec<(LocationName, u64)>) -> MetadataResult<()>;
     /// Names of locations that live segments refer to.
     async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>>;
 
@@ -151,6 +172,19 @@ pub trait MetadataStore: Send + Sync {
         selector: &Selector,
         tags: Vec<(String, String)>,
     ) -> MetadataResult<Version>;
+    /// Changes a version's attributes, and answers the version as it is then. `Gone` without it.
+    async fn change_attributes(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        selector: &Selector,
+        change: AttributesChange,
+    ) -> MetadataResult<Version>;
+    /// Gives a version other segments and another storage class, in place of exactly those
+    /// that it has, and queues the old bytes for deletion; with `write` its intent goes in
+    /// the same transaction. Answers false, and does nothing, when the version went or has
+    /// other segments.
+    async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<bool>;
     /// Replaces the locator of a live segment, when it still is `old`.
     async fn replace_locator(&self, location: &LocationName, old: &Locator, new: &Locator) -> MetadataResult<()>;
 
@@ -194,6 +228,13 @@ pub trait MetadataStore: Send + Sync {
     async fn retry_job(&self, id: i64, retry_at: i64, error: &str) -> MetadataResult<()>;
     /// Jobs that wait: how many, and since when the oldest does.
     async fn queue_depth(&self) -> MetadataResult<(u64, Option<i64>)>;
+
+    // ---- Progress -------------------------------------------------------------------
+
+    /// How far a long work of this name came, as it said last.
+    async fn progress(&self, work: &str) -> MetadataResult<Option<String>>;
+    /// Notes how far a long work came; `None` when it is done.
+    async fn note_progress(&self, work: &str, progress: Option<String>) -> MetadataResult<()>;
 
     // ---- Care -----------------------------------------------------------------------
 

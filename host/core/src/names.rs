@@ -118,6 +118,16 @@ impl LocationName {
 }
 
 impl AccountId {
+    /// Who did not sign: the id that S3 shows for it.
+    pub fn anonymous() -> Self {
+        Self("65a011a29cdf8ec533ec3d1ccaae921c".to_owned())
+    }
+
+    /// Whether nobody signed.
+    pub fn is_anonymous(&self) -> bool {
+        *self == Self::anonymous()
+    }
+
     /// Takes a canonical id as `authdata.json` has it.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())

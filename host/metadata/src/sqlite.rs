@@ -1,5 +1,6 @@
 //! The store on SQLite: one process, one writer, a few readers.
 
+mod allowances;
 mod backup;
 mod buckets;
 mod care;
@@ -12,7 +13,9 @@ mod locations;
 mod lock;
 mod open;
 mod port;
+mod relocate;
 mod rows;
+mod settings;
 mod tags;
 mod uploads;
 mod versions;

@@ -1,14 +1,15 @@
 //! What is said of each request once it is over: a line in the log, and the numbers.
 
+use crate::log_line::LogLine;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use sallyport_core::body::{Body, BodyError};
+use sallyport_core::names::AccountId;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 /// One request, from its head to the last byte of its answer.
-#[derive(Debug)]
 pub(crate) struct Access {
     pub(crate) request_id: String,
     pub(crate) method: String,
@@ -23,11 +24,25 @@ pub(crate) struct Access {
     pub(crate) bytes_out: u64,
     pub(crate) complete: bool,
     pub(crate) started: Instant,
+    /// Set when the bucket's owner wants to know of the request.
+    pub(crate) line: Option<Box<LogLine>>,
+    /// The object's size in bytes, when the request was about one.
+    pub(crate) object_size: Option<u64>,
+}
+
+impl Access {
+    /// Whether nobody signed.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.requester.is_empty() || self.requester == AccountId::anonymous().as_str()
+    }
 }
 
 impl Drop for Access {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
+        if let Some(line) = self.line.take() {
+            line.write(self);
+        }
         tracing::info!(
             target: "access",
             method = self.method,

@@ -7,6 +7,8 @@ mod auth;
 mod dates;
 mod drain;
 mod error;
+mod form;
+mod log_line;
 mod ops;
 mod payload;
 mod refusal;
@@ -14,6 +16,6 @@ mod router;
 mod uri;
 mod xml;
 
-pub use auth::{Account, Credentials, Secret};
+pub use auth::{Account, Credentials, Person, Secret};
 pub use error::{Code, S3Error};
 pub use service::{S3Options, S3Service};

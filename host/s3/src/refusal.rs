@@ -4,6 +4,7 @@ use crate::dates;
 use crate::error::{Code, S3Error};
 use sallyport_core::Error;
 use sallyport_core::body::Refusal;
+use sallyport_core::encryption::{EncryptionRefusal, KeyError};
 use sallyport_core::metadata::MetadataError;
 
 impl From<Error> for S3Error {
@@ -17,6 +18,14 @@ impl S3Error {
     fn worded(error: Error) -> Self {
         match error {
             Error::AccessDenied => Code::AccessDenied.into(),
+            Error::AccessControlListNotSupported => Code::AccessControlListNotSupported.into(),
+            Error::InvalidBucketAclWithObjectOwnership => Code::InvalidBucketAclWithObjectOwnership.into(),
+            Error::MalformedPolicy(malformed) => Self::because(Code::MalformedPolicy, malformed.to_string()),
+            Error::ObjectLocked => {
+                Self::because(Code::AccessDenied, "Access Denied because object protected by object lock.")
+            }
+            Error::QuotaExceeded => Code::QuotaExceeded.into(),
+            Error::InvalidBucketState(message) => Self::because(Code::InvalidBucketState, message),
             Error::NoSuchBucket(bucket) => Self::new(Code::NoSuchBucket).with("BucketName", bucket.as_str()),
             Error::BucketAlreadyExists(bucket) => {
                 Self::new(Code::BucketAlreadyExists).with("BucketName", bucket.as_str())
@@ -37,6 +46,9 @@ impl S3Error {
                 &location,
                 "Object Location Error: Your object's location constraint is not listed in locationConfig.json",
             ),
+            Error::InvalidStorageClass(class) => {
+                Self::new(Code::InvalidStorageClass).with("StorageClassRequested", class)
+            }
             Error::NoSuchKey { marker: None } => Code::NoSuchKey.into(),
             Error::NoSuchKey { marker: Some(marker) } => Self::new(Code::NoSuchKey)
                 .with_header("x-amz-delete-marker", "true")
@@ -48,6 +60,7 @@ impl S3Error {
                 .with_header("x-amz-version-id", marker)
                 .with_header("last-modified", dates::header(last_modified))
                 .with_header("allow", "DELETE"),
+            Error::InvalidTargetBucket(why) => Self::because(Code::InvalidTargetBucketForLogging, why),
             Error::NoSuchUpload => Code::NoSuchUpload.into(),
             Error::InvalidPart(number) => Self::new(Code::InvalidPart).with("PartNumber", number.to_string()),
             Error::InvalidPartOrder => Code::InvalidPartOrder.into(),
@@ -79,6 +92,8 @@ impl S3Error {
             Error::RequestTimeout => Code::RequestTimeout.into(),
             Error::InvalidArgument { argument, message } => Self::argument(argument, "", message),
             Error::InvalidRequest(message) => Self::because(Code::InvalidRequest, message),
+            Error::Encryption(refusal) => Self::because(encryption(refusal), refusal.to_string()),
+            Error::Key(error) => key(error),
             Error::NotImplemented(what) => Self::not_implemented(what),
             // Whoever may use a location is helped by knowing what it waits for.
             Error::LocationUnavailable { location, cause } => Self::because(
@@ -118,6 +133,40 @@ fn refused(refusal: Refusal) -> S3Error {
     }
 }
 
+/// The code of what is wrong with a request's encryption; the text is S3's already.
+fn encryption(refusal: EncryptionRefusal) -> Code {
+    match refusal {
+        EncryptionRefusal::Algorithm => Code::InvalidEncryptionAlgorithmError,
+        EncryptionRefusal::UnknownMethod
+        | EncryptionRefusal::Conflict
+        | EncryptionRefusal::NotKms
+        | EncryptionRefusal::KmsKeyName
+        | EncryptionRefusal::Context
+        | EncryptionRefusal::BucketKey
+        | EncryptionRefusal::NoAlgorithm
+        | EncryptionRefusal::NoKey
+        | EncryptionRefusal::Key
+        | EncryptionRefusal::NoMd5
+        | EncryptionRefusal::Md5 => Code::InvalidArgument,
+        EncryptionRefusal::KeyNeeded
+        | EncryptionRefusal::NotApplicable
+        | EncryptionRefusal::WrongKey
+        | EncryptionRefusal::PartNeedsKey
+        | EncryptionRefusal::PartTakesNoKey => Code::InvalidRequest,
+    }
+}
+
+fn key(error: KeyError) -> S3Error {
+    match error {
+        KeyError::NotFound(name) => {
+            S3Error::because(Code::KmsNotFoundException, format!("Key '{name}' does not exist"))
+        }
+        KeyError::Disabled(name) => S3Error::because(Code::KmsDisabledException, format!("{name} is disabled.")),
+        KeyError::InvalidName(_) => S3Error::because(Code::InvalidArgument, EncryptionRefusal::KmsKeyName.to_string()),
+        KeyError::Unreadable(_) | KeyError::Unavailable(_) => Code::InternalError.into(),
+    }
+}
+
 /// What an operator has to know of an error that its client is not told; `None` when it
 /// tells all.
 fn for_operator(error: &Error) -> Option<String> {
@@ -125,17 +174,25 @@ fn for_operator(error: &Error) -> Option<String> {
         Error::Internal(_) | Error::Metadata(_) | Error::LocationUnavailable { .. } | Error::LocationLost { .. } => {
             Some(error.to_string())
         }
-        Error::SlowDown(_) | Error::NoSpace(_) | Error::IncompleteBody(_) => Some(error.to_string()),
+        Error::SlowDown(_) | Error::NoSpace(_) | Error::IncompleteBody(_) | Error::Key(_) => Some(error.to_string()),
         Error::AccessDenied
+        | Error::AccessControlListNotSupported
+        | Error::InvalidBucketAclWithObjectOwnership
+        | Error::MalformedPolicy(_)
+        | Error::ObjectLocked
+        | Error::QuotaExceeded
+        | Error::InvalidBucketState(_)
         | Error::NoSuchBucket(_)
         | Error::BucketAlreadyExists(_)
         | Error::BucketAlreadyOwnedByYou(_)
         | Error::BucketNotEmpty(_)
         | Error::InvalidLocationConstraint(_)
         | Error::InvalidObjectLocation(_)
+        | Error::InvalidStorageClass(_)
         | Error::NoSuchKey { .. }
         | Error::NoSuchVersion
         | Error::MethodNotAllowedOnMarker { .. }
+        | Error::InvalidTargetBucket(_)
         | Error::NoSuchUpload
         | Error::InvalidPart(_)
         | Error::InvalidPartOrder
@@ -149,6 +206,7 @@ fn for_operator(error: &Error) -> Option<String> {
         | Error::RequestTimeout
         | Error::InvalidArgument { .. }
         | Error::InvalidRequest(_)
+        | Error::Encryption(_)
         | Error::NotImplemented(_) => None,
     }
 }

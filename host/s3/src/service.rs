@@ -1,21 +1,25 @@
 //! The way of a request through the front: identify, route, run, word the answer.
 
 use crate::access::{Access, Counted};
-use crate::auth::{self, Credentials, Head};
+use crate::auth::{self, Credentials, Head, Identity};
 use crate::drain;
 use crate::error::{Code, S3Error};
+use crate::form::Spool;
+use crate::log_line::LogLine;
 use crate::ops::answer::{self, Answer, error_document};
-use crate::ops::call::Call;
-use crate::ops::{self, headers};
-use crate::router::{self, Hosts, Operation};
+use crate::ops::call::{Call, Seen, bucket_name};
+use crate::ops::{self, cors, encryption, headers, website};
+use crate::router::{self, Hosts, Operation, Resolved, Target};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use sallyport_core::Gateway;
+use sallyport_core::access::Caller;
 use sallyport_core::body::{Body, BodyError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -29,6 +33,8 @@ const DEFAULT_LOCATION: &str = "us-east-1";
 pub struct S3Options {
     /// `restEndpoints`: host names with the location of buckets created there.
     pub rest_endpoints: BTreeMap<String, String>,
+    /// `websiteEndpoints`: host names below which buckets are websites.
+    pub website_endpoints: Vec<String>,
     /// Who may come in.
     pub credentials: Arc<dyn Credentials>,
     /// How far ahead a SigV2 URL may expire (`PRE_SIGN_URL_EXPIRY`).
@@ -39,6 +45,12 @@ pub struct S3Options {
     pub patience: Duration,
     /// Requests come over TLS.
     pub tls: bool,
+    /// Where the files of forms wait until their length is known.
+    pub spool_folder: PathBuf,
+    /// How many bytes of them may wait there at a time.
+    pub spool_limit: u64,
+    /// Clients may send their own encryption keys without TLS.
+    pub customer_keys_without_tls: bool,
 }
 
 impl S3Options {
@@ -46,11 +58,15 @@ impl S3Options {
     pub fn new(credentials: Arc<dyn Credentials>) -> Self {
         Self {
             rest_endpoints: BTreeMap::new(),
+            website_endpoints: Vec::new(),
             credentials,
             presign_expiry: Duration::from_secs(604_800),
             idle_body_timeout: Duration::from_secs(60),
             patience: Duration::from_secs(5),
             tls: false,
+            spool_folder: std::env::temp_dir(),
+            spool_limit: 8 << 30,
+            customer_keys_without_tls: true,
         }
     }
 }
@@ -66,12 +82,14 @@ struct Shared {
     options: S3Options,
     hosts: Hosts,
     host_id: String,
+    spool: Arc<Spool>,
 }
 
 impl S3Service {
     /// A front before a gateway.
     pub fn new(gateway: Arc<Gateway>, options: S3Options) -> Self {
         let hosts = Hosts::new(options.rest_endpoints.keys().cloned());
+        let hosts = hosts.with_websites(options.website_endpoints.iter().cloned());
         let options = S3Options {
             rest_endpoints: options
                 .rest_endpoints
@@ -80,7 +98,8 @@ impl S3Service {
                 .collect(),
             ..options
         };
-        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24) }) }
+        let spool = Arc::new(Spool::new(options.spool_folder.clone(), options.spool_limit));
+        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24), spool }) }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -107,13 +126,19 @@ impl S3Service {
             bytes_out: 0,
             complete: true,
             started: Instant::now(),
+            line: None,
+            object_size: None,
         };
-        let outcome = self.answer(&parts, body, &mut access).await;
+        let outcome = self.answer(&parts, body, peer, &mut access).await;
         let mut answer = outcome.unwrap_or_else(|error| {
             access.code = error.code.name();
             self.word(&error, &path, &access.request_id)
         });
+        self.notice(&parts, &mut access, &mut answer).await;
         self.finish(&mut answer, &access.request_id);
+        if is_confusing(&parts) {
+            answer::set(&mut answer, "connection", "close");
+        }
         access.status = answer.status().as_u16();
         if is_head {
             answer = silence(answer);
@@ -121,11 +146,41 @@ impl S3Service {
         answer.map(|body| Counted { body, access }.boxed_unsync())
     }
 
-    async fn answer(&self, parts: &http::request::Parts, body: Body, access: &mut Access) -> Result<Answer, S3Error> {
+    /// What a bucket's owner wants of every answer: headers for scripts, lines for the log.
+    async fn notice(&self, parts: &http::request::Parts, access: &mut Access, answer: &mut Answer) {
+        let Ok(name) = bucket_name(&access.bucket) else { return };
+        let gateway = &self.shared.gateway;
+        let Ok(bucket) = gateway.bucket(&name).await else { return };
+        if parts.method != Method::OPTIONS {
+            cors::dress(&bucket, parts, answer);
+        }
+        if bucket.settings.logging.is_some() {
+            access.object_size = object_size(access, answer);
+            let line = LogLine::new(Arc::clone(gateway), bucket, parts, access, &self.shared.host_id);
+            access.line = Some(Box::new(line));
+        }
+    }
+
+    async fn answer(
+        &self,
+        parts: &http::request::Parts,
+        body: Body,
+        peer: Option<SocketAddr>,
+        access: &mut Access,
+    ) -> Result<Answer, S3Error> {
         access.bytes_in = content_length(parts);
         let (body, home) = drain::lend(body);
-        let outcome = match Head::parse(parts).and_then(|head| self.identify(head, access)) {
-            Ok((call, operation)) => ops::run(&call, operation, body).await,
+        let outcome = match Head::parse(parts).and_then(|head| self.identify(head, peer, access)) {
+            Ok(Asked::Operation(call, operation)) => ops::run(&call, operation, body).await,
+            Ok(Asked::Visit(call)) => {
+                access.operation = "WebsiteGet";
+                Ok(website::visit(&call).await)
+            }
+            Ok(Asked::Preflight(head, target)) => {
+                access.operation = "Preflight";
+                let (bucket, key) = (target.bucket.as_deref(), target.key.as_deref());
+                cors::preflight(&self.shared.gateway, &head, bucket, key).await
+            }
             Err(error) => {
                 drop(body);
                 Err(error)
@@ -138,14 +193,17 @@ impl S3Service {
     }
 
     /// Everything that is decided by the head alone.
-    fn identify(&self, head: Head, access: &mut Access) -> Result<(Call, Operation), S3Error> {
+    fn identify(&self, head: Head, peer: Option<SocketAddr>, access: &mut Access) -> Result<Asked, S3Error> {
         let shared = &self.shared;
+        if let Some(bucket) = shared.hosts.website(&head.host) {
+            return self.visit(head, bucket, peer, access);
+        }
         let resolved = shared.hosts.resolve(&head.host)?;
         let target = router::target(&head.path, &resolved)?;
         access.bucket = target.bucket.clone().unwrap_or_default();
         access.key = target.key.clone().unwrap_or_default();
         if head.method == Method::OPTIONS {
-            return Err(S3Error::because(Code::AccessForbidden, "CORSResponse: CORS is not enabled for this bucket."));
+            return Ok(Asked::Preflight(Box::new(head), target));
         }
         let options = &shared.options;
         let identity = auth::authenticate(
@@ -158,22 +216,61 @@ impl S3Service {
         access.requester = identity.account.as_str().to_owned();
         let route = router::route(&head, target)?;
         access.operation = route.operation.name();
-        headers::refuse_unhonoured(&head, &identity)?;
-        let default_location = options.rest_endpoints.get(&resolved.endpoint);
-        let call = Call {
+        headers::refuse_oversized(&head)?;
+        headers::refuse_unhonoured(&head)?;
+        let keys_may_come = options.tls || options.customer_keys_without_tls;
+        encryption::refuse_readable_keys(&head, keys_may_come)?;
+        let default_location = options.rest_endpoints.get(&resolved.endpoint).cloned();
+        let target = Target { bucket: route.bucket, key: route.key };
+        let mut call = self.call(head, identity, target, peer, access);
+        call.default_location = default_location.unwrap_or_else(|| DEFAULT_LOCATION.to_owned());
+        Ok(Asked::Operation(Box::new(call), route.operation))
+    }
+
+    /// A visit of a website: whatever it asks, nobody signs it.
+    fn visit(
+        &self,
+        head: Head,
+        bucket: String,
+        peer: Option<SocketAddr>,
+        access: &mut Access,
+    ) -> Result<Asked, S3Error> {
+        let resolved = Resolved { endpoint: String::new(), bucket: Some(bucket) };
+        let target = router::target(&head.path, &resolved)?;
+        access.bucket = target.bucket.clone().unwrap_or_default();
+        access.key = target.key.clone().unwrap_or_default();
+        if head.method == Method::OPTIONS {
+            return Ok(Asked::Preflight(Box::new(head), target));
+        }
+        Ok(Asked::Visit(Box::new(self.call(head, Identity::anonymous(), target, peer, access))))
+    }
+
+    fn call(&self, head: Head, identity: Identity, target: Target, peer: Option<SocketAddr>, access: &Access) -> Call {
+        let (shared, options) = (&self.shared, &self.shared.options);
+        let head = Arc::new(head);
+        let seen = Seen { head: Arc::clone(&head), source: peer.map(|peer| peer.ip()), secure: options.tls };
+        let caller = Caller {
+            account: identity.account.clone(),
+            short_id: identity.short_id.as_str().into(),
+            context: Some(Arc::new(seen)),
+        };
+        Call {
             gateway: Arc::clone(&shared.gateway),
             head,
+            caller,
             identity,
-            bucket: route.bucket,
-            key: route.key,
-            default_location: default_location.cloned().unwrap_or_else(|| DEFAULT_LOCATION.to_owned()),
+            credentials: Arc::clone(&options.credentials),
+            spool: Arc::clone(&shared.spool),
+            bucket: target.bucket,
+            key: target.key,
+            default_location: DEFAULT_LOCATION.to_owned(),
             idle: options.idle_body_timeout,
             patience: options.patience,
+            keys_may_come: options.tls || options.customer_keys_without_tls,
             scheme: if options.tls { "https" } else { "http" },
             request_id: access.request_id.clone(),
             host_id: shared.host_id.clone(),
-        };
-        Ok((call, route.operation))
+        }
     }
 
     fn word(&self, error: &S3Error, path: &str, request_id: &str) -> Answer {
@@ -205,6 +302,36 @@ impl S3Service {
         answer::set(answer, "x-amz-request-id", request_id);
         answer::set(answer, "x-amz-id-2", &self.shared.host_id);
         answer::set(answer, "server", "Sallyport");
+    }
+}
+
+/// What a request turned out to be.
+enum Asked {
+    Operation(Box<Call>, Operation),
+    /// Somebody looks at a website.
+    Visit(Box<Call>),
+    /// A browser's question, which nobody signs.
+    Preflight(Box<Head>, Target),
+}
+
+/// Whether a request waits for `100 Continue` and has no body, so that it never comes. That
+/// is [right](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1-11.1), yet botocore then
+/// takes the next answer on the same connection for headers of this one.
+fn is_confusing(parts: &http::request::Parts) -> bool {
+    parts.version < http::Version::HTTP_2 && parts.headers.contains_key("expect") && content_length(parts) == 0
+}
+
+/// The size of the object that an answer is about.
+fn object_size(access: &Access, answer: &Answer) -> Option<u64> {
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    match access.operation {
+        _ if !answer.status().is_success() => None,
+        "PutObject" | "UploadPart" => Some(access.bytes_in),
+        "GetObject" | "HeadObject" | "WebsiteGet" => {
+            let whole = header("content-range").and_then(|range| range.rsplit_once('/')).map(|(_, size)| size);
+            whole.or_else(|| header("content-length"))?.parse().ok()
+        }
+        _ => None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! `sallyport backup`, `restore`, `fsck` and `rebind`: care for the metadata.
 
 use super::{configuration, report, say};
-use crate::app::App;
+use crate::app::{App, key_store};
 use crate::config::{Overrides, ProcessEnvironment};
 use anyhow::Context;
 use sallyport_core::CheckReport;
 use sallyport_core::names::LocationName;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Copies the metadata into a file, also while a server runs.
 ///
@@ -16,7 +16,16 @@ use std::path::Path;
 pub async fn backup(overrides: &Overrides, to: &Path) -> anyhow::Result<()> {
     let configuration = configuration(overrides).await?;
     sallyport_metadata::backup(&configuration.metadata_dir, to).await?;
-    say(format_args!("{} holds the metadata of {}", to.display(), configuration.metadata_dir.display()))
+    say(format_args!("{} holds the metadata of {}", to.display(), configuration.metadata_dir.display()))?;
+    // After the database: every key that a row refers to is there then.
+    let keys = beside(to);
+    if key_store(&configuration, &ProcessEnvironment)?.copy_to(&keys)? {
+        say(format_args!(
+            "{} holds its keys, sealed by the master key, which is in neither: keep a copy of it elsewhere, or encrypted objects are lost with it",
+            keys.display()
+        ))?;
+    }
+    Ok(())
 }
 
 /// Puts a backup in the metadata's place.
@@ -26,7 +35,17 @@ pub async fn backup(overrides: &Overrides, to: &Path) -> anyhow::Result<()> {
 pub async fn restore(overrides: &Overrides, from: &Path) -> anyhow::Result<()> {
     let configuration = configuration(overrides).await?;
     sallyport_metadata::restore(from, &configuration.metadata_dir).await?;
+    if key_store(&configuration, &ProcessEnvironment)?.merge_from(&beside(from))? {
+        say("the backup's keys are back; the master key is not part of a backup")?;
+    }
     say("restored: nothing is deleted on any backend until `sallyport fsck` has run")
+}
+
+/// The file of a backup's keys.
+fn beside(backup: &Path) -> PathBuf {
+    let mut name = backup.as_os_str().to_owned();
+    name.push(".keys.json");
+    name.into()
 }
 
 /// Compares rows with bytes, both ways; answers whether nothing is lost.

@@ -7,6 +7,7 @@ use crate::config::{Overrides, ProcessEnvironment};
 use crate::serving::{self, Certificate, ServeOptions};
 use crate::telemetry;
 use anyhow::Context;
+use http_body_util::BodyExt as _;
 use std::sync::Arc;
 
 /// Serves until it is told to stop, then lets requests come to their end.
@@ -33,11 +34,17 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
 
     let service = app.service.clone();
     let options = ServeOptions { limits: configuration.limits, tls };
-    let serving = listening.serve(options, move |request, peer| {
-        let service = service.clone();
-        async move { service.handle(request, Some(peer.address)).await }
-    });
     let admin = Admin { allow: configuration.health_allow.clone().into(), metrics, readiness: readiness(&app) };
+    let checks = admin.clone();
+    let serving = listening.serve(options, move |request, peer| {
+        let (service, checks) = (service.clone(), checks.clone());
+        async move {
+            if Admin::is_asked(&request) {
+                return checks.answer(&request, peer).map(|body| body.map_err(|never| match never {}).boxed_unsync());
+            }
+            service.handle(request, Some(peer.address)).await
+        }
+    });
     let admin_options = ServeOptions { limits: configuration.limits, tls: None };
     let admin_serving = admin_listening.serve(admin_options, move |request, peer| {
         let answer = admin.answer(&request, peer);

@@ -25,6 +25,8 @@ pub struct Configuration {
     /// Location of a bucket created without naming one, by the host that it was asked of.
     /// The hosts are in lower case, without port.
     pub rest_endpoints: BTreeMap<String, String>,
+    /// Hosts below which buckets are websites; in lower case, without port.
+    pub website_endpoints: Vec<String>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Who may sign requests.

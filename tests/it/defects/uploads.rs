@@ -2,7 +2,7 @@
 
 use super::{LARGE, LOCATIONS, World, complete, create_upload, part};
 use hyper::Method;
-use sallyport_tests::client::Call;
+use sallyport_tests::client::{Answer, Call};
 use sallyport_tests::commands::boto3;
 use sallyport_tests::gateway::Setup;
 use sallyport_tests::stage::Stage;
@@ -98,29 +98,38 @@ async fn an_upload_in_parts_shows_on_its_backend_what_a_single_write_shows() {
 }
 
 /// L: an encrypted bucket's parts lay on the backend in the clear and were reported as
-/// encrypted. Here encryption is refused until it is there, and the location's own setting
-/// reaches uploads in parts, too.
+/// encrypted.
 #[tokio::test]
-async fn encryption_that_is_not_there_is_refused_for_whole_objects_and_parts() {
+async fn parts_of_an_encrypted_bucket_are_encrypted_as_its_whole_objects_are() {
     let world = World::start().await;
-    let sse = ("x-amz-server-side-encryption", "AES256");
-    let customer = ("x-amz-server-side-encryption-customer-algorithm", "AES256");
+    let rule = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256\
+                </SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
+    let secret = "nobody may find these plain bytes";
+    let reported = |answer: &Answer| answer.header("x-amz-server-side-encryption").to_owned();
     for location in LOCATIONS {
-        for (name, value) in [sse, customer] {
-            let path = format!("{location}/key");
-            for call in
-                [Call::new(Method::PUT, &path).body("bytes"), Call::new(Method::POST, &path).query("uploads", "")]
-            {
-                let answer = world.send(call.header(name, value)).await;
-                let told = (answer.status.as_u16(), answer.code());
-                assert_eq!(told, (501, "NotImplemented".to_owned()), "{location} {name}");
-            }
+        let configured = world.send(Call::new(Method::PUT, location).query("encryption", "").body(rule)).await;
+        assert_eq!(configured.status, 200, "{location}");
+        let (whole, path) = (format!("{location}/whole"), format!("{location}/parts"));
+        assert_eq!(reported(&world.put(&whole, secret).await), "AES256", "{location}");
+        let upload = create_upload(&world, Call::new(Method::POST, &path)).await;
+        let mut etags = Vec::new();
+        for number in [1, 2] {
+            let stored = world.send(part(&path, &upload, number).body(secret)).await;
+            assert_eq!(reported(&stored), "AES256", "{location} {number}");
+            etags.push(stored.header("etag").to_owned());
         }
-        let rule = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256\
-                    </SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
-        let answer = world.send(Call::new(Method::PUT, location).query("encryption", "").body(rule)).await;
-        assert_eq!(answer.status, 501, "{location}");
-        world.keeps(location, 0, "after refused writes").await;
+        assert_eq!(reported(&complete(&world, &path, &upload, &etags).await), "AES256", "{location}");
+        let kept = world.kept(location).await;
+        assert!(kept.len() >= 2, "{location}: {kept:?}");
+        for name in kept {
+            let bytes = match location {
+                "us-east-1" => std::fs::read(&name).unwrap(),
+                _ => world.shown(location, &name).await.body.to_vec(),
+            };
+            assert!(!bytes.is_empty() && !String::from_utf8_lossy(&bytes).contains("plain bytes"), "{location} {name}");
+        }
+        assert_eq!(world.text(&whole).await, secret, "{location}");
+        assert_eq!(world.text(&path).await, secret.repeat(2), "{location}");
     }
 }
 

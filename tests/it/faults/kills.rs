@@ -20,6 +20,8 @@ const KILLS: u32 = 200;
 /// So many kills between two audits.
 const AUDIT: u32 = 50;
 const PARTS: usize = 3;
+/// How often a client asks again that is told 503.
+const TRIES: u32 = 3;
 /// More than a gateway verifies before it sends the first byte on, and soon sent.
 const LARGE: usize = 300_000;
 /// Where buckets are, and who writes there.
@@ -224,17 +226,17 @@ impl Writer {
         is_completed(&answer).then_some(())
     }
 
-    /// The answer of a server that lives.
+    /// The answer of a server that lives, which asks again when a location is not available: moto answers 500 now and
+    /// then when several requests change one bucket.
     async fn send(&self, call: Call) -> Option<Answer> {
-        match self.client.send(call).await {
-            Ok(answer) if answer.status.is_success() => Some(answer),
-            Ok(answer) => {
-                assert!(self.is_dying(), "{} {}", answer.status, answer.text());
-                None
-            }
-            Err(error) => {
-                assert!(self.is_dying(), "{error:#}");
-                None
+        let mut unavailable = 0;
+        loop {
+            match self.client.send(call.clone()).await {
+                Ok(answer) if answer.status.is_success() => return Some(answer),
+                Ok(_) | Err(_) if self.is_dying() => return None,
+                Ok(answer) if answer.status == 503 && unavailable < TRIES => unavailable += 1,
+                Ok(answer) => panic!("{} {}", answer.status, answer.text()),
+                Err(error) => panic!("{error:#}"),
             }
         }
     }

@@ -1,36 +1,50 @@
 //! Buckets: creation, listing, versioning, deletion.
 
-use super::request::CreatedBucket;
+use super::request::{CreateBucket, CreatedBucket};
 use super::{Gateway, now};
+use crate::access::{AccessControlList, Action, Caller, ObjectOwnership, RequestedAcl};
+use crate::encryption::BucketEncryption;
 use crate::error::{Error, Result};
 use crate::metadata::{
-    Bucket, BucketCreation, BucketDeletion, ListQuery, ListedPage, NamespaceClaim, NewBucket, UploadPage, UploadQuery,
-    VersionPage, VersionQuery, Versioning,
+    Allowance, Bucket, BucketCreation, BucketDeletion, BucketSettings, ListQuery, ListedPage, NamespaceClaim,
+    NewBucket, UploadPage, UploadQuery, VersionPage, VersionQuery, Versioning,
 };
 use crate::names::{AccountId, BucketName, LocationName};
 use std::sync::PoisonError;
 
 impl Gateway {
     /// ListBuckets: the caller's, by name.
-    pub async fn list_buckets(&self, caller: &AccountId, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>> {
-        Ok(self.metadata.buckets(caller, after, limit).await?)
+    pub async fn list_buckets(&self, caller: &Caller, after: Option<&str>, limit: usize) -> Result<Vec<Bucket>> {
+        Ok(self.metadata.buckets(&caller.account, after, limit).await?)
     }
 
     /// CreateBucket. Nothing is created or asked on the backend but the place that the
     /// bucket's objects will have, so a bucket in a location that is down is created.
     ///
     /// # Errors
-    /// `InvalidLocationConstraint`, `BucketAlreadyExists`, `BucketAlreadyOwnedByYou` (a
+    /// `InvalidLocationConstraint`, `InvalidBucketAclWithObjectOwnership`, `BucketAlreadyExists`, `BucketAlreadyOwnedByYou` (a
     /// success when both locations have `legacyAwsBehavior`).
-    pub async fn create_bucket(&self, caller: &AccountId, name: &BucketName, location: &str) -> Result<CreatedBucket> {
+    pub async fn create_bucket(&self, request: CreateBucket) -> Result<CreatedBucket> {
+        let CreateBucket { caller, bucket: name, location, acl, mut settings } = request;
+        if let Some(acl) = acl {
+            settings.acl = first_list(&caller.account, &acl, settings.ownership.unwrap_or_default())?;
+        }
+        let location = location.as_str();
         let unknown = || Error::InvalidLocationConstraint(location.to_owned());
         let location_name = LocationName::parse(location).map_err(|_| unknown())?;
         let location = self.locations.location(&location_name).ok_or_else(unknown)?;
         if self.locations.is_cold(&location_name) {
             return Err(unknown());
         }
-        let bucket =
-            NewBucket { name: name.clone(), owner: caller.clone(), location: location_name.clone(), created: now() };
+        let bucket = NewBucket {
+            name: name.clone(),
+            owner: caller.account.clone(),
+            location: location_name.clone(),
+            created: now(),
+            // Object lock lives on versions.
+            versioning: if settings.object_lock.is_some() { Versioning::Enabled } else { Versioning::Off },
+            settings,
+        };
         match self.metadata.create_bucket(bucket).await? {
             BucketCreation::Created(bucket) => {
                 let warning = self.claim(&bucket.name, &location_name).await.ok().and_then(collision_warning);
@@ -39,7 +53,9 @@ impl Gateway {
                 }
                 Ok(CreatedBucket { warning })
             }
-            BucketCreation::Exists(bucket) if bucket.owner != *caller => Err(Error::BucketAlreadyExists(name.clone())),
+            BucketCreation::Exists(bucket) if bucket.owner != caller.account => {
+                Err(Error::BucketAlreadyExists(name.clone()))
+            }
             BucketCreation::Exists(bucket) => {
                 let existing = self.locations.location(&bucket.location);
                 if location.legacy_aws_behavior && existing.is_some_and(|existing| existing.legacy_aws_behavior) {
@@ -54,9 +70,13 @@ impl Gateway {
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `BucketNotEmpty`.
-    pub async fn delete_bucket(&self, caller: &AccountId, name: &BucketName) -> Result<()> {
-        self.bucket(caller, name).await?;
-        match self.metadata.delete_bucket(name).await? {
+    pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<()> {
+        self.bucket_for(caller, Action::DeleteBucket, name).await?;
+        let mut outcome = self.metadata.delete_bucket(name).await?;
+        if outcome == BucketDeletion::NotEmpty && self.settle_bucket(name).await? {
+            outcome = self.metadata.delete_bucket(name).await?;
+        }
+        match outcome {
             BucketDeletion::Deleted => {
                 let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
                 claims.retain(|(bucket, _), _| bucket != name);
@@ -67,21 +87,61 @@ impl Gateway {
         }
     }
 
-    /// PutBucketVersioning.
+    /// A bucket's quota in bytes, and what it holds of it.
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`.
-    pub async fn set_versioning(&self, caller: &AccountId, name: &BucketName, versioning: Versioning) -> Result<()> {
-        self.bucket(caller, name).await?;
+    pub async fn quota(&self, caller: &Caller, name: &BucketName) -> Result<Option<Allowance>> {
+        self.bucket_for(caller, Action::GetBucketQuota, name).await?;
+        Ok(self.metadata.bucket_allowance(name).await?)
+    }
+
+    /// Sets a bucket's quota in bytes, or lifts it.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`.
+    pub async fn set_quota(&self, caller: &Caller, name: &BucketName, most: Option<u64>) -> Result<()> {
+        self.bucket_for(caller, Action::PutBucketQuota, name).await?;
+        Ok(self.metadata.allow_bucket(name, most).await?)
+    }
+
+    /// PutBucketVersioning.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `InvalidBucketState` where object lock is enabled.
+    pub async fn set_versioning(&self, caller: &Caller, name: &BucketName, versioning: Versioning) -> Result<()> {
+        let _settled = self.bucket_states.lock().await;
+        let bucket = self.bucket_for(caller, Action::PutBucketVersioning, name).await?;
+        if bucket.settings.object_lock.is_some() && versioning != Versioning::Enabled {
+            return Err(Error::InvalidBucketState(
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+            ));
+        }
         Ok(self.metadata.set_versioning(name, versioning).await?)
+    }
+
+    /// PutBucketEncryption and DeleteBucketEncryption: what new objects get that ask for nothing.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`.
+    pub async fn set_bucket_encryption(
+        &self,
+        caller: &Caller,
+        name: &BucketName,
+        encryption: Option<BucketEncryption>,
+    ) -> Result<()> {
+        self.bucket_for(caller, Action::PutEncryptionConfiguration, name).await?;
+        let change = Box::new(move |settings: &mut BucketSettings| settings.encryption = encryption);
+        self.metadata.change_settings(name, change).await?;
+        Ok(())
     }
 
     /// ListObjects, either version.
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`.
-    pub async fn list(&self, caller: &AccountId, query: &ListQuery) -> Result<ListedPage> {
-        self.bucket(caller, &query.bucket).await?;
+    pub async fn list(&self, caller: &Caller, query: &ListQuery) -> Result<ListedPage> {
+        self.bucket_for(caller, Action::ListBucket, &query.bucket).await?;
         Ok(self.metadata.list(query).await?)
     }
 
@@ -89,8 +149,8 @@ impl Gateway {
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`.
-    pub async fn list_versions(&self, caller: &AccountId, query: &VersionQuery) -> Result<VersionPage> {
-        self.bucket(caller, &query.bucket).await?;
+    pub async fn list_versions(&self, caller: &Caller, query: &VersionQuery) -> Result<VersionPage> {
+        self.bucket_for(caller, Action::ListBucketVersions, &query.bucket).await?;
         Ok(self.metadata.list_versions(query).await?)
     }
 
@@ -98,8 +158,8 @@ impl Gateway {
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`.
-    pub async fn list_uploads(&self, caller: &AccountId, query: &UploadQuery) -> Result<UploadPage> {
-        self.bucket(caller, &query.bucket).await?;
+    pub async fn list_uploads(&self, caller: &Caller, query: &UploadQuery) -> Result<UploadPage> {
+        self.bucket_for(caller, Action::ListBucketMultipartUploads, &query.bucket).await?;
         Ok(self.metadata.list_uploads(query).await?)
     }
 
@@ -120,6 +180,15 @@ impl Gateway {
         claims.insert((bucket.clone(), location.clone()), claim.plain);
         Ok(claim)
     }
+}
+
+/// The list of a bucket that is created.
+fn first_list(owner: &AccountId, acl: &RequestedAcl, ownership: ObjectOwnership) -> Result<Option<AccessControlList>> {
+    let list = Some(acl.resolve(owner, owner)).filter(|list| !list.is_private());
+    if list.is_some() && ownership.disables_lists() {
+        return Err(Error::InvalidBucketAclWithObjectOwnership);
+    }
+    Ok(list)
 }
 
 fn collision_warning(claim: NamespaceClaim) -> Option<String> {

@@ -63,6 +63,7 @@ impl Gateway {
         progress: &mut (impl FnMut(&CheckReport) + Send),
     ) -> Result<()> {
         let mut cursor = 0;
+        let mut last_seen = None;
         loop {
             let page = self.metadata.segments(cursor, PAGE).await?;
             let Some((last, _, _)) = page.last() else {
@@ -71,6 +72,13 @@ impl Gateway {
             cursor = *last;
             for (_, version, segment) in &page {
                 report.segments += 1;
+                // A version's segments follow each other, and share its key.
+                if last_seen.replace(version.sequence) != Some(version.sequence)
+                    && let Err(error) = self.check_key(version).await
+                {
+                    let what = format!("{}/{} version {}", version.bucket, version.key, version.id);
+                    report.lost.push(format!("{what}: it is encrypted, and {error}"));
+                }
                 self.check_segment(version, segment, report).await;
             }
             progress(report);

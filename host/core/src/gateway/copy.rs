@@ -1,15 +1,18 @@
 //! Copies: by reference or on the backend where that is exact, streamed otherwise.
 
+use super::access::own;
 use super::object::finish_anyway;
 use super::request::{CopyObject, CopyOutcome, CopyPart, Incoming, PutOutcome, Source};
 use super::upload::{check_number, gone_upload, part_outcome};
 use super::write::{Draft, expectation};
 use super::{Gateway, new_version_id, now, shown_version};
+use crate::access::{Action, Caller};
 use crate::backend::{self, FailureCode, Projection, Span, Token};
 use crate::checksum::Algorithm;
+use crate::encryption::DataKey;
 use crate::error::{Error, Result};
-use crate::metadata::{NewVersion, Part, Segment, Upload, Version};
-use crate::names::{AccountId, LocationName, VersionId};
+use crate::metadata::{Attributes, NewVersion, Part, Segment, Upload, Version};
+use crate::names::{LocationName, VersionId};
 use std::sync::Arc;
 
 /// Largest object that CopyObject takes, in bytes.
@@ -21,7 +24,10 @@ impl Gateway {
     /// # Errors
     /// Those of reading the source and of writing the destination.
     pub async fn copy_object(self: &Arc<Self>, request: CopyObject) -> Result<CopyOutcome> {
-        let bucket = self.bucket(&request.caller, &request.bucket).await?;
+        let tags = request.replace_tags.as_deref().unwrap_or_default();
+        let target = (&request.bucket, &request.key);
+        let bucket = self.write_for(&request.caller, Action::PutObject, target, tags).await?;
+        let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         let (source, source_version) = self.source(&request.caller, &request.source).await?;
         if source.size > LARGEST_COPY {
             return Err(Error::InvalidRequest(format!(
@@ -29,35 +35,51 @@ impl Gateway {
             )));
         }
         let header = request.location.as_deref();
-        let location = self.choose_location(header, &bucket)?;
+        let location = self.choose_location(header, &request.storage_class, &bucket)?;
         let object = copied_object(&source, &request, &location);
+        let mut attributes = request.attributes;
+        attributes.lock = self.lock_of_write(&request.caller, &bucket, &request.key, attributes.lock).await?;
+        let source_key = self.reader_key(&source, &request.source.customer).await?;
+        let (encryption, seal) = self.encryption_of_write(&bucket, &request.encryption).await?.unzip();
         let draft = Draft {
             bucket,
             key: request.key,
             location,
             object,
-            owner: request.caller,
+            attributes: Attributes { acl: owned.acl, encryption, ..attributes },
+            seal,
+            owner: owned.owner,
             storage_class: request.storage_class,
             conditions: request.conditions,
         };
         let (this, checksum) = (Arc::clone(self), request.checksum);
-        let put = finish_anyway(async move { this.copy(draft, &source, checksum).await }).await?;
+        let put = finish_anyway(async move { this.copy(draft, &source, source_key, checksum).await }).await?;
         Ok(CopyOutcome { put, source_version })
     }
 
-    async fn copy(self: &Arc<Self>, draft: Draft, source: &Version, checksum: Option<Algorithm>) -> Result<PutOutcome> {
+    async fn copy(
+        self: &Arc<Self>,
+        mut draft: Draft,
+        source: &Version,
+        source_key: Option<DataKey>,
+        checksum: Option<Algorithm>,
+    ) -> Result<PutOutcome> {
         let has_checksum = |algorithm: Algorithm| source.checksums.iter().any(|own| own.algorithm == algorithm.name());
         // A checksum that the source lacks can only come from its bytes.
-        if checksum.is_none_or(has_checksum) {
+        if checksum.is_none_or(has_checksum)
+            && let Some(encryption) = self.encrypted_alike(&draft, source, source_key.as_ref()).await?
+        {
+            let wanted = std::mem::replace(&mut draft.attributes.encryption, encryption);
             if let Some(outcome) = self.copy_by_reference(&draft, source).await? {
                 return Ok(outcome);
             }
             if let Some(outcome) = self.copy_on_backend(&draft, source).await? {
                 return Ok(outcome);
             }
+            draft.attributes.encryption = wanted;
         }
         let span = Span { offset: 0, length: source.size };
-        let body = self.reopen(source, span).await?;
+        let body = self.reopen(source, span, source_key).await?;
         let kept = source.checksums.first().and_then(|own| Algorithm::parse(&own.algorithm));
         let incoming = Incoming {
             body,
@@ -76,6 +98,7 @@ impl Gateway {
             id: new_version_id(draft.bucket.versioning),
             last_modified: now(),
             object: draft.object.clone(),
+            attributes: draft.attributes.clone(),
             owner: draft.owner.clone(),
             storage_class: draft.storage_class.clone(),
             ..source.clone().into()
@@ -101,7 +124,10 @@ impl Gateway {
     async fn copy_on_backend(&self, draft: &Draft, source: &Version) -> Result<Option<PutOutcome>> {
         let backend = self.backend(&draft.location)?;
         let Some(segment) = whole_segment(source) else { return Ok(None) };
-        if segment.location != draft.location || !backend.traits().copy || source.size > backend.traits().max_put {
+        if segment.location != draft.location
+            || !backend.traits().copy
+            || segment.stored_size > backend.traits().max_put
+        {
             return Ok(None);
         }
         let version = self.copied_version(draft, source);
@@ -110,7 +136,7 @@ impl Gateway {
         let begun = self.begin(draft, wants_plain, Some(version.clone())).await?;
         let request = backend::Copy {
             source: segment.locator.clone(),
-            size: source.size,
+            size: segment.stored_size,
             name: begun.name.clone(),
             write_id: begun.id.clone(),
             expect: expectation(&begun),
@@ -136,19 +162,21 @@ impl Gateway {
     /// # Errors
     /// Those of reading the source and of UploadPart.
     pub async fn copy_part(self: &Arc<Self>, request: CopyPart) -> Result<CopyOutcome> {
-        let upload = self.upload(&request.upload).await?;
+        let upload = self.upload(Action::PutObject, &request.upload).await?;
         check_number(request.number)?;
         let (source, source_version) = self.source(&request.upload.caller, &request.source).await?;
         let span = part_span(request.range, source.size)?;
+        let source_key = self.reader_key(&source, &request.source.customer).await?;
+        let seal = self.seal_of_upload(&upload, &request.customer).await?;
         let (this, number) = (Arc::clone(self), request.number);
         let put = finish_anyway(async move {
             if let Some(outcome) = this.copy_part_on_backend(&upload, number, &source, span).await? {
                 return Ok(outcome);
             }
-            let body = this.reopen(&source, span).await?;
+            let body = this.reopen(&source, span, source_key).await?;
             let incoming =
                 Incoming { body, size: span.length, md5: None, checksums: Vec::new(), trailer: None, compute: None };
-            this.store_part(upload, number, incoming).await
+            this.store_part(upload, number, incoming, seal).await
         })
         .await?;
         Ok(CopyOutcome { put, source_version })
@@ -168,7 +196,8 @@ impl Gateway {
             return Ok(None);
         };
         let fits = traits.copy && span.length > 0 && span.length <= traits.max_part && traits.max_part >= LARGEST_COPY;
-        if segment.location != upload.location || !fits || upload.checksum.is_some() {
+        let is_plain = source.attributes.encryption.is_none() && upload.attributes.encryption.is_none();
+        if segment.location != upload.location || !fits || upload.checksum.is_some() || !is_plain {
             return Ok(None);
         }
         let _guard = self.part_guard(upload, number).await?;
@@ -195,14 +224,16 @@ impl Gateway {
             checksums: Vec::new(),
             pieces: vec![(number, stored.part, span.length)],
             segment: None,
+            run: None,
         };
         self.metadata.put_part(&upload.id, part.clone(), None).await.map_err(gone_upload)?;
-        Ok(Some(part_outcome(part)))
+        Ok(Some(part_outcome(part, upload)))
     }
 
-    async fn source(&self, caller: &AccountId, source: &Source) -> Result<(Version, Option<VersionId>)> {
-        let bucket = self.bucket(caller, &source.bucket).await?;
-        let version = match self.live_version(&bucket, &source.key, source.version.clone()).await {
+    async fn source(&self, caller: &Caller, source: &Source) -> Result<(Version, Option<VersionId>)> {
+        let action = if source.version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
+        let target = (&source.bucket, &source.key);
+        let (bucket, version) = match self.version_for(caller, action, target, source.version.clone(), &[]).await {
             Err(Error::MethodNotAllowedOnMarker { .. }) => {
                 return Err(Error::InvalidRequest(
                     "The source of a copy request may not specifically refer to a delete marker by version id."
@@ -211,6 +242,7 @@ impl Gateway {
             }
             other => other?,
         };
+        self.check_reader_key(&version, &source.customer)?;
         source.conditions.decide_source(&version)?;
         let shown = shown_version(bucket.versioning, &version.id);
         Ok((version, shown))

@@ -1,11 +1,13 @@
 //! Objects: put, delete, tags.
 
+use super::access::own;
 use super::request::{DeleteObject, PutObject, PutOutcome};
 use super::write::Draft;
 use super::{Gateway, now, shown_version};
+use crate::access::{Action, Caller};
 use crate::error::{Error, Result};
-use crate::metadata::{Deleted, Deletion, MetadataError, Selector, Version, Versioning};
-use crate::names::{AccountId, BucketName, LocationName, ObjectKey, VersionId};
+use crate::metadata::{Attributes, Bucket, Deleted, Deletion, MetadataError, Selector, Version, Versioning};
+use crate::names::{BucketName, LocationName, ObjectKey, VersionId};
 use std::sync::Arc;
 
 /// Largest object of one PutObject, in bytes.
@@ -18,17 +20,25 @@ impl Gateway {
     /// # Errors
     /// See [`Error`]; nothing is stored then, or it is not known and settled later.
     pub async fn put_object(self: &Arc<Self>, request: PutObject) -> Result<PutOutcome> {
-        let bucket = self.bucket(&request.caller, &request.bucket).await?;
+        let target = (&request.bucket, &request.key);
+        let bucket = self.write_for(&request.caller, Action::PutObject, target, &request.object.tags).await?;
+        let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         if request.incoming.size > LARGEST_PUT {
             return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PUT });
         }
-        let location = self.choose_location(request.location.as_deref(), &bucket)?;
+        let location = self.choose_location(request.location.as_deref(), &request.storage_class, &bucket)?;
+        let mut attributes = request.attributes;
+        attributes.lock = self.lock_of_write(&request.caller, &bucket, &request.key, attributes.lock).await?;
+        let encryption = self.encryption_of_write(&bucket, &request.encryption).await?;
+        let (encryption, seal) = encryption.unzip();
         let draft = Draft {
             bucket,
             key: request.key,
             location,
             object: request.object,
-            owner: request.caller,
+            attributes: Attributes { acl: owned.acl, encryption, ..attributes },
+            seal,
+            owner: owned.owner,
             storage_class: request.storage_class,
             conditions: request.conditions,
         };
@@ -36,22 +46,43 @@ impl Gateway {
         finish_anyway(async move { this.write(draft, request.incoming).await }).await
     }
 
+    /// Whether a caller may store an object under a key, asked before its bytes come.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`.
+    pub async fn check_put(
+        &self,
+        caller: &Caller,
+        (bucket, key): (&BucketName, &ObjectKey),
+        request_tags: &[(String, String)],
+    ) -> Result<()> {
+        self.write_for(caller, Action::PutObject, (bucket, key), request_tags).await.map(drop)
+    }
+
     /// DeleteObject. The bytes are freed later, also when the backend is down now.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `AccessDenied`, `PreconditionFailed`.
+    /// `NoSuchBucket`, `AccessDenied`, `PreconditionFailed`, `ObjectLocked`.
     pub async fn delete_object(&self, request: DeleteObject) -> Result<Deleted> {
-        let bucket = self.bucket(&request.caller, &request.bucket).await?;
-        let hides = if bucket.versioning == Versioning::Off { Vec::new() } else { self.hiding_locations() };
+        let action = if request.version.is_some() { Action::DeleteObjectVersion } else { Action::DeleteObject };
+        let bucket = self.key_for(&request.caller, action, &request.bucket, &request.key).await?;
+        let bypass_governance = request.bypass_governance
+            && self
+                .key_for(&request.caller, Action::BypassGovernanceRetention, &request.bucket, &request.key)
+                .await
+                .is_ok();
+        let hides = self.hiding_locations(&bucket);
         let _guard = self.keys.lock(&request.bucket, &request.key).await;
         let deletion = Deletion {
             bucket: request.bucket,
             key: request.key,
             version: request.version,
             conditions: request.conditions,
+            bypass_governance,
+            as_seen: None,
             marker_id: VersionId::random(),
             hides,
-            owner: request.caller,
+            owner: request.caller.account,
             now: now(),
         };
         match self.metadata.delete(&deletion).await? {
@@ -62,7 +93,10 @@ impl Gateway {
 
     /// Locations whose backends have delete markers. One that cannot be asked now counts: the
     /// queue asks it again.
-    fn hiding_locations(&self) -> Vec<LocationName> {
+    pub(super) fn hiding_locations(&self, bucket: &Bucket) -> Vec<LocationName> {
+        if bucket.versioning == Versioning::Off {
+            return Vec::new();
+        }
         let names = self.locations.names().into_iter();
         names.filter(|name| self.backend(name).map_or(true, |backend| backend.traits().versions)).collect()
     }
@@ -73,13 +107,13 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchKey`, `NoSuchVersion`, `MethodNotAllowed`.
     pub async fn tags(
         &self,
-        caller: &AccountId,
+        caller: &Caller,
         bucket: &BucketName,
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<(Vec<(String, String)>, Option<VersionId>)> {
-        let bucket = self.bucket(caller, bucket).await?;
-        let version = self.live_version(&bucket, key, version).await?;
+        let action = if version.is_some() { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
+        let (bucket, version) = self.version_for(caller, action, (bucket, key), version, &[]).await?;
         let shown = shown_version(bucket.versioning, &version.id);
         Ok((version.object.tags, shown))
     }
@@ -90,15 +124,20 @@ impl Gateway {
     /// As [`Gateway::tags`].
     pub async fn set_tags(
         &self,
-        caller: &AccountId,
+        caller: &Caller,
         bucket: &BucketName,
         key: &ObjectKey,
         version: Option<VersionId>,
         tags: Vec<(String, String)>,
     ) -> Result<Option<VersionId>> {
-        let bucket = self.bucket(caller, bucket).await?;
-        let _guard = self.keys.lock(&bucket.name, key).await;
-        let live = self.live_version(&bucket, key, version).await?;
+        let action = match (tags.is_empty(), version.is_some()) {
+            (false, false) => Action::PutObjectTagging,
+            (false, true) => Action::PutObjectVersionTagging,
+            (true, false) => Action::DeleteObjectTagging,
+            (true, true) => Action::DeleteObjectVersionTagging,
+        };
+        let _guard = self.keys.lock(bucket, key).await;
+        let (bucket, live) = self.version_for(caller, action, (bucket, key), version, &tags).await?;
         let selector = Selector::Id(live.id);
         let version = match self.metadata.set_tags(&bucket.name, key, &selector, tags).await {
             Err(MetadataError::Gone(_)) => return Err(Error::NoSuchKey { marker: None }),
@@ -110,7 +149,7 @@ impl Gateway {
     /// A version that is there and no delete marker.
     pub(super) async fn live_version(
         &self,
-        bucket: &crate::metadata::Bucket,
+        bucket: &Bucket,
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<Version> {

@@ -1,11 +1,15 @@
 //! Reads: one look at the database, then the bytes.
 
+use super::lifecycle::candidate;
 use super::request::{Found, GetObject};
 use super::{Gateway, shown_version};
+use crate::access::Action;
 use crate::backend::{BackendError, FailureCode, Get, Span};
 use crate::body::{self, Body, BodyError};
+use crate::encryption::{self, DataKey, Plan};
 use crate::error::{Error, Result};
-use crate::metadata::{Segment, Version};
+use crate::lifecycle::{Expiry, Standing};
+use crate::metadata::{Bucket, Segment, Version};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -21,17 +25,22 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchKey`, `NoSuchVersion`,
     /// `MethodNotAllowedOnMarker`, `PreconditionFailed`, `NotModified`, `InvalidRange`,
-    /// `InvalidPartNumber`.
+    /// `InvalidPartNumber`, `Encryption`.
     pub async fn head_object(&self, request: &GetObject) -> Result<Found> {
-        let bucket = self.bucket(&request.caller, &request.bucket).await?;
-        let version = self.live_version(&bucket, &request.key, request.version.clone()).await?;
+        let action = if request.version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
+        let target = (&request.bucket, &request.key);
+        let found = self.version_for(&request.caller, action, target, request.version.clone(), &[]).await?;
+        let (bucket, mut version) = found;
+        version.attributes.lock = self.shown_lock(&request.caller, &version).await;
         let version_id = shown_version(bucket.versioning, &version.id);
+        self.check_reader_key(&version, &request.customer)?;
         request.conditions.decide(&version, version_id.as_ref().map(super::VersionId::as_str))?;
+        let expiry = expiry(&bucket, &version);
         if let Some(number) = request.part {
-            return found_part(version, version_id, number);
+            return Ok(Found { expiry, ..found_part(version, version_id, number)? });
         }
         let span = request.range.map(|range| range.resolve(version.size)).transpose()?;
-        Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new() })
+        Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new(), expiry })
     }
 
     /// GetObject: the body has exactly the bytes of `span`, or of the whole version.
@@ -42,7 +51,8 @@ impl Gateway {
         let mut found = self.head_object(request).await?;
         for _ in 0..FOLLOWED {
             let span = found.span.unwrap_or(Span { offset: 0, length: found.version.size });
-            let (location, error) = match self.open(&found.version, span).await {
+            let key = self.reader_key(&found.version, &request.customer).await?;
+            let (location, error) = match self.open(&found.version, span, key).await {
                 Ok(body) => return Ok((found, body)),
                 Err(Opening::Refused(error)) => return Err(error),
                 Err(Opening::Backend(location, error)) => (location, error),
@@ -65,8 +75,28 @@ impl Gateway {
         Err(Error::SlowDown("the object is replaced too fast to be read".to_owned()))
     }
 
-    /// Opens a span of a version: its first segment now, the others when their turn comes.
-    pub(super) async fn open(self: &Arc<Self>, version: &Version, span: Span) -> Result<Body, Opening> {
+    /// Opens a span of a version's plain bytes; an encrypted one needs its key.
+    async fn open(self: &Arc<Self>, version: &Version, span: Span, key: Option<DataKey>) -> Result<Body, Opening> {
+        let Some(encryption) = &version.attributes.encryption else {
+            return self.open_stored(version, span).await;
+        };
+        let key = key.ok_or_else(|| Opening::Refused(Error::Internal("an encrypted object without its key".into())))?;
+        if encryption.plain_size() != version.size {
+            return Err(Opening::Refused(Error::Internal(
+                "an encrypted object of other bytes than its size says".into(),
+            )));
+        }
+        let plan = Plan::new(&encryption.runs, span);
+        let Some(stored) = plan.stored else {
+            return Ok(body::empty());
+        };
+        let stored = self.open_stored(version, stored).await?;
+        Ok(encryption::open(stored, key, plan))
+    }
+
+    /// Opens a span of a version's stored bytes: its first segment now, the others when their
+    /// turn comes.
+    pub(super) async fn open_stored(self: &Arc<Self>, version: &Version, span: Span) -> Result<Body, Opening> {
         let mut cuts = cuts(&version.segments, span).into_iter();
         let Some(first) = cuts.next() else {
             return Ok(body::empty());
@@ -97,13 +127,14 @@ impl Gateway {
         backend.get(get).await.map_err(|error| Opening::Backend(cut.segment.location.clone(), error))
     }
 
-    /// The current bytes of a version again, for a copy that streams.
-    pub(super) async fn reopen(self: &Arc<Self>, version: &Version, span: Span) -> Result<Body> {
-        match self.open(version, span).await {
-            Ok(body) => Ok(body),
-            Err(Opening::Refused(error)) => Err(error),
-            Err(Opening::Backend(location, error)) => Err(Error::from_backend(&location, error)),
-        }
+    /// The stored bytes of a version again, to move them.
+    pub(super) async fn reopen_stored(self: &Arc<Self>, version: &Version, span: Span) -> Result<Body> {
+        self.open_stored(version, span).await.map_err(Error::from)
+    }
+
+    /// The plain bytes of a version again, for a copy that streams.
+    pub(super) async fn reopen(self: &Arc<Self>, version: &Version, span: Span, key: Option<DataKey>) -> Result<Body> {
+        self.open(version, span, key).await.map_err(Error::from)
     }
 }
 
@@ -111,6 +142,15 @@ impl Gateway {
 pub(super) enum Opening {
     Refused(Error),
     Backend(crate::names::LocationName, BackendError),
+}
+
+impl From<Opening> for Error {
+    fn from(opening: Opening) -> Self {
+        match opening {
+            Opening::Refused(error) => error,
+            Opening::Backend(location, error) => Self::from_backend(&location, error),
+        }
+    }
 }
 
 /// What to read of one stored object.
@@ -126,7 +166,7 @@ impl Get {
     }
 }
 
-/// The spans of stored objects that make up a span of a version.
+/// The spans of stored objects that make up a span of a version's stored bytes.
 fn cuts(segments: &[Segment], span: Span) -> Vec<Cut> {
     let mut cuts = Vec::new();
     let (mut start, end) = (0_u64, span.offset + span.length);
@@ -167,13 +207,19 @@ fn counted(body: Body, expected: u64) -> Body {
     }))
 }
 
+/// When a lifecycle rule of the bucket removes a version that is current.
+fn expiry(bucket: &Bucket, version: &Version) -> Option<Expiry> {
+    let lifecycle = bucket.settings.lifecycle.as_ref().filter(|_| version.is_current)?;
+    lifecycle.expiry(&candidate(version, Standing::Current { is_only: false }))
+}
+
 fn found_part(version: Version, version_id: Option<crate::names::VersionId>, number: u32) -> Result<Found> {
     if version.parts.is_empty() {
         if number != 1 {
             return Err(Error::InvalidPartNumber(number));
         }
         let span = (version.size > 0).then_some(Span { offset: 0, length: version.size });
-        return Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new() });
+        return Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new(), expiry: None });
     }
     let mut offset = 0;
     let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
@@ -182,7 +228,7 @@ fn found_part(version: Version, version_id: Option<crate::names::VersionId>, num
         if position == index {
             let span = (part.size > 0).then_some(Span { offset, length: part.size });
             let (parts_count, part_checksums) = (Some(version.parts.len()), part.checksums.clone());
-            return Ok(Found { version, version_id, span, parts_count, part_checksums });
+            return Ok(Found { version, version_id, span, parts_count, part_checksums, expiry: None });
         }
         offset += part.size;
     }

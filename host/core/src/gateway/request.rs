@@ -1,10 +1,15 @@
 //! What the gateway is asked, and what it answers.
 
+use crate::access::{Caller, RequestedAcl};
 use crate::backend::{Projection, Span};
 use crate::body::Body;
 use crate::checksum::Algorithm;
-use crate::metadata::{ChecksumKind, EtagCondition, ObjectChecksum, Version, WriteConditions};
-use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId};
+use crate::encryption::{CustomerParameters, EncryptionParameters, Method};
+use crate::lifecycle::Expiry;
+use crate::metadata::{
+    Attributes, BucketSettings, ChecksumKind, EtagCondition, ObjectChecksum, Version, WriteConditions,
+};
+use crate::names::{BucketName, LocationName, ObjectKey, UploadId, VersionId};
 use std::sync::{Arc, OnceLock};
 
 /// A body from a client, with what its headers say of it.
@@ -36,13 +41,19 @@ pub struct Trailer {
 /// PutObject.
 pub struct PutObject {
     /// Who asks.
-    pub caller: AccountId,
+    pub caller: Caller,
     /// Where to.
     pub bucket: BucketName,
     /// What name.
     pub key: ObjectKey,
     /// Headers, metadata, tags.
     pub object: Projection,
+    /// What no backend is told; its list is made of `acl`.
+    pub attributes: Attributes,
+    /// The list that is asked for; `None` for a private one.
+    pub acl: Option<RequestedAcl>,
+    /// As the client asks for it.
+    pub encryption: EncryptionParameters,
     /// `STANDARD` and so on.
     pub storage_class: String,
     /// `x-amz-meta-scal-location-constraint`.
@@ -58,7 +69,7 @@ pub struct PutObject {
 pub struct PutOutcome {
     /// Without quotes.
     pub etag: String,
-    /// When the bucket's versioning is configured.
+    /// When the bucket's versioning is enabled.
     pub version: Option<VersionId>,
     /// `x-amz-checksum-*`.
     pub checksums: Vec<ObjectChecksum>,
@@ -66,13 +77,17 @@ pub struct PutOutcome {
     pub size: u64,
     /// Milliseconds since 1970.
     pub last_modified: i64,
+    /// When a lifecycle rule removes it.
+    pub expiry: Option<Expiry>,
+    /// How it is encrypted.
+    pub encryption: Option<Method>,
 }
 
 /// GetObject and HeadObject.
 #[derive(Debug, Clone)]
 pub struct GetObject {
     /// Who asks.
-    pub caller: AccountId,
+    pub caller: Caller,
     /// From where.
     pub bucket: BucketName,
     /// What.
@@ -85,6 +100,8 @@ pub struct GetObject {
     pub part: Option<u32>,
     /// `If-*`.
     pub conditions: ReadConditions,
+    /// The client's own key.
+    pub customer: CustomerParameters,
 }
 
 /// A `Range` header of one range.
@@ -124,13 +141,15 @@ pub struct Found {
     pub parts_count: Option<usize>,
     /// The part's checksums, when a part was asked for.
     pub part_checksums: Vec<ObjectChecksum>,
+    /// When a lifecycle rule removes it.
+    pub expiry: Option<Expiry>,
 }
 
 /// DeleteObject.
 #[derive(Debug, Clone)]
 pub struct DeleteObject {
     /// Who asks.
-    pub caller: AccountId,
+    pub caller: Caller,
     /// From where.
     pub bucket: BucketName,
     /// What.
@@ -139,13 +158,15 @@ pub struct DeleteObject {
     pub version: Option<VersionId>,
     /// `If-Match` and its kin.
     pub conditions: WriteConditions,
+    /// `x-amz-bypass-governance-retention`.
+    pub bypass_governance: bool,
 }
 
 /// CopyObject.
 #[derive(Debug, Clone)]
 pub struct CopyObject {
     /// Who asks.
-    pub caller: AccountId,
+    pub caller: Caller,
     /// Where from.
     pub source: Source,
     /// Where to.
@@ -156,6 +177,12 @@ pub struct CopyObject {
     pub replace_metadata: Option<Projection>,
     /// `REPLACE`: tags; `None` for `COPY`.
     pub replace_tags: Option<Vec<(String, String)>>,
+    /// What no backend is told; nothing of the source's is copied.
+    pub attributes: Attributes,
+    /// The list that is asked for; `None` for a private one.
+    pub acl: Option<RequestedAcl>,
+    /// As the client asks for it.
+    pub encryption: EncryptionParameters,
     /// `STANDARD` and so on.
     pub storage_class: String,
     /// `x-amz-meta-scal-location-constraint` of the metadata that is stored.
@@ -177,6 +204,8 @@ pub struct Source {
     pub version: Option<VersionId>,
     /// `x-amz-copy-source-if-*`.
     pub conditions: ReadConditions,
+    /// The client's key of the source.
+    pub customer: CustomerParameters,
 }
 
 /// A finished copy.
@@ -192,13 +221,19 @@ pub struct CopyOutcome {
 #[derive(Debug, Clone)]
 pub struct NewUpload {
     /// Who asks.
-    pub caller: AccountId,
+    pub caller: Caller,
     /// Where to.
     pub bucket: BucketName,
     /// What name.
     pub key: ObjectKey,
     /// Headers, metadata, tags.
     pub object: Projection,
+    /// What no backend is told; its list is made of `acl`.
+    pub attributes: Attributes,
+    /// The list that is asked for; `None` for a private one.
+    pub acl: Option<RequestedAcl>,
+    /// As the client asks for it.
+    pub encryption: EncryptionParameters,
     /// `STANDARD` and so on.
     pub storage_class: String,
     /// `x-amz-meta-scal-location-constraint`.
@@ -215,6 +250,8 @@ pub struct PutPart {
     pub number: u32,
     /// The bytes.
     pub incoming: Incoming,
+    /// The client's own key.
+    pub customer: CustomerParameters,
 }
 
 /// UploadPartCopy.
@@ -228,13 +265,15 @@ pub struct CopyPart {
     pub source: Source,
     /// `x-amz-copy-source-range`: first and last byte.
     pub range: Option<(u64, u64)>,
+    /// The client's own key.
+    pub customer: CustomerParameters,
 }
 
 /// Names an upload.
 #[derive(Debug, Clone)]
 pub struct UploadRef {
     /// Who asks.
-    pub caller: AccountId,
+    pub caller: Caller,
     /// Its bucket.
     pub bucket: BucketName,
     /// Its key.
@@ -256,6 +295,8 @@ pub struct CompleteUpload {
     pub checksum: Option<(Algorithm, String)>,
     /// `x-amz-mp-object-size`.
     pub size: Option<u64>,
+    /// The client's own key.
+    pub customer: CustomerParameters,
 }
 
 /// A part in a completion.
@@ -276,6 +317,21 @@ pub struct CompleteOutcome {
     pub put: PutOutcome,
     /// Where it is.
     pub location: LocationName,
+}
+
+/// CreateBucket.
+#[derive(Debug, Clone)]
+pub struct CreateBucket {
+    /// Who asks.
+    pub caller: Caller,
+    /// Its name.
+    pub bucket: BucketName,
+    /// Where its objects go.
+    pub location: String,
+    /// The list that is asked for; `None` for a private one.
+    pub acl: Option<RequestedAcl>,
+    /// What is configured from the start; its list is made of `acl`.
+    pub settings: BucketSettings,
 }
 
 /// A bucket that was created.

@@ -84,6 +84,11 @@ fn pieces_per_part(traits: &Traits) -> u32 {
     u32::try_from(CLIENT_PART.div_ceil(traits.max_part.max(1))).unwrap_or(u32::MAX)
 }
 
+/// The largest part that is stored without taking the numbers of the next one.
+pub(super) fn largest_part(traits: &Traits) -> u64 {
+    traits.max_part.saturating_mul(u64::from(pieces_per_part(traits)))
+}
+
 /// A client's part on the backend.
 pub(super) struct Pieces {
     /// Number, token and size of each backend part.

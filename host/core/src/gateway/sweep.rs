@@ -5,6 +5,7 @@ use super::{Gateway, now};
 use crate::backend::{Backend, BackendError};
 use crate::error::{Error, Result};
 use crate::metadata::{OpenWrite, Segment, UploadQuery, WriteKind};
+use crate::names::BucketName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,20 @@ impl Gateway {
         self.keep_uploads().await
     }
 
+    /// Settles what was left open in a bucket, without waiting for the next round. Whether
+    /// there was anything.
+    pub(super) async fn settle_bucket(&self, bucket: &BucketName) -> Result<bool> {
+        if self.metadata.is_restored().await? {
+            return Ok(false);
+        }
+        self.abandon_remembered().await?;
+        let mut settled = false;
+        for write in self.metadata.abandoned_writes(BATCH).await?.iter().filter(|write| write.bucket == *bucket) {
+            settled |= self.settle(write).await.is_ok();
+        }
+        Ok(settled)
+    }
+
     /// Rolls a write forward when it was prepared and its bytes are there, back otherwise.
     pub(super) async fn settle(&self, write: &OpenWrite) -> Result<()> {
         let backend = match &write.kind {
@@ -73,8 +88,10 @@ impl Gateway {
         let found = backend.find(&write.name, Some(&write.id)).await.map_err(failed)?;
         let is_version = !matches!(write.kind, WriteKind::Part { .. });
         if let (Some(found), Some(version)) = (&found, write.prepared.as_ref().filter(|_| is_version))
-            && found.size == version.size
-            && (version.etag.contains('-') || contradiction(&found.checksums, &version.etag).is_none())
+            && found.size == version.stored_size()
+            && (version.etag.contains('-')
+                || version.attributes.encryption.is_some()
+                || contradiction(&found.checksums, &version.etag).is_none())
         {
             let segment = Segment {
                 location: write.location.clone(),
@@ -83,7 +100,7 @@ impl Gateway {
                 locator: found.locator.clone(),
                 stored_size: found.size,
                 offset: 0,
-                length: version.size,
+                length: found.size,
             };
             self.metadata.commit(&write.id, vec![segment]).await?;
             return Ok(());

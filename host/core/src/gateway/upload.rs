@@ -2,17 +2,24 @@
 
 mod complete;
 
-use super::ingest::{self, Announced};
+use super::access::own;
+use super::authorize::{Target, not_denied};
+use super::encryption::Seal;
+use super::ingest::{self, Announced, Held};
 use super::object::finish_anyway;
 use super::request::{Incoming, NewUpload, PutOutcome, PutPart, UploadRef};
 use super::split;
 use super::write::{Begin, contradiction, leaves_nothing};
 use super::{Gateway, now};
+use crate::access::Action;
 use crate::backend::{BackendError, CreateUpload, Name, Place, Put, Stored, Token};
 use crate::body::Body;
 use crate::checksum::{self, Algorithm, Digests};
+use crate::encryption::{self, SealedRun, sealed_size};
 use crate::error::{Error, Result};
-use crate::metadata::{Begun, ChecksumKind, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload, WriteKind};
+use crate::metadata::{
+    Attributes, Begun, Bucket, ChecksumKind, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload, WriteKind,
+};
 use crate::names::{ObjectKey, UploadId, WriteId};
 use std::sync::Arc;
 
@@ -27,18 +34,26 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `InvalidArgument`, the location's.
     pub async fn create_upload(&self, request: NewUpload) -> Result<Upload> {
-        let bucket = self.bucket(&request.caller, &request.bucket).await?;
-        let location = self.choose_location(request.location.as_deref(), &bucket)?;
+        let target = (&request.bucket, &request.key);
+        let bucket = self.write_for(&request.caller, Action::PutObject, target, &request.object.tags).await?;
+        let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
+        let location = self.choose_location(request.location.as_deref(), &request.storage_class, &bucket)?;
         let backend = self.backend(&location)?;
+        let encryption =
+            self.encryption_of_write(&bucket, &request.encryption).await?.map(|(encryption, _)| encryption);
         let checksum = request.checksum.map(checksum_type).transpose()?;
+        // The bucket's default counts from the completion.
+        self.check_lock(&request.caller, &bucket, &request.key, request.attributes.lock).await?;
         let time = now();
         let mut upload = Upload {
             id: UploadId::random(),
             bucket: bucket.name,
             key: request.key,
-            owner: request.caller,
+            owner: owned.owner,
+            initiator: request.caller.account,
             initiated: time,
             object: request.object,
+            attributes: Attributes { acl: owned.acl, encryption, ..request.attributes },
             storage_class: request.storage_class,
             checksum,
             location,
@@ -102,9 +117,23 @@ impl Gateway {
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
-    pub async fn upload(&self, upload: &UploadRef) -> Result<Upload> {
-        self.bucket(&upload.caller, &upload.bucket).await?;
-        self.metadata.upload(&upload.bucket, &upload.key, &upload.id).await?.ok_or(Error::NoSuchUpload)
+    pub async fn upload(&self, action: Action, upload: &UploadRef) -> Result<Upload> {
+        self.upload_for(action, upload).await?.1.ok_or(Error::NoSuchUpload)
+    }
+
+    /// A bucket and its upload, if it is there: for who may, and for who opened it.
+    async fn upload_for(&self, action: Action, upload: &UploadRef) -> Result<(Bucket, Option<Upload>)> {
+        let UploadRef { caller, bucket: name, key, id } = upload;
+        let found = self.metadata.upload(name, key, id).await?;
+        let is_own = found.as_ref().is_some_and(|found| found.initiator == caller.account);
+        let bucket = if is_own {
+            let bucket = self.bucket(name).await?;
+            not_denied(caller, action, Target::key(&bucket, key))?;
+            bucket
+        } else {
+            self.key_for(caller, action, name, key).await?
+        };
+        Ok((bucket, found))
     }
 
     /// ListParts.
@@ -112,7 +141,7 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
     pub async fn parts(&self, upload: &UploadRef, after: u32, limit: usize) -> Result<(Upload, PartPage)> {
-        let found = self.upload(upload).await?;
+        let found = self.upload(Action::ListMultipartUploadParts, upload).await?;
         let page = self.metadata.parts(&found.id, after, limit).await?;
         Ok((found, page))
     }
@@ -123,29 +152,35 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`, `InvalidArgument`, `EntityTooLarge`,
     /// those of the body, the location's.
     pub async fn put_part(self: &Arc<Self>, request: PutPart) -> Result<PutOutcome> {
-        let upload = self.upload(&request.upload).await?;
+        let upload = self.upload(Action::PutObject, &request.upload).await?;
         check_number(request.number)?;
+        let seal = self.seal_of_upload(&upload, &request.customer).await?;
         if request.incoming.size > LARGEST_PART {
             return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PART });
         }
         if upload.backend.is_none() {
-            self.check_size(&upload.location, request.incoming.size)?;
+            let size = if seal.is_some() { sealed_size(request.incoming.size) } else { request.incoming.size };
+            self.check_size(&upload.location, size)?;
         }
         let this = Arc::clone(self);
         let (number, incoming) = (request.number, request.incoming);
-        finish_anyway(async move { this.store_part(upload, number, incoming).await }).await
+        finish_anyway(async move { this.store_part(upload, number, incoming, seal).await }).await
     }
 
-    pub(super) async fn store_part(&self, upload: Upload, number: u32, mut incoming: Incoming) -> Result<PutOutcome> {
+    pub(super) async fn store_part(
+        &self,
+        upload: Upload,
+        number: u32,
+        mut incoming: Incoming,
+        seal: Option<Seal>,
+    ) -> Result<PutOutcome> {
         if incoming.compute.is_none() {
             // The object's checksum is made of its parts', so each part has one.
             incoming.compute = upload.checksum.as_ref().and_then(|(name, _)| Algorithm::parse(name));
         }
-        // One at a time: the backend and the database must agree on which came last.
-        let _guard = self.part_guard(&upload, number).await?;
         match upload.backend.clone() {
-            Some((_, token)) => self.store_backend_part(&upload, &token, number, incoming).await,
-            None => self.store_part_object(&upload, number, incoming).await,
+            Some((_, token)) => self.store_backend_part(&upload, &token, number, PartBody::new(incoming, seal)?).await,
+            None => self.store_part_object(&upload, number, PartBody::new(incoming, seal)?).await,
         }
     }
 
@@ -160,23 +195,43 @@ impl Gateway {
         upload: &Upload,
         token: &Token,
         number: u32,
-        incoming: Incoming,
+        part_body: PartBody,
     ) -> Result<PutOutcome> {
         let backend = self.backend(&upload.location)?;
-        let (size, body, verified) = verified(incoming);
-        let storing = split::put_part(backend.as_ref(), token, number, size, body);
-        let (pieces, digests) = tokio::join!(storing, verified);
+        let limit = split::largest_part(backend.traits());
+        if part_body.stored_size > limit {
+            return Err(Error::EntityTooLarge { size: part_body.stored_size, limit });
+        }
+        let PartBody { body, held, sealing, .. } = part_body;
+        let storing = split::put_part(backend.as_ref(), token, number, part_body.stored_size, body);
+        let (pieces, turn) = tokio::join!(storing, self.verified_in_turn(upload, number, held));
+        let (digests, _guard) = turn?;
         let pieces = pieces.map_err(|error| Error::from_backend(&upload.location, error))?;
         let digests = digests.ok_or_else(|| early_answer(upload))?;
-        let part = part(number, size, &digests, pieces.parts, None);
-        if let Some(wrong) = contradiction(&pieces.checksums, &part.etag) {
+        let part = sealing.sealed(part(number, part_body.size, &digests, pieces.parts, None), &digests)?;
+        if let Some(wrong) = contradiction(&pieces.checksums, &part.etag).filter(|_| part.run.is_none()) {
             return Err(Error::Internal(format!("the location {} stored another part: {wrong}", upload.location)));
         }
         self.metadata.put_part(&upload.id, part.clone(), None).await.map_err(gone_upload)?;
-        Ok(part_outcome(part))
+        Ok(part_outcome(part, upload))
     }
 
-    async fn store_part_object(&self, upload: &Upload, number: u32, incoming: Incoming) -> Result<PutOutcome> {
+    /// As `verified`, and one at a time from the last frame on: the backend and the database
+    /// must agree on which came last. Not earlier, or a client that sends a part again waits
+    /// for the connection that it gave up.
+    async fn verified_in_turn(
+        &self,
+        upload: &Upload,
+        number: u32,
+        mut held: Held,
+    ) -> Result<(Option<Digests>, Option<super::keys::KeyGuard>)> {
+        let Some(digests) = held.digests().await else { return Ok((None, None)) };
+        let guard = self.part_guard(upload, number).await?;
+        held.release();
+        Ok((Some(digests), Some(guard)))
+    }
+
+    async fn store_part_object(&self, upload: &Upload, number: u32, part_body: PartBody) -> Result<PutOutcome> {
         let backend = self.backend(&upload.location)?;
         let write = NewWrite {
             id: WriteId::random(),
@@ -188,7 +243,7 @@ impl Gateway {
             return Err(Error::Internal("a part has no condition to refuse".to_owned()));
         };
         let begun = Begin { id, name, replaces, backend, adopts: false };
-        let (size, body, verified) = verified(incoming);
+        let PartBody { body, held, sealing, stored_size: size, .. } = part_body;
         let put = Put {
             name: begun.name.clone(),
             write_id: begun.id.clone(),
@@ -197,7 +252,7 @@ impl Gateway {
             object: crate::backend::Projection::default(),
             checksums: Vec::new(),
         };
-        let (stored, digests) = tokio::join!(begun.backend.put(put, body), verified);
+        let (stored, digests) = tokio::join!(begun.backend.put(put, body), verified(held));
         let stored = self.settle_part(upload, &begun, stored).await?;
         let Some(digests) = digests else {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
@@ -212,8 +267,8 @@ impl Gateway {
             offset: 0,
             length: size,
         };
-        let part = part(number, size, &digests, Vec::new(), Some(segment));
-        if let Some(wrong) = contradiction(&stored.checksums, &part.etag) {
+        let part = sealing.sealed(part(number, part_body.size, &digests, Vec::new(), Some(segment)), &digests)?;
+        if let Some(wrong) = contradiction(&stored.checksums, &part.etag).filter(|_| part.run.is_none()) {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(Error::Internal(format!("the location {} stored another part: {wrong}", upload.location)));
         }
@@ -222,7 +277,7 @@ impl Gateway {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(gone_upload(error));
         }
-        Ok(part_outcome(part))
+        Ok(part_outcome(part, upload))
     }
 
     async fn settle_part(
@@ -250,7 +305,7 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
     pub async fn abort_upload(&self, upload: &UploadRef) -> Result<()> {
-        let bucket = self.bucket(&upload.caller, &upload.bucket).await?;
+        let (bucket, _) = self.upload_for(Action::AbortMultipartUpload, upload).await?;
         if self.metadata.abort_upload(&upload.bucket, &upload.key, &upload.id).await? {
             return Ok(());
         }
@@ -262,18 +317,48 @@ impl Gateway {
     }
 }
 
-/// A part's size, its body, and its digests, once they agree with what was announced: then
-/// its last frame is let go.
-fn verified(incoming: Incoming) -> (u64, Body, impl Future<Output = Option<Digests>>) {
-    let (announced, body) = Announced::split(incoming);
-    let size = announced.size();
-    let (body, mut held) = ingest::hold(announced, body);
-    let digests = async move {
-        let digests = held.digests().await;
-        held.release();
-        digests
-    };
-    (size, body, digests)
+/// A part on its way to the backend.
+struct PartBody {
+    /// For its readers, in bytes.
+    size: u64,
+    /// As it is stored, in bytes.
+    stored_size: u64,
+    /// As it is stored.
+    body: Body,
+    held: Held,
+    sealing: Sealing,
+}
+
+/// How a part is sealed, if it is.
+struct Sealing(Option<(Seal, SealedRun)>);
+
+impl PartBody {
+    fn new(incoming: Incoming, seal: Option<Seal>) -> Result<Self> {
+        let (announced, body) = Announced::split(incoming);
+        let size = announced.size();
+        let (body, held) = ingest::hold(announced, body);
+        let Some(seal) = seal else {
+            return Ok(Self { size, stored_size: size, body, held, sealing: Sealing(None) });
+        };
+        let (run, cipher) = seal.run(size)?;
+        let body = encryption::seal(body, cipher, size);
+        Ok(Self { size, stored_size: sealed_size(size), body, held, sealing: Sealing(Some((seal, run))) })
+    }
+}
+
+impl Sealing {
+    /// The part as it is, once its digests are known.
+    fn sealed(self, part: Part, digests: &Digests) -> Result<Part> {
+        let Some((seal, run)) = self.0 else { return Ok(part) };
+        Ok(Part { etag: seal.etag(&digests.md5)?, run: Some(run), ..part })
+    }
+}
+
+/// A part's digests, once they agree with what was announced: then its last frame is let go.
+async fn verified(mut held: Held) -> Option<Digests> {
+    let digests = held.digests().await;
+    held.release();
+    digests
 }
 
 pub(super) fn check_number(number: u32) -> Result<()> {
@@ -322,16 +407,19 @@ pub(super) fn part(
         checksums: checksums.collect(),
         pieces,
         segment,
+        run: None,
     }
 }
 
-pub(super) fn part_outcome(part: Part) -> PutOutcome {
+pub(super) fn part_outcome(part: Part, upload: &Upload) -> PutOutcome {
     PutOutcome {
         etag: part.etag,
         version: None,
         checksums: part.checksums,
         size: part.size,
         last_modified: part.last_modified,
+        expiry: None,
+        encryption: upload.attributes.encryption.as_ref().map(|encryption| encryption.method.clone()),
     }
 }
 

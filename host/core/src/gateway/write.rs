@@ -1,18 +1,23 @@
 //! The way of a write: intent, body, prepared, last frame, commit.
 
+use super::encryption::Seal;
 use super::ingest::{self, Announced, Held, SMALL};
 use super::request::{Incoming, PutOutcome};
-use super::{Gateway, new_version_id, now, shown_version};
+use super::{Gateway, new_version_id, now};
 use crate::backend::{
     Backend, BackendError, Digest, Expectation, FailureCode, Locator, Name, Place, Projection, Put, Stored,
 };
 use crate::body::{self, Body};
 use crate::checksum::{self, Digests};
+use crate::encryption::{self, RunCipher};
 use crate::error::{Error, Result};
+use crate::lifecycle::{Candidate, Standing};
 use crate::metadata::{
-    Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Prepared, Segment, WriteConditions, WriteKind,
+    Attributes, Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Prepared, Segment, Versioning,
+    WriteConditions, WriteKind,
 };
 use crate::names::{AccountId, LocationName, ObjectKey, WriteId};
+use md5::{Digest as _, Md5};
 use std::sync::Arc;
 
 /// What a write will be, all but its bytes.
@@ -21,6 +26,9 @@ pub(super) struct Draft {
     pub(super) key: ObjectKey,
     pub(super) location: LocationName,
     pub(super) object: Projection,
+    pub(super) attributes: Attributes,
+    /// What its bytes are sealed with; `None`: they stay plain, or were sealed before.
+    pub(super) seal: Option<Seal>,
     pub(super) owner: AccountId,
     pub(super) storage_class: String,
     pub(super) conditions: WriteConditions,
@@ -28,39 +36,64 @@ pub(super) struct Draft {
 
 impl Draft {
     /// The version of these digests.
-    fn version(&self, size: u64, digests: &Digests) -> NewVersion {
+    fn version(&self, size: u64, digests: &Digests) -> Result<NewVersion> {
         let checksums = digests.others.iter().map(|(algorithm, value)| ObjectChecksum {
             algorithm: algorithm.name().to_owned(),
             value: checksum::encode(value),
             kind: ChecksumKind::FullObject,
         });
-        NewVersion {
+        let etag = match &self.seal {
+            Some(seal) => seal.etag(&digests.md5)?,
+            None => hex::encode(digests.md5),
+        };
+        Ok(NewVersion {
             id: new_version_id(self.bucket.versioning),
-            etag: hex::encode(digests.md5),
+            etag,
             size,
             last_modified: now(),
             object: self.object.clone(),
+            attributes: self.attributes.clone(),
             checksums: checksums.collect(),
             owner: self.owner.clone(),
             storage_class: self.storage_class.clone(),
             parts: Vec::new(),
-        }
+        })
+    }
+
+    /// Says that all of it is sealed in one run; answers with what.
+    fn seal(&mut self, size: u64) -> Result<Option<RunCipher>> {
+        let (Some(seal), Some(encryption)) = (&self.seal, &mut self.attributes.encryption) else { return Ok(None) };
+        let (run, cipher) = seal.run(size)?;
+        encryption.runs = vec![run];
+        Ok(Some(cipher))
     }
 
     /// What the client is told of a version.
     pub(super) fn outcome(&self, version: &NewVersion) -> PutOutcome {
-        outcome(&self.bucket, version.clone())
+        outcome(&self.bucket, &self.key, version.clone())
     }
 }
 
-/// What a client of the bucket is told of a version.
-pub(super) fn outcome(bucket: &Bucket, version: NewVersion) -> PutOutcome {
+/// What a client of the bucket is told of a version that it wrote: no id of a null version.
+pub(super) fn outcome(bucket: &Bucket, key: &ObjectKey, version: NewVersion) -> PutOutcome {
+    let candidate = Candidate {
+        key: key.as_str(),
+        tags: &version.object.tags,
+        size: version.size,
+        is_marker: false,
+        created: version.last_modified,
+        storage_class: &version.storage_class,
+        standing: Standing::Current { is_only: false },
+    };
     PutOutcome {
-        version: shown_version(bucket.versioning, &version.id),
+        expiry: bucket.settings.lifecycle.as_ref().and_then(|lifecycle| lifecycle.expiry(&candidate)),
+        // Only a version of its own is worth telling: a suspended bucket has the null one.
+        version: (bucket.versioning == Versioning::Enabled).then_some(version.id),
         etag: version.etag,
         checksums: version.checksums,
         size: version.size,
         last_modified: version.last_modified,
+        encryption: version.attributes.encryption.map(|encryption| encryption.method),
     }
 }
 
@@ -87,24 +120,39 @@ pub(super) fn expectation(begun: &Begin) -> Expectation {
 
 impl Gateway {
     /// Stores a body as a new version of a key.
-    pub(super) async fn write(&self, draft: Draft, incoming: Incoming) -> Result<PutOutcome> {
+    pub(super) async fn write(&self, mut draft: Draft, incoming: Incoming) -> Result<PutOutcome> {
         let (announced, body) = Announced::split(incoming);
-        self.check_size(&draft.location, announced.size())?;
+        let cipher = draft.seal(announced.size())?;
+        self.check_size(&draft.location, draft.attributes.stored_size(announced.size()))?;
         if announced.size() <= SMALL {
-            return self.write_small(draft, &announced, body).await;
+            return self.write_small(draft, &announced, body, cipher).await;
         }
-        self.write_large(draft, announced, body).await
+        self.write_large(draft, announced, body, cipher).await
     }
 
     /// A small body is verified first, and its intent is born prepared: one commit less.
-    async fn write_small(&self, draft: Draft, announced: &Announced, body: Body) -> Result<PutOutcome> {
-        let (bytes, digests) = ingest::collect(announced, body).await?;
-        let version = draft.version(announced.size(), &digests);
+    async fn write_small(
+        &self,
+        draft: Draft,
+        announced: &Announced,
+        body: Body,
+        cipher: Option<RunCipher>,
+    ) -> Result<PutOutcome> {
+        let (plain, digests) = ingest::collect(announced, body).await?;
+        let version = draft.version(announced.size(), &digests)?;
+        let (bytes, md5) = match cipher {
+            None => (plain, digests.md5),
+            Some(cipher) => {
+                let sealed = encryption::seal_whole(&plain, &cipher)?;
+                let md5 = Md5::digest(&sealed).into();
+                (sealed, md5)
+            }
+        };
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         let mut wants_plain = self.may_write_plain(&draft.bucket.name, &draft.location).await?;
         loop {
             let begun = self.begin(&draft, wants_plain, Some(version.clone())).await?;
-            let put = self.put_request(&draft, &begun, announced.size(), Some(digests.md5));
+            let put = self.put_request(&draft, &begun, bytes.len() as u64, Some(md5));
             match begun.backend.put(put, body::full(bytes.clone())).await {
                 // Somebody else's bytes are at the plain place, or took ours from it: they
                 // stay, and ours get a place of their own.
@@ -120,8 +168,16 @@ impl Gateway {
         }
     }
 
-    async fn write_large(&self, draft: Draft, announced: Announced, body: Body) -> Result<PutOutcome> {
-        let (size, md5) = (announced.size(), announced.md5());
+    async fn write_large(
+        &self,
+        draft: Draft,
+        announced: Announced,
+        body: Body,
+        cipher: Option<RunCipher>,
+    ) -> Result<PutOutcome> {
+        // What the client says of its bytes says nothing of sealed ones.
+        let (size, md5) = (announced.size(), announced.md5().filter(|_| cipher.is_none()));
+        let stored_size = draft.attributes.stored_size(size);
         let wants_plain = self.may_write_plain(&draft.bucket.name, &draft.location).await?;
         let mut begun = self.begin(&draft, wants_plain, None).await?;
         // The body cannot be sent twice, so the place is looked at before.
@@ -129,8 +185,11 @@ impl Gateway {
             self.roll_back(&begun.id, None).await?;
             begun = self.begin(&draft, false, None).await?;
         }
-        let (body, mut held) = ingest::hold(announced, body);
-        let mut storing = self.store(&draft, &begun, size, md5, body);
+        let (mut body, mut held) = ingest::hold(announced, body);
+        if let Some(cipher) = cipher {
+            body = encryption::seal(body, cipher, size);
+        }
+        let mut storing = self.store(&draft, &begun, stored_size, md5, body);
         let digests = tokio::select! {
             biased;
             outcome = &mut storing => {
@@ -149,7 +208,7 @@ impl Gateway {
                 .unwrap_or_else(|| BackendError::Broke("it accepted a body that broke off".to_owned()));
             return Err(self.fail(&draft, &begun, error).await);
         };
-        let version = draft.version(size, &digests);
+        let version = draft.version(size, &digests)?;
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         self.prepare_or_cut(&draft, &begun, &version, held).await?;
         let outcome = storing.await;
@@ -230,7 +289,7 @@ impl Gateway {
         }
     }
 
-    fn store<'a>(
+    pub(super) fn store<'a>(
         &'a self,
         draft: &'a Draft,
         begun: &'a Begin,
@@ -258,7 +317,9 @@ impl Gateway {
             Ok(stored) => stored,
             Err(error) => return Err(self.fail(draft, &begun, error).await),
         };
-        if let Some(wrong) = contradiction(&stored.checksums, &version.etag) {
+        // A sealed body's ETag is not what the backend has the MD5 of.
+        let is_plain = version.attributes.encryption.is_none();
+        if let Some(wrong) = contradiction(&stored.checksums, &version.etag).filter(|_| is_plain) {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(Error::Internal(format!("the location {} stored other bytes: {wrong}", draft.location)));
         }
@@ -267,9 +328,9 @@ impl Gateway {
             name: begun.name,
             write_id: begun.id.clone(),
             locator: stored.locator,
-            stored_size: version.size,
+            stored_size: version.stored_size(),
             offset: 0,
-            length: version.size,
+            length: version.stored_size(),
         };
         let committed = self.commit(&begun.id, vec![segment]).await?;
         Ok(NewVersion { id: committed.id, ..version.clone() })

@@ -1,7 +1,9 @@
 //! Buckets as the database has them.
 
+use super::settings::BucketSettings;
 use crate::names::{AccountId, BucketName, LocationName};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct Bucket {
     pub versioning: Versioning,
     /// Creation, milliseconds since 1970.
     pub created: i64,
+    /// What else is configured.
+    pub settings: Arc<BucketSettings>,
 }
 
 /// A bucket to create.
@@ -29,6 +33,10 @@ pub struct NewBucket {
     pub location: LocationName,
     /// Creation, milliseconds since 1970.
     pub created: i64,
+    /// `Enabled` from the start, or `Off`.
+    pub versioning: Versioning,
+    /// What is configured from the start.
+    pub settings: BucketSettings,
 }
 
 /// Versioning of a bucket.
@@ -41,6 +49,15 @@ pub enum Versioning {
     Enabled,
     /// Writes replace the null version.
     Suspended,
+}
+
+/// A limit in bytes, and how much of it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Most that may be held.
+    pub most: u64,
+    /// All versions together.
+    pub used: u64,
 }
 
 /// What became of a creation.

@@ -1,7 +1,9 @@
 //! Multipart uploads and their parts.
 
+use super::settings::Attributes;
 use super::version::{ChecksumKind, ObjectChecksum, Segment};
 use crate::backend::{Name, Projection, Token};
+use crate::encryption::SealedRun;
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, WriteId};
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +19,16 @@ pub struct Upload {
     pub bucket: BucketName,
     /// The key.
     pub key: ObjectKey,
-    /// Who opened it.
+    /// Becomes the object's.
     pub owner: AccountId,
+    /// Who asked for it, whoever owns what comes of it.
+    pub initiator: AccountId,
     /// Milliseconds since 1970.
     pub initiated: i64,
     /// Becomes the object's.
     pub object: Projection,
+    /// Become the object's.
+    pub attributes: Attributes,
     /// Becomes the object's.
     pub storage_class: String,
     /// What the client asked to have computed: algorithm and type.
@@ -42,7 +48,7 @@ pub struct Upload {
 pub struct Part {
     /// Its number.
     pub number: PartNumber,
-    /// Without quotes: the MD5 of its bytes.
+    /// Without quotes: the MD5 of its bytes, or what an encrypted part has in its place.
     pub etag: String,
     /// In bytes.
     pub size: u64,
@@ -54,4 +60,7 @@ pub struct Part {
     pub pieces: Vec<(u32, Token, u64)>,
     /// Where its bytes are when it is an object of its own.
     pub segment: Option<Segment>,
+    /// How its bytes were sealed, when the upload is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<SealedRun>,
 }

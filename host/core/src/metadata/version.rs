@@ -1,5 +1,6 @@
 //! Versions of objects, and the segments that their bytes are in.
 
+use super::settings::Attributes;
 use crate::backend::{Locator, Name, Projection};
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct Version {
     pub last_modified: i64,
     /// Content headers, user metadata, tags.
     pub object: Projection,
+    /// What no backend is told.
+    pub attributes: Attributes,
     /// What S3's checksum headers show.
     pub checksums: Vec<ObjectChecksum>,
     /// The account that wrote it.

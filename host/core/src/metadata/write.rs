@@ -1,6 +1,7 @@
 //! Writes from intent to commit, and deletions.
 
-use super::version::{ObjectChecksum, PartBoundary, Version};
+use super::settings::Attributes;
+use super::version::{ObjectChecksum, PartBoundary, Segment, Version};
 use crate::backend::{Locator, Name, Projection, Token};
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,9 @@ pub struct NewVersion {
     pub last_modified: i64,
     /// Content headers, user metadata, tags.
     pub object: Projection,
+    /// What no backend is told.
+    #[serde(default)]
+    pub attributes: Attributes,
     /// What S3's checksum headers show.
     pub checksums: Vec<ObjectChecksum>,
     /// Who writes it.
@@ -70,6 +74,13 @@ pub struct NewVersion {
     pub storage_class: String,
     /// For one uploaded in parts.
     pub parts: Vec<PartBoundary>,
+}
+
+impl NewVersion {
+    /// How many bytes are stored of it.
+    pub fn stored_size(&self) -> u64 {
+        self.attributes.stored_size(self.size)
+    }
 }
 
 impl From<Version> for NewVersion {
@@ -81,6 +92,7 @@ impl From<Version> for NewVersion {
             size: version.size,
             last_modified: version.last_modified,
             object: version.object,
+            attributes: version.attributes,
             checksums: version.checksums,
             owner: version.owner,
             storage_class: version.storage_class,
@@ -169,6 +181,12 @@ pub enum ConditionFailure {
     PreconditionFailed,
     /// `If-Match` on a key that is not there: `404 NoSuchKey`.
     NoSuchKey,
+    /// Object lock protects the version that would go.
+    Protected,
+    /// The bucket would hold more than its quota.
+    BucketFull,
+    /// The location would hold more than its limit.
+    LocationFull,
 }
 
 impl EtagCondition {
@@ -203,15 +221,32 @@ impl WriteConditions {
         if self.if_none_match.as_ref().is_some_and(|condition| condition.matches(&version.etag)) {
             return Err(ConditionFailure::PreconditionFailed);
         }
+        Ok(())
+    }
+}
+
+impl WriteConditions {
+    /// Decides the conditions on a deletion of `named`, the version that would go or be
+    /// hidden. What is not there is gone already, whatever the conditions say; a delete
+    /// marker is there, with no ETag and no bytes.
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub fn decide_deletion(&self, named: Option<&Version>) -> Result<(), ConditionFailure> {
+        let Some(version) = named else {
+            return Ok(());
+        };
         // HTTP dates have whole seconds.
         let seconds = version.last_modified.div_euclid(1000);
-        if self.if_last_modified.is_some_and(|time| time.div_euclid(1000) != seconds) {
-            return Err(ConditionFailure::PreconditionFailed);
-        }
-        if self.if_size.is_some_and(|size| size != version.size) {
-            return Err(ConditionFailure::PreconditionFailed);
-        }
-        Ok(())
+        let holds = self.if_match.as_ref().is_none_or(|condition| condition.matches(&version.etag))
+            && self.if_last_modified.is_none_or(|time| time.div_euclid(1000) == seconds)
+            && self.if_size.is_none_or(|size| size == version.size);
+        if holds { Ok(()) } else { Err(ConditionFailure::PreconditionFailed) }
+    }
+
+    /// Whether a deletion depends on what is there.
+    pub fn is_about_current(&self) -> bool {
+        self.if_match.is_some() || self.if_last_modified.is_some() || self.if_size.is_some()
     }
 }
 
@@ -226,6 +261,10 @@ pub struct Deletion {
     pub version: Option<VersionId>,
     /// On the current version, or on the one that is named.
     pub conditions: WriteConditions,
+    /// The deleter may bypass governance, and says so.
+    pub bypass_governance: bool,
+    /// Only while the version stands where it was seen; else `Deleted::Nothing`.
+    pub as_seen: Option<Seen>,
     /// Id of the delete marker that an enabled bucket gets.
     pub marker_id: VersionId,
     /// Locations whose backends have delete markers of their own.
@@ -234,6 +273,40 @@ pub struct Deletion {
     pub owner: AccountId,
     /// Milliseconds since 1970.
     pub now: i64,
+}
+
+/// New segments, or a new storage class alone, for a version that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relocation {
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its id.
+    pub version: VersionId,
+    /// The very version.
+    pub sequence: i64,
+    /// Where its bytes are.
+    pub from: Vec<Segment>,
+    /// Where they are to be.
+    pub segments: Vec<Segment>,
+    /// What it is to be shown as.
+    pub storage_class: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+/// A version as it was seen when somebody decided on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The very version.
+    pub sequence: i64,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+    /// How many newer versions there are at least; none at all when it is 0.
+    pub newer: u32,
+    /// And no other version of its key.
+    pub is_only: bool,
 }
 
 /// What became of a deletion.

@@ -2,16 +2,18 @@
 
 use super::error::failed;
 use super::known::Change;
-use super::rows::{bucket, limit, number, versioning_number};
+use super::rows::{bucket, get, limit, number, to_json, versioning_number};
+use super::uploads::abort;
 use super::writer::{Operation, Transaction};
 use async_trait::async_trait;
 use sallyport_core::metadata::{
     Bucket, BucketCreation, BucketDeletion, MetadataError, MetadataResult, NewBucket, Versioning,
 };
-use sallyport_core::names::{AccountId, BucketName};
+use sallyport_core::names::{AccountId, BucketName, UploadId};
 use sqlx::SqlitePool;
+use std::sync::Arc;
 
-const BY_NAME: &str = "SELECT * FROM bucket WHERE name = $1";
+pub(super) const BY_NAME: &str = "SELECT * FROM bucket WHERE name = $1";
 
 /// A bucket by name.
 pub(super) async fn by_name(readers: &SqlitePool, name: &BucketName) -> MetadataResult<Option<Bucket>> {
@@ -31,6 +33,13 @@ pub(super) async fn of_owner(
     query.fetch_all(readers).await.map_err(failed)?.iter().map(bucket).collect()
 }
 
+/// Everybody's buckets, a page by name.
+pub(super) async fn all(readers: &SqlitePool, after: Option<&str>, most: usize) -> MetadataResult<Vec<Bucket>> {
+    let sql = "SELECT * FROM bucket WHERE name > $1 ORDER BY name LIMIT $2";
+    let query = sqlx::query(sql).bind(after.unwrap_or("")).bind(limit(most));
+    query.fetch_all(readers).await.map_err(failed)?.iter().map(bucket).collect()
+}
+
 /// Makes a bucket.
 pub(super) struct Create(pub(super) NewBucket);
 
@@ -44,19 +53,23 @@ impl Operation for Create {
         if let Some(row) = transaction.row(sqlx::query(BY_NAME).bind(new.name.as_str().to_owned())).await? {
             return Ok(BucketCreation::Exists(bucket(&row)?));
         }
-        let sql = "INSERT INTO bucket (name, owner, location, created) VALUES ($1, $2, $3, $4)";
+        let sql = "INSERT INTO bucket (name, owner, location, created, settings, versioning)
+            VALUES ($1, $2, $3, $4, $5, $6)";
         let query = sqlx::query(sql)
             .bind(new.name.as_str().to_owned())
             .bind(new.owner.as_str().to_owned())
             .bind(new.location.as_str().to_owned())
-            .bind(new.created);
+            .bind(new.created)
+            .bind(to_json(&new.settings)?)
+            .bind(versioning_number(new.versioning));
         transaction.execute(query).await?;
         Ok(BucketCreation::Created(Bucket {
             name: new.name,
             owner: new.owner,
             location: new.location,
-            versioning: Versioning::Off,
+            versioning: new.versioning,
             created: new.created,
+            settings: Arc::new(new.settings),
         }))
     }
 }
@@ -71,7 +84,6 @@ impl Operation for Delete {
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketDeletion> {
         transaction.changes(Change::Bucket(self.0.clone()));
         let sql = "SELECT id, EXISTS (SELECT 1 FROM version WHERE bucket = b.id)
-            OR EXISTS (SELECT 1 FROM upload WHERE bucket = b.id)
             OR EXISTS (SELECT 1 FROM write_intent WHERE bucket = b.id) AS is_used
             FROM bucket b WHERE name = $1";
         let Some(row) = transaction.row(sqlx::query(sql).bind(self.0.as_str().to_owned())).await? else {
@@ -80,8 +92,12 @@ impl Operation for Delete {
         if number(&row, "is_used")? != 0 {
             return Ok(BucketDeletion::NotEmpty);
         }
-        let sql = "DELETE FROM bucket WHERE id = $1";
-        transaction.execute(sqlx::query(sql).bind(number(&row, "id")?)).await?;
+        let id = number(&row, "id")?;
+        let uploads = transaction.rows(sqlx::query("SELECT id FROM upload WHERE bucket = $1").bind(id)).await?;
+        for upload in uploads {
+            abort(transaction, &UploadId::from_client(get(&upload, "id")?)).await?;
+        }
+        transaction.execute(sqlx::query("DELETE FROM bucket WHERE id = $1").bind(id)).await?;
         Ok(BucketDeletion::Deleted)
     }
 }

@@ -30,6 +30,39 @@ impl Operation for MarkChecked {
     }
 }
 
+/// How far a work came.
+pub(super) async fn progress(readers: &SqlitePool, work: &str) -> MetadataResult<Option<String>> {
+    let sql = "SELECT value FROM meta WHERE name = $1";
+    let row = sqlx::query(sql).bind(meta_name(work)).fetch_optional(readers).await.map_err(failed)?;
+    row.map(|row| get(&row, "value")).transpose()
+}
+
+/// Notes how far a work came.
+pub(super) struct NoteProgress {
+    pub(super) work: String,
+    pub(super) progress: Option<String>,
+}
+
+#[async_trait]
+impl Operation for NoteProgress {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let name = meta_name(&self.work);
+        let query = match self.progress {
+            Some(text) => {
+                sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ($1, $2)").bind(name).bind(text)
+            }
+            None => sqlx::query("DELETE FROM meta WHERE name = $1").bind(name),
+        };
+        transaction.execute(query).await.map(drop)
+    }
+}
+
+fn meta_name(work: &str) -> String {
+    format!("progress of {work}")
+}
+
 /// Live segments in the order of their ids.
 pub(super) async fn segments(
     readers: &SqlitePool,

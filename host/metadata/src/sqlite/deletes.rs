@@ -6,7 +6,7 @@ use super::versions::read_in;
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
 use sallyport_core::metadata::{
-    Deleted, Deletion, MetadataError, MetadataResult, Segment, Selector, Version, Versioning,
+    ConditionFailure, Deleted, Deletion, MetadataError, MetadataResult, Seen, Segment, Selector, Version, Versioning,
 };
 use sallyport_core::names::{BucketName, LocationName, ObjectKey, VersionId};
 
@@ -62,13 +62,24 @@ impl Operation for Delete {
         let bucket = number(&row, "id")?;
         let selector = deletion.version.clone().map_or(Selector::Current, Selector::Id);
         let named = read_in(transaction, &deletion.bucket, &deletion.key, &selector).await?;
-        if let Err(failure) = deletion.conditions.decide(named.as_ref()) {
+        if let Err(failure) = deletion.conditions.decide_deletion(named.as_ref()) {
             return Ok(Deleted::Refused(failure));
+        }
+        if named.is_none() && deletion.conditions.is_about_current() {
+            return Ok(Deleted::Nothing);
+        }
+        if let Some(seen) = &deletion.as_seen
+            && !is_as_seen(transaction, bucket, named.as_ref(), seen).await?
+        {
+            return Ok(Deleted::Nothing);
         }
         if deletion.version.is_some() {
             let Some(version) = named else {
                 return Ok(Deleted::Nothing);
             };
+            if version.attributes.lock.protects(deletion.now, deletion.bypass_governance) {
+                return Ok(Deleted::Refused(ConditionFailure::Protected));
+            }
             remove(transaction, bucket, &version).await?;
             return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
         }
@@ -95,6 +106,24 @@ impl Operation for Delete {
             }
         }
     }
+}
+
+async fn is_as_seen(
+    transaction: &mut Transaction<'_>,
+    bucket: i64,
+    named: Option<&Version>,
+    seen: &Seen,
+) -> MetadataResult<bool> {
+    let Some(version) = named.filter(|version| version.sequence == seen.sequence) else {
+        return Ok(false);
+    };
+    let sql = "SELECT (SELECT count(*) FROM version WHERE bucket = $1 AND key = $2 AND sequence > $3) AS newer,
+        EXISTS (SELECT 1 FROM version WHERE bucket = $1 AND key = $2 AND sequence < $3) AS has_older";
+    let query = sqlx::query(sql).bind(bucket).bind(bytes(version.key.as_str())).bind(version.sequence);
+    let row = transaction.row(query).await?.ok_or(MetadataError::Gone("the version"))?;
+    let (newer, least) = (number(&row, "newer")?, i64::from(seen.newer));
+    let stands = if least == 0 { newer == 0 } else { newer >= least };
+    Ok(stands && version.object.tags == seen.tags && !(seen.is_only && number(&row, "has_older")? != 0))
 }
 
 /// What was left open of the key came before the deletion, and must not come back after it.

@@ -143,6 +143,7 @@ mod tests {
             location: LocationName::parse("us-east-1").unwrap(),
             versioning,
             created: 0,
+            settings: Arc::default(),
         }
     }
 

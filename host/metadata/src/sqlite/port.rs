@@ -1,14 +1,16 @@
 //! The port: reads go to the readers, everything else to the writer.
 
 use super::open::SqliteStore;
-use super::{buckets, care, deletes, jobs, listing, locations, tags, uploads, versions, writes};
+use super::{
+    allowances, buckets, care, deletes, jobs, listing, locations, relocate, settings, tags, uploads, versions, writes,
+};
 use async_trait::async_trait;
 use sallyport_core::backend::Locator;
 use sallyport_core::metadata::{
-    Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted, Deletion, Job, ListQuery, ListedPage,
-    MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion, NewWrite, OpenWrite, Part, PartNumber,
-    PartPage, Prepared, Segment, Selector, Upload, UploadPage, UploadQuery, Version, VersionPage, VersionQuery,
-    Versioning, WriteConditions,
+    Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted, Deletion, Job,
+    ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion, NewWrite, OpenWrite,
+    Part, PartNumber, PartPage, Prepared, Relocation, Segment, Selector, SettingsChange, Upload, UploadPage,
+    UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
 };
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 
@@ -34,12 +36,20 @@ impl MetadataStore for SqliteStore {
         buckets::of_owner(&self.readers, owner, after, limit).await
     }
 
+    async fn all_buckets(&self, after: Option<&str>, limit: usize) -> MetadataResult<Vec<Bucket>> {
+        buckets::all(&self.readers, after, limit).await
+    }
+
     async fn delete_bucket(&self, name: &BucketName) -> MetadataResult<BucketDeletion> {
         self.write(buckets::Delete(name.clone())).await
     }
 
     async fn set_versioning(&self, name: &BucketName, versioning: Versioning) -> MetadataResult<()> {
         self.write(buckets::SetVersioning(name.clone(), versioning)).await
+    }
+
+    async fn change_settings(&self, name: &BucketName, change: SettingsChange) -> MetadataResult<Bucket> {
+        self.write(settings::ChangeSettings { bucket: name.clone(), change }).await
     }
 
     async fn claim_namespace(
@@ -148,6 +158,21 @@ impl MetadataStore for SqliteStore {
         self.write(tags::SetTags { bucket, key, selector, tags }).await
     }
 
+    async fn change_attributes(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        selector: &Selector,
+        change: AttributesChange,
+    ) -> MetadataResult<Version> {
+        let (bucket, key, selector) = (bucket.clone(), key.clone(), selector.clone());
+        self.write(settings::ChangeAttributes { bucket, key, selector, change }).await
+    }
+
+    async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<bool> {
+        self.write(relocate::Relocate { write: write.cloned(), relocation }).await
+    }
+
     async fn replace_locator(&self, location: &LocationName, old: &Locator, new: &Locator) -> MetadataResult<()> {
         let (location, old, new) = (location.clone(), old.clone(), new.clone());
         self.write(tags::ReplaceLocator { location, old, new }).await
@@ -208,6 +233,26 @@ impl MetadataStore for SqliteStore {
 
     async fn queue_depth(&self) -> MetadataResult<(u64, Option<i64>)> {
         jobs::depth(&self.readers).await
+    }
+
+    async fn allow_bucket(&self, name: &BucketName, most: Option<u64>) -> MetadataResult<()> {
+        self.write(allowances::AllowBucket { bucket: name.clone(), most }).await
+    }
+
+    async fn bucket_allowance(&self, name: &BucketName) -> MetadataResult<Option<Allowance>> {
+        allowances::of_bucket(&self.readers, name).await
+    }
+
+    async fn allow_locations(&self, limits: Vec<(LocationName, u64)>) -> MetadataResult<()> {
+        self.write(allowances::AllowLocations(limits)).await
+    }
+
+    async fn progress(&self, work: &str) -> MetadataResult<Option<String>> {
+        care::progress(&self.readers, work).await
+    }
+
+    async fn note_progress(&self, work: &str, progress: Option<String>) -> MetadataResult<()> {
+        self.write(care::NoteProgress { work: work.to_owned(), progress }).await
     }
 
     async fn is_restored(&self) -> MetadataResult<bool> {

@@ -2,12 +2,13 @@
 
 use super::error::{failed, unreadable};
 use sallyport_core::backend::{Locator, Name, Place};
-use sallyport_core::metadata::{Bucket, MetadataResult, Segment, Version, Versioning};
+use sallyport_core::metadata::{Attributes, Bucket, BucketSettings, MetadataResult, Segment, Version, Versioning};
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, VersionId, WriteId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Decode, Row, Sqlite, Type};
+use std::sync::Arc;
 
 /// A column's value.
 pub(super) fn get<'r, T, I>(row: &'r SqliteRow, column: I) -> MetadataResult<T>
@@ -96,7 +97,14 @@ pub(super) fn bucket(row: &SqliteRow) -> MetadataResult<Bucket> {
         location: location_name(get(row, "location")?)?,
         versioning: versioning(row)?,
         created: number(row, "created")?,
+        settings: settings(row)?,
     })
+}
+
+/// Most buckets have nothing configured.
+fn settings(row: &SqliteRow) -> MetadataResult<Arc<BucketSettings>> {
+    let text: &str = get(row, "settings")?;
+    if text == "{}" { Ok(Arc::default()) } else { from_json(row, "settings").map(Arc::new) }
 }
 
 /// A line of a listing: a row of `object`, as a current version without what no line shows.
@@ -112,6 +120,7 @@ pub(super) fn listed(row: &SqliteRow, bucket: &BucketName) -> MetadataResult<Ver
         size: size(row, "size")?,
         last_modified: number(row, "last_modified")?,
         object: sallyport_core::backend::Projection::default(),
+        attributes: Attributes::default(),
         checksums: from_json(row, "checksums")?,
         owner: AccountId::new(text(row, "owner")?),
         storage_class: text(row, "storage_class")?,
@@ -126,6 +135,7 @@ pub(super) fn version(row: &SqliteRow, bucket: &BucketName) -> MetadataResult<Ve
         is_current: get(row, "is_current")?,
         is_delete_marker: get(row, "is_marker")?,
         object: from_json(row, "object")?,
+        attributes: from_json(row, "attributes")?,
         parts: from_json(row, "parts")?,
         ..listed(row, bucket)?
     })

@@ -7,7 +7,7 @@ use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
 use sallyport_core::backend::{Name, Projection, Token};
 use sallyport_core::metadata::{
-    ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Selector, Upload, Version,
+    Attributes, ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Selector, Upload, Version,
 };
 use sallyport_core::names::{AccountId, BucketName, ObjectKey, UploadId, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,11 @@ use sqlx::sqlite::SqliteRow;
 #[derive(Serialize, Deserialize)]
 struct Detail {
     owner: AccountId,
+    /// Absent in rows from before there was more than one account's.
+    initiator: Option<AccountId>,
     object: Projection,
+    #[serde(default)]
+    attributes: Attributes,
     storage_class: String,
     checksum: Option<(String, ChecksumKind)>,
     backend: Option<(Name, Token)>,
@@ -31,9 +35,11 @@ pub(super) fn upload(row: &SqliteRow) -> MetadataResult<Upload> {
         id: UploadId::from_client(get(row, "id")?),
         bucket: bucket_name(get(row, "bucket_name")?)?,
         key: key(row, "key")?,
+        initiator: detail.initiator.unwrap_or_else(|| detail.owner.clone()),
         owner: detail.owner,
         initiated: number(row, "initiated")?,
         object: detail.object,
+        attributes: detail.attributes,
         storage_class: detail.storage_class,
         checksum: detail.checksum,
         location: location_name(get(row, "location")?)?,
@@ -55,7 +61,9 @@ impl Operation for Create {
         let token = upload.backend.as_ref().map(|(_, token)| token.0.clone());
         let detail = Detail {
             owner: upload.owner,
+            initiator: Some(upload.initiator),
             object: upload.object,
+            attributes: upload.attributes,
             storage_class: upload.storage_class,
             checksum: upload.checksum,
             backend: upload.backend,
@@ -192,12 +200,17 @@ impl Operation for Abort {
         if transaction.row(query).await?.is_none() {
             return Ok(false);
         }
-        let sql = "INSERT INTO job (kind, location, locator, created, due)
-            SELECT 1, location, token, $2, $2 FROM upload WHERE id = $1 AND token IS NOT NULL";
-        transaction.execute(sqlx::query(sql).bind(self.id.as_str().to_owned()).bind(now())).await?;
-        remove_parts(transaction, &self.id).await?;
+        abort(transaction, &self.id).await?;
         Ok(true)
     }
+}
+
+/// Removes an upload with its parts, and queues its abort on the backend.
+pub(super) async fn abort(transaction: &mut Transaction<'_>, upload: &UploadId) -> MetadataResult<()> {
+    let sql = "INSERT INTO job (kind, location, locator, created, due)
+        SELECT 1, location, token, $2, $2 FROM upload WHERE id = $1 AND token IS NOT NULL";
+    transaction.execute(sqlx::query(sql).bind(upload.as_str().to_owned()).bind(now())).await?;
+    remove_parts(transaction, upload).await
 }
 
 /// Uploads that the backend may forget.

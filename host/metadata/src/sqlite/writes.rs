@@ -1,5 +1,6 @@
 //! Writes from intent to commit.
 
+use super::allowances::{Coming, exceeds};
 use super::deletes::{Freed, free};
 use super::error::{failed, unreadable};
 use super::known::Change;
@@ -34,6 +35,25 @@ impl Operation for Begin {
             return Ok(Begun::Refused(failure));
         }
         let row = transaction.row(occupants(&write)).await?.ok_or(MetadataError::Gone("the bucket"))?;
+        let replaces_null = write.prepared.as_ref().is_some_and(|(version, _)| version.id.is_null());
+        if replaces_null && number(&row, "null_is_locked")? != 0 {
+            return Ok(Begun::Refused(ConditionFailure::Protected));
+        }
+        if let Some((version, _)) = &write.prepared
+            && number(&row, "is_limited")? != 0
+        {
+            let coming = Coming {
+                bucket: number(&row, "id")?,
+                key: &write.key,
+                location: write.location.as_str(),
+                write: write.id.as_str(),
+                size: version.size,
+                is_null: version.id.is_null(),
+            };
+            if let Some(failure) = exceeds(transaction, coming).await? {
+                return Ok(Begun::Refused(failure));
+            }
+        }
         let place = settle(&write, &row)?;
         let intent = sqlx::query(
             "INSERT INTO write_intent (id, owner, bucket, key, location, name, holds, kind, prepared, started)
@@ -69,10 +89,19 @@ fn occupants(write: &NewWrite) -> Query {
             (SELECT s.locator FROM version v JOIN segment s ON s.id >= v.first_segment
                     AND s.id < v.first_segment + v.segments
                 WHERE v.bucket = b.id AND v.key = $2 AND v.id = 'null'
-                AND s.location = $3 AND s.place IS NULL AND s.elsewhere IS NULL LIMIT 1) AS replaces
+                AND s.location = $3 AND s.place IS NULL AND s.elsewhere IS NULL LIMIT 1) AS replaces,
+            EXISTS (SELECT 1 FROM version v WHERE v.bucket = b.id AND v.key = $2 AND v.id = 'null'
+                AND v.attributes ->> '$.lock' IS NOT NULL) AS null_is_locked,
+            EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
+                OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3) AS is_limited
         FROM bucket b WHERE b.name = $1"
     } else {
-        "SELECT b.id, b.versioning, 0 AS is_taken, NULL AS replaces FROM bucket b WHERE b.name = $1"
+        "SELECT b.id, b.versioning, 0 AS is_taken, NULL AS replaces,
+            EXISTS (SELECT 1 FROM version v WHERE v.bucket = b.id AND v.key = $2 AND v.id = 'null'
+                AND v.attributes ->> '$.lock' IS NOT NULL) AS null_is_locked,
+            EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
+                OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3) AS is_limited
+        FROM bucket b WHERE b.name = $1"
     };
     sqlx::query(sql)
         .bind(write.bucket.as_str().to_owned())
@@ -141,7 +170,11 @@ impl Operation for Prepare {
                 SELECT 1 FROM version v JOIN segment s ON s.id >= v.first_segment
                     AND s.id < v.first_segment + v.segments
                 WHERE v.bucket = w.bucket AND v.key = w.key AND v.id = 'null'
-                AND s.location = w.location AND s.place IS NULL AND s.elsewhere IS NULL) AS replaces_null
+                AND s.location = w.location AND s.place IS NULL AND s.elsewhere IS NULL) AS replaces_null,
+                EXISTS (SELECT 1 FROM version v WHERE v.bucket = w.bucket AND v.key = w.key AND v.id = 'null'
+                    AND v.attributes ->> '$.lock' IS NOT NULL) AS null_is_locked,
+                w.bucket, w.location, EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
+                OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = w.location) AS is_limited
             FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1";
         let id = self.write.as_str().to_owned();
         let row = transaction.row(sqlx::query(sql).bind(id.clone())).await?;
@@ -155,6 +188,23 @@ impl Operation for Prepare {
             // The bucket became versioned while the bytes went over the null version's:
             // the write counts as one from before, or the null version would have lost them.
             version.id = VersionId::null();
+        }
+        if version.id.is_null() && number(&row, "null_is_locked")? != 0 {
+            // The bucket came to lock objects while the bytes were on their way.
+            return Ok(Prepared::Refused(ConditionFailure::Protected));
+        }
+        if number(&row, "is_limited")? != 0 {
+            let coming = Coming {
+                bucket: number(&row, "bucket")?,
+                key: &key(&row, "key")?,
+                location: get(&row, "location")?,
+                write: &id,
+                size: version.size,
+                is_null: version.id.is_null(),
+            };
+            if let Some(failure) = exceeds(transaction, coming).await? {
+                return Ok(Prepared::Refused(failure));
+            }
         }
         let sql = "UPDATE write_intent SET prepared = $2 WHERE id = $1";
         transaction.execute(sqlx::query(sql).bind(id).bind(to_json(&version)?)).await?;
@@ -219,13 +269,13 @@ impl Operation for Commit {
 }
 
 /// Where a version lands.
-struct Landing {
-    bucket: i64,
-    bucket_name: BucketName,
-    key: ObjectKey,
+pub(super) struct Landing {
+    pub(super) bucket: i64,
+    pub(super) bucket_name: BucketName,
+    pub(super) key: ObjectKey,
     /// The location whose plain place this write alone has overwritten.
-    held: Option<String>,
-    sequence: i64,
+    pub(super) held: Option<String>,
+    pub(super) sequence: i64,
 }
 
 // What was left open of the key came before, so it is not rolled forward any more: that
@@ -237,14 +287,14 @@ const INSERT: &str = "
         WHERE bucket = $2 AND key = $3 AND owner <> $18 AND (holds = 0 OR $5 = 'null');
     DELETE FROM job WHERE is_plain = 1 AND bucket = $16 AND key = $3 AND kind = 0 AND location IS $17;
     INSERT INTO version (bucket, key, sequence, id, is_marker, etag, size, last_modified, owner, storage_class,
-            checksums, object, parts, first_segment, segments)
-        VALUES ($2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+            checksums, object, attributes, parts, first_segment, segments)
+        VALUES ($2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12, $19, $13, $14, $15);
     INSERT OR REPLACE INTO object (bucket, key, sequence, id, etag, size, last_modified, owner, storage_class,
             checksums)
         VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
     INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator, stored_size,
             start, length)
-        SELECT $14, $2, $3, $4, $19, $20, $21, $22, $23, $24, $25, $26 WHERE $15 > 0";
+        SELECT $14, $2, $3, $4, $20, $21, $22, $23, $24, $25, $26, $27 WHERE $15 > 0";
 
 /// Writes a version with its first segment in one statement's worth of waiting; more
 /// segments follow one by one.
@@ -274,20 +324,31 @@ async fn insert(
         .bind(limit(segments.len()))
         .bind(new.bucket_name.as_str().to_owned())
         .bind(new.held.clone())
-        .bind(transaction.owner());
+        .bind(transaction.owner())
+        .bind(to_json(&version.attributes)?);
     let query = match segments.first() {
         Some(segment) => bind_segment(query, new, segment)?,
         None => query,
     };
     transaction.execute(query).await?;
     for (id, segment) in (first..).zip(segments).skip(1) {
-        let sql = "INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator,
-                stored_size, start, length)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        let query = sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
-        transaction.execute(bind_segment(query, new, segment)?).await?;
+        insert_segment(transaction, new, id, segment).await?;
     }
     Ok(())
+}
+
+/// Writes one segment of a version.
+pub(super) async fn insert_segment(
+    transaction: &mut Transaction<'_>,
+    new: &Landing,
+    id: i64,
+    segment: &Segment,
+) -> MetadataResult<()> {
+    let sql = "INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator,
+            stored_size, start, length)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let query = sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+    transaction.execute(bind_segment(query, new, segment)?).await.map(drop)
 }
 
 fn bind_segment(query: Query, new: &Landing, segment: &Segment) -> MetadataResult<Query> {

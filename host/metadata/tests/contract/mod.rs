@@ -1,17 +1,24 @@
 //! What every metadata store does: one function per fact, on a fresh store.
 
+mod allowances;
 mod buckets;
 mod care;
+mod lifecycles;
+mod locks;
 mod uploads;
 mod versions;
 mod writes;
 
+pub use allowances::*;
 pub use buckets::*;
 pub use care::*;
+pub use lifecycles::*;
+pub use locks::*;
 pub use uploads::*;
 pub use versions::*;
 pub use writes::*;
 
+use sallyport_core::access::AccessControlList;
 use sallyport_core::backend::{Locator, Name, Place, Projection};
 use sallyport_core::metadata::*;
 use sallyport_core::names::*;
@@ -39,7 +46,14 @@ pub fn locator(text: &str) -> Locator {
 }
 
 pub async fn make_bucket(store: &Store, name: &str) {
-    let new = NewBucket { name: bucket_name(name), owner: account(), location: location(), created: 1 };
+    let new = NewBucket {
+        name: bucket_name(name),
+        owner: account(),
+        location: location(),
+        created: 1,
+        versioning: Versioning::Off,
+        settings: BucketSettings::default(),
+    };
     assert!(matches!(store.create_bucket(new).await.unwrap(), BucketCreation::Created(_)));
 }
 
@@ -50,6 +64,7 @@ pub fn new_version(id: VersionId, etag: &str) -> NewVersion {
         size: 5,
         last_modified: 1_000,
         object: Projection { metadata: vec![("colour".into(), "blue".into())], ..Projection::default() },
+        attributes: Attributes::default(),
         checksums: vec![ObjectChecksum {
             algorithm: "crc32".into(),
             value: "AAAA".into(),
@@ -113,6 +128,8 @@ pub fn deletion(key_text: &str, version: Option<VersionId>) -> Deletion {
         key: key(key_text),
         version,
         conditions: WriteConditions::default(),
+        bypass_governance: false,
+        as_seen: None,
         marker_id: VersionId::random(),
         hides: Vec::new(),
         owner: account(),

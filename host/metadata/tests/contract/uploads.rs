@@ -10,8 +10,10 @@ pub fn new_upload(key_text: &str, initiated: i64) -> Upload {
         bucket: bucket_name("bucket"),
         key: key(key_text),
         owner: account(),
+        initiator: account(),
         initiated,
         object: Projection::default(),
+        attributes: Attributes::default(),
         storage_class: "STANDARD".into(),
         checksum: Some(("crc32".into(), ChecksumKind::Composite)),
         location: location(),
@@ -43,6 +45,7 @@ fn new_part(number: u32, bytes: Option<&str>) -> Part {
         checksums: Vec::new(),
         pieces: vec![(number, Token(vec![1, 2]), 5)],
         segment: bytes.map(|bytes| segment(&write, &name, bytes)),
+        run: None,
     }
 }
 

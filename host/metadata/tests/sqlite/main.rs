@@ -48,7 +48,10 @@ macro_rules! contract {
 
 contract! {
     a_bucket_is_created_once
-    a_bucket_with_objects_writes_or_uploads_stays
+    a_bucket_with_objects_or_writes_stays
+    a_bucket_takes_its_uploads_along
+    settings_are_changed_on_what_is_there
+    attributes_are_changed_of_one_version
     buckets_are_listed_by_owner_and_name
     a_prepared_write_becomes_the_current_version
     an_unprepared_write_does_not_commit
@@ -82,4 +85,17 @@ contract! {
     namespaces_go_to_who_came_first
     a_location_with_objects_keeps_its_target
     versions_are_paged_without_gaps
+    what_was_replaced_since_is_not_deleted
+    a_version_that_became_current_is_not_deleted_as_noncurrent
+    a_marker_that_hides_something_is_not_deleted_as_expired
+    a_moved_version_is_the_same_but_for_its_place
+    a_version_that_was_replaced_is_not_moved
+    progress_is_kept_until_the_work_is_done
+    everybodys_buckets_are_paged_by_name
+    a_bucket_takes_no_more_than_its_quota
+    writes_under_way_count_for_a_quota
+    a_location_takes_no_more_than_its_limit
+    a_protected_version_does_not_go_for_good
+    compliance_and_legal_hold_know_no_bypass_but_time
+    a_write_from_before_does_not_replace_a_protected_null_version
 }

@@ -7,6 +7,10 @@ use std::fmt;
 pub trait Credentials: Send + Sync {
     /// The account that owns the key, with the key's secret.
     fn lookup(&self, access_key: &str) -> Option<Account>;
+    /// Who has this canonical id.
+    fn account(&self, id: &AccountId) -> Option<Person>;
+    /// Who has this address.
+    fn by_email(&self, email: &str) -> Option<Person>;
 }
 
 /// An account, as one of its access keys finds it.
@@ -20,6 +24,17 @@ pub struct Account {
     pub display_name: String,
     /// What the access key signs with.
     pub secret: Secret,
+}
+
+/// An account as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Its canonical id.
+    pub id: AccountId,
+    /// The twelve digits of its ARN.
+    pub short_id: String,
+    /// The name shown as owner or grantee.
+    pub display_name: String,
 }
 
 /// A secret access key; never shown, not even to a debugger's formatter.

@@ -26,6 +26,11 @@ pub(crate) fn extended(time: OffsetDateTime) -> String {
     time.format(format).unwrap_or_default()
 }
 
+/// `2007-12-01T12:00:00.000Z`, with or without fractions, in any zone.
+pub(crate) fn parse_iso(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok().filter(|_| text.contains('T'))
+}
+
 /// Any of the forms that a Date header comes in.
 pub(crate) fn parse_http(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();

@@ -18,6 +18,24 @@ pub(crate) struct Identity {
     pub(crate) seed: Option<SeedSignature>,
 }
 
+impl Identity {
+    /// Who did not sign.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            account: AccountId::anonymous(),
+            short_id: String::new(),
+            display_name: String::new(),
+            payload: None,
+            seed: None,
+        }
+    }
+
+    /// Whether nobody signed.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.account.is_anonymous()
+    }
+}
+
 /// The start of a chain of chunk signatures.
 #[derive(Debug, Clone)]
 pub(crate) struct SeedSignature {

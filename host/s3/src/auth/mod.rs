@@ -2,6 +2,7 @@
 
 mod credentials;
 mod dates;
+mod form;
 mod head;
 mod identity;
 mod signing;
@@ -10,8 +11,9 @@ mod tests;
 mod v2;
 mod v4;
 
-pub use credentials::{Account, Credentials, Secret};
-pub(crate) use dates::parse_http;
+pub use credentials::{Account, Credentials, Person, Secret};
+pub(crate) use dates::{parse_http, parse_iso};
+pub(crate) use form::{authenticate_form, missing as missing_field};
 pub(crate) use head::Head;
 pub(crate) use identity::Identity;
 pub(crate) use identity::SeedSignature;
@@ -21,7 +23,7 @@ use crate::error::{Code, S3Error};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// Verifies the signature of a request; `bucket` is the one that the Host names, and
+/// Verifies the signature of a request, which may have none; `bucket` is the one that the Host names, and
 /// `presign_expiry` how far ahead a SigV2 URL may expire.
 pub(crate) fn authenticate(
     head: &Head,
@@ -58,7 +60,7 @@ pub(crate) fn authenticate(
     if head.query.has("AWSAccessKeyId") || head.query.has("Signature") {
         return v2::verify_query(head, bucket, presign_expiry, credentials, now);
     }
-    Err(Code::AccessDenied.into())
+    Ok(Identity::anonymous())
 }
 
 /// The start of a chain of AWS's example account.

@@ -149,7 +149,7 @@ fn finish(account: Account, access_key: &str, texts: &[String], signature: &str)
 }
 
 /// Compares in constant time.
-fn verifies(secret: &Secret, text: &str, signature: &str) -> bool {
+pub(crate) fn verifies(secret: &Secret, text: &str, signature: &str) -> bool {
     let Ok(signature) = STANDARD.decode(signature) else { return false };
     Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes()).is_ok_and(|mut mac| {
         mac.update(text.as_bytes());

@@ -3,11 +3,16 @@
 use crate::dates;
 use crate::error::{Code, S3Error};
 use crate::ops::answer::{self, Answer};
+use crate::ops::bucket_tags;
 use crate::ops::call::Call;
+use crate::ops::tags::{self, Tags};
+use crate::ops::{acl, object_lock, policy};
 use crate::xml::{Document, Element, malformed};
 use http::StatusCode;
+use sallyport_core::CreateBucket;
+use sallyport_core::access::Action;
 use sallyport_core::body::Body;
-use sallyport_core::metadata::{Bucket, Versioning};
+use sallyport_core::metadata::{Bucket, BucketSettings, Versioning};
 
 /// A bucket's configuration document, in bytes.
 const MAX_DOCUMENT: u64 = 64 << 10;
@@ -16,6 +21,7 @@ const NAMELESS: &str = "us-east-1";
 
 /// ListBuckets.
 pub(crate) async fn list(call: &Call) -> Result<Answer, S3Error> {
+    call.require_signature()?;
     let limit = match call.number("max-buckets")? {
         Some(limit @ 1..=10_000) => limit as usize,
         None => 10_000,
@@ -67,10 +73,20 @@ pub(crate) async fn list(call: &Call) -> Result<Answer, S3Error> {
 
 /// CreateBucket.
 pub(crate) async fn create(call: &Call, body: Body) -> Result<Answer, S3Error> {
+    call.require_signature()?;
     let name = call.bucket()?;
     let document = call.document(body, MAX_DOCUMENT).await?;
-    let location = if document.is_empty() { call.default_location.clone() } else { constraint(&document)? };
-    let created = call.gateway.create_bucket(&call.caller(), &name, &location).await?;
+    let (location, tags) = if document.is_empty() { (None, Vec::new()) } else { creation(&document)? };
+    let location = location.unwrap_or_else(|| call.default_location.clone());
+    let settings = BucketSettings {
+        ownership: policy::requested_ownership(call)?,
+        tags,
+        object_lock: object_lock::of_new_bucket(&call.head),
+        ..BucketSettings::default()
+    };
+    let acl = acl::from_headers(call)?;
+    let request = CreateBucket { caller: call.caller(), bucket: name.clone(), location, acl, settings };
+    let created = call.gateway.create_bucket(request).await?;
     let mut answer = answer::empty(StatusCode::OK);
     answer::set(&mut answer, "location", format!("/{name}"));
     if let Some(warning) = created.warning {
@@ -79,25 +95,35 @@ pub(crate) async fn create(call: &Call, body: Body) -> Result<Answer, S3Error> {
     Ok(answer)
 }
 
-fn constraint(document: &[u8]) -> Result<String, S3Error> {
+/// The location and the tags of a new bucket.
+fn creation(document: &[u8]) -> Result<(Option<String>, Tags), S3Error> {
     let root = Element::parse(document, "CreateBucketConfiguration")?;
     root.only(&["LocationConstraint", "Location", "Bucket", "Tags"])?;
-    for name in ["Location", "Bucket", "Tags"] {
+    for name in ["Location", "Bucket"] {
         if root.optional(name)?.is_some() {
             return Err(S3Error::not_implemented(format!("{name} in CreateBucketConfiguration")));
         }
     }
-    let constraint = root.required_text("LocationConstraint")?.trim();
+    let tags = match root.optional("Tags")? {
+        Some(set) => {
+            set.only(&["Tag"])?;
+            tags::parse_set(set, bucket_tags::MAX_TAGS)?
+        }
+        None => Vec::new(),
+    };
+    let Some(constraint) = root.optional_text("LocationConstraint")?.map(str::trim) else {
+        return Ok((None, tags));
+    };
     match constraint.split_once(':') {
         Some((_, suffix)) => Err(S3Error::not_implemented(format!("The suffix :{suffix} of a location"))),
         None if constraint.is_empty() => Err(malformed()),
-        None => Ok(constraint.to_owned()),
+        None => Ok((Some(constraint.to_owned()), tags)),
     }
 }
 
 /// HeadBucket.
 pub(crate) async fn head(call: &Call) -> Result<Answer, S3Error> {
-    let bucket = call.gateway.bucket(&call.caller(), &call.bucket()?).await?;
+    let bucket = call.bucket_for(Action::ListBucket).await?;
     let mut answer = answer::empty(StatusCode::OK);
     answer::set(&mut answer, "x-amz-bucket-region", bucket.location.as_str());
     answer::set(&mut answer, "x-amz-access-point-alias", "false");
@@ -112,7 +138,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Answer, S3Error> {
 
 /// GetBucketLocation.
 pub(crate) async fn location(call: &Call) -> Result<Answer, S3Error> {
-    let bucket = call.gateway.bucket(&call.caller(), &call.bucket()?).await?;
+    let bucket = call.bucket_for(Action::GetBucketLocation).await?;
     let name = bucket.location.as_str();
     let shown = if name == NAMELESS { "" } else { name };
     Ok(answer::xml(Document::s3_text("LocationConstraint", shown)))
@@ -120,7 +146,7 @@ pub(crate) async fn location(call: &Call) -> Result<Answer, S3Error> {
 
 /// GetBucketVersioning.
 pub(crate) async fn versioning(call: &Call) -> Result<Answer, S3Error> {
-    let bucket = call.gateway.bucket(&call.caller(), &call.bucket()?).await?;
+    let bucket = call.bucket_for(Action::GetBucketVersioning).await?;
     let document = Document::s3("VersioningConfiguration", |root| match bucket.versioning {
         Versioning::Off => {}
         Versioning::Enabled => root.text("Status", "Enabled"),

@@ -1,23 +1,32 @@
 //! A request on its way to the gateway: who asks, for what, and the body.
 
-use crate::auth::{Head, Identity};
+use crate::auth::{Credentials, Head, Identity};
 use crate::error::{Code, S3Error};
+use crate::form::Spool;
 use crate::payload::{Payload, verify_document};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use sallyport_core::Gateway;
+use sallyport_core::access::{Action, Caller, RequestContext};
 use sallyport_core::body::{Body, BodyError};
+use sallyport_core::metadata::Bucket;
 use sallyport_core::names::{AccountId, BucketName, ObjectKey, VersionId};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One authenticated request.
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) gateway: Arc<Gateway>,
-    pub(crate) head: Head,
+    pub(crate) head: Arc<Head>,
+    pub(crate) caller: Caller,
     pub(crate) identity: Identity,
+    pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) bucket: Option<String>,
     pub(crate) key: Option<String>,
+    /// Where a form's file waits.
+    pub(crate) spool: Arc<Spool>,
     /// The location of a bucket that is created without naming one.
     pub(crate) default_location: String,
     pub(crate) idle: Duration,
@@ -25,19 +34,26 @@ pub(crate) struct Call {
     pub(crate) patience: Duration,
     /// `http` or `https`, as the request came.
     pub(crate) scheme: &'static str,
+    /// Clients may send their own encryption keys over this connection.
+    pub(crate) keys_may_come: bool,
     pub(crate) request_id: String,
     pub(crate) host_id: String,
 }
 
 impl Call {
     /// Who asks.
-    pub(crate) fn caller(&self) -> AccountId {
-        self.identity.account.clone()
+    pub(crate) fn caller(&self) -> Caller {
+        self.caller.clone()
     }
 
     /// The bucket.
     pub(crate) fn bucket(&self) -> Result<BucketName, S3Error> {
         bucket_name(self.bucket.as_deref().unwrap_or_default())
+    }
+
+    /// The bucket, when the caller may do this to it.
+    pub(crate) async fn bucket_for(&self, action: Action) -> Result<Bucket, S3Error> {
+        Ok(self.gateway.bucket_for(&self.caller, action, &self.bucket()?).await?)
     }
 
     /// The key.
@@ -71,6 +87,16 @@ impl Call {
         self.collect(payload, body, limit).await
     }
 
+    /// A configuration, which AWS takes only with a digest.
+    pub(crate) async fn configuration(&self, body: Body, limit: u64) -> Result<Bytes, S3Error> {
+        let payload = Payload::parse(&self.head, &self.identity)?;
+        if !payload.has_digest() {
+            let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
+            return Err(S3Error::because(Code::InvalidRequest, message));
+        }
+        self.collect(payload, body, limit).await
+    }
+
     /// As `document`, when the payload's headers are read already.
     pub(crate) async fn collect(&self, payload: Payload, body: Body, limit: u64) -> Result<Bytes, S3Error> {
         if payload.size.is_some_and(|size| size > limit) {
@@ -90,8 +116,51 @@ impl Call {
     }
 
     /// The name shown for an account.
-    pub(crate) fn display_name<'a>(&'a self, account: &'a AccountId) -> &'a str {
-        if *account == self.identity.account { &self.identity.display_name } else { account.as_str() }
+    pub(crate) fn display_name(&self, account: &AccountId) -> String {
+        if *account == self.identity.account {
+            return self.identity.display_name.clone();
+        }
+        self.credentials.account(account).map(|person| person.display_name).unwrap_or_default()
+    }
+
+    /// Refuses who did not sign, where S3 always wants a signature.
+    pub(crate) fn require_signature(&self) -> Result<(), S3Error> {
+        if self.caller.is_anonymous() { Err(Code::AccessDenied.into()) } else { Ok(()) }
+    }
+
+    /// `x-amz-expected-bucket-owner` and its kin for the source of a copy: by canonical id, or
+    /// by the twelve digits that AWS's tools name accounts by.
+    pub(crate) async fn check_owner(&self, header: &str, bucket: &BucketName) -> Result<(), S3Error> {
+        let Some(expected) = self.head.header(header) else { return Ok(()) };
+        let owner = self.gateway.bucket(bucket).await?.owner;
+        let short_id = self.credentials.account(&owner).map(|person| person.short_id);
+        let is_expected = owner.as_str() == expected || short_id.is_some_and(|id| id == expected);
+        if is_expected { Ok(()) } else { Err(Code::AccessDenied.into()) }
+    }
+}
+
+/// What a policy's conditions may see of a request.
+pub(crate) struct Seen {
+    pub(crate) head: Arc<Head>,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) secure: bool,
+}
+
+impl RequestContext for Seen {
+    fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.head.joined(name)
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        self.head.query.value(name).map(str::to_owned)
     }
 }
 

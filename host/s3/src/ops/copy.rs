@@ -1,14 +1,17 @@
 //! Copies: whole objects, and parts made from objects.
 
+use crate::auth::Head;
 use crate::dates;
 use crate::error::{Code, S3Error};
+use crate::ops::acl;
 use crate::ops::answer::{self, Answer, quoted};
 use crate::ops::call::{Call, bucket_name, object_key};
+use crate::ops::encryption;
 use crate::ops::headers::{self, ObjectHeaders};
-use crate::ops::{multipart, objects, patience};
+use crate::ops::{lifecycle, multipart, objects, patience};
 use crate::uri;
 use crate::xml::Document;
-use sallyport_core::names::VersionId;
+use sallyport_core::names::{BucketName, VersionId};
 use sallyport_core::{CopyObject, CopyOutcome, CopyPart, Source};
 use std::sync::Arc;
 
@@ -22,7 +25,8 @@ pub(crate) async fn object(call: &Call) -> Result<Answer, S3Error> {
     let replaces_tags = replaces(call, "x-amz-tagging-directive")?;
     let checksum = objects::checksum_algorithm(call)?;
     let in_place = source.bucket == bucket && source.key == key && source.version.is_none();
-    if in_place && !replaces_metadata && !replaces_tags && checksum.is_none() {
+    let changes = replaces_metadata || replaces_tags || checksum.is_some() || changes_more(call);
+    if in_place && !changes {
         let message = "This copy request is illegal because it is trying to copy an object to itself without changing \
                        the object's metadata, storage class, website redirect location or encryption attributes.";
         return Err(S3Error::because(Code::InvalidRequest, message));
@@ -30,6 +34,9 @@ pub(crate) async fn object(call: &Call) -> Result<Answer, S3Error> {
     let tags = headers.object.tags.clone();
     let request = CopyObject {
         caller: call.caller(),
+        attributes: headers.attributes,
+        acl: acl::from_headers(call)?,
+        encryption: encryption::parameters(|name| call.head.header(name)),
         source,
         bucket,
         key,
@@ -41,14 +48,21 @@ pub(crate) async fn object(call: &Call) -> Result<Answer, S3Error> {
         checksum,
         conditions: headers::write_conditions(&call.head)?,
     };
-    let gateway = Arc::clone(&call.gateway);
+    let (gateway, head) = (Arc::clone(&call.gateway), Arc::clone(&call.head));
     patience::wait(call, async move {
         let outcome = gateway.copy_object(request).await?;
-        let mut answer = result("CopyObjectResult", &outcome);
+        let mut answer = result("CopyObjectResult", &outcome, &head);
         answer::set_version(&mut answer, outcome.put.version.as_ref());
+        lifecycle::show(&mut answer, outcome.put.expiry.as_ref());
         Ok(answer)
     })
     .await
+}
+
+/// Whether a copy in place changes something beside metadata, tags and checksum.
+fn changes_more(call: &Call) -> bool {
+    ["x-amz-storage-class", "x-amz-website-redirect-location"].iter().any(|name| call.head.headers.contains_key(*name))
+        || call.head.headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"))
 }
 
 /// UploadPartCopy.
@@ -58,22 +72,29 @@ pub(crate) async fn part(call: &Call) -> Result<Answer, S3Error> {
         number: multipart::part_number(call)?,
         source: source(call)?,
         range: call.head.header("x-amz-copy-source-range").map(range).transpose()?,
+        customer: encryption::customer(&call.head),
     };
-    let gateway = Arc::clone(&call.gateway);
-    patience::wait(call, async move { Ok(result("CopyPartResult", &gateway.copy_part(request).await?)) }).await
+    let (gateway, head) = (Arc::clone(&call.gateway), Arc::clone(&call.head));
+    patience::wait(call, async move { Ok(result("CopyPartResult", &gateway.copy_part(request).await?, &head)) }).await
 }
 
-fn result(root: &str, outcome: &CopyOutcome) -> Answer {
+fn result(root: &str, outcome: &CopyOutcome, head: &Head) -> Answer {
     let document = Document::s3(root, |root| {
         root.text("LastModified", dates::document(outcome.put.last_modified));
         root.text("ETag", quoted(&outcome.put.etag));
         objects::checksums(root, &outcome.put.checksums);
     });
     let mut answer = answer::xml(document);
+    encryption::show(&mut answer, outcome.put.encryption.as_ref(), head);
     if let Some(version) = &outcome.source_version {
         answer::set(&mut answer, "x-amz-copy-source-version-id", version.as_str());
     }
     answer
+}
+
+/// The bucket that a copy reads.
+pub(crate) fn source_bucket(call: &Call) -> Result<BucketName, S3Error> {
+    Ok(source(call)?.bucket)
 }
 
 fn source(call: &Call) -> Result<Source, S3Error> {
@@ -84,6 +105,7 @@ fn source(call: &Call) -> Result<Source, S3Error> {
         key: object_key(&key)?,
         version: version.as_deref().map(VersionId::from_client),
         conditions: headers::read_conditions(&call.head, "x-amz-copy-source-"),
+        customer: encryption::source_customer(&call.head),
     })
 }
 

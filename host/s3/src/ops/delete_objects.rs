@@ -1,11 +1,10 @@
 //! DeleteObjects: up to a thousand at once, each with its own outcome.
 
 use crate::dates;
-use crate::error::{Code, S3Error};
+use crate::error::S3Error;
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::{Call, object_key};
-use crate::ops::headers;
-use crate::payload::Payload;
+use crate::ops::{headers, object_lock};
 use crate::xml::{Document, Element, malformed};
 use futures::StreamExt;
 use sallyport_core::DeleteObject;
@@ -28,13 +27,8 @@ struct Asked {
 /// DeleteObjects.
 pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let bucket = call.bucket()?;
-    let payload = Payload::parse(&call.head, &call.identity)?;
-    if !payload.has_digest() {
-        let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
-        return Err(S3Error::because(Code::InvalidRequest, message));
-    }
-    let (asked, quiet) = parse(&call.collect(payload, body, MAX_DOCUMENT).await?)?;
-    call.gateway.bucket(&call.caller(), &bucket).await?;
+    let (asked, quiet) = parse(&call.configuration(body, MAX_DOCUMENT).await?)?;
+    call.gateway.bucket(&bucket).await?;
     let outcomes: Vec<(Asked, Result<Deleted, S3Error>)> =
         futures::stream::iter(asked).map(|asked| delete(call, &bucket, asked)).buffered(CONCURRENCY).collect().await;
     let document = Document::s3("DeleteResult", |root| {
@@ -82,6 +76,7 @@ async fn delete(call: &Call, bucket: &BucketName, asked: Asked) -> (Asked, Resul
         key,
         version: asked.version.as_deref().map(VersionId::from_client),
         conditions: asked.conditions.clone(),
+        bypass_governance: object_lock::bypass(&call.head),
     };
     let outcome = call.gateway.delete_object(request).await.map_err(S3Error::from);
     (asked, outcome)

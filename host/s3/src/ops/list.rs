@@ -40,17 +40,17 @@ impl<'a> Page<'a> {
                 return Err(S3Error::argument("encoding-type", other, "Invalid Encoding Method specified in Request"));
             }
         };
+        let delimiter = call.head.query.value("delimiter").filter(|delimiter| !delimiter.is_empty());
+        // Ceph's extension: every order is allowed, so ours is, but folding needs an order.
+        if delimiter.is_some() && call.head.query.value("allow-unordered") == Some("true") {
+            let message = "allow-unordered cannot be combined with a delimiter";
+            return Err(S3Error::argument("allow-unordered", "true", message));
+        }
         let limit = match call.head.query.value(limit) {
             None | Some("") => MAX_PAGE,
             Some(_) => call.number(limit)?.unwrap_or(MAX_PAGE).min(MAX_PAGE),
         };
-        Ok(Self {
-            call,
-            prefix: call.head.query.value("prefix").unwrap_or_default(),
-            delimiter: call.head.query.value("delimiter").filter(|delimiter| !delimiter.is_empty()),
-            limit,
-            url,
-        })
+        Ok(Self { call, prefix: call.head.query.value("prefix").unwrap_or_default(), delimiter, limit, url })
     }
 
     /// A key as the client asked to have it.

@@ -2,12 +2,14 @@
 
 use crate::dates;
 use crate::error::S3Error;
+use crate::ops::acl;
 use crate::ops::answer::{self, Answer, quoted};
 use crate::ops::call::Call;
+use crate::ops::encryption;
 use crate::ops::headers::{self, ObjectHeaders};
 use crate::ops::list::{MAX_PAGE, Marker, Page};
 use crate::ops::objects::{checksum_algorithm, checksums, checksums_only};
-use crate::ops::patience;
+use crate::ops::{lifecycle, patience};
 use crate::payload::Payload;
 use crate::xml::{Document, Element, malformed};
 use http::StatusCode;
@@ -36,6 +38,7 @@ pub(crate) fn part_number(call: &Call) -> Result<u32, S3Error> {
 
 /// CreateMultipartUpload.
 pub(crate) async fn create(call: &Call) -> Result<Answer, S3Error> {
+    call.require_signature()?;
     let headers = ObjectHeaders::parse(&call.head)?;
     let kind = match call.head.header("x-amz-checksum-type") {
         None => None,
@@ -48,6 +51,9 @@ pub(crate) async fn create(call: &Call) -> Result<Answer, S3Error> {
         bucket: call.bucket()?,
         key: call.key()?,
         object: headers.object,
+        attributes: headers.attributes,
+        acl: acl::from_headers(call)?,
+        encryption: encryption::parameters(|name| call.head.header(name)),
         storage_class: headers.storage_class,
         location: headers.location,
         checksum: checksum_algorithm(call)?.map(|algorithm| (algorithm, kind)),
@@ -63,6 +69,9 @@ pub(crate) async fn create(call: &Call) -> Result<Answer, S3Error> {
         answer::set(&mut answer, "x-amz-checksum-algorithm", algorithm.to_ascii_uppercase());
         answer::set(&mut answer, "x-amz-checksum-type", answer::kind(*kind));
     }
+    lifecycle::show_abort(call, &mut answer, &upload).await?;
+    let encryption = upload.attributes.encryption.as_ref();
+    encryption::show(&mut answer, encryption.map(|encryption| &encryption.method), &call.head);
     Ok(answer)
 }
 
@@ -72,12 +81,14 @@ pub(crate) async fn put_part(call: &Call, body: Body) -> Result<Answer, S3Error>
     let payload = Payload::parse(&call.head, &call.identity)?;
     payload.known_size()?;
     let incoming = payload.open(body, &call.identity, call.idle);
-    let stored = call.gateway.put_part(PutPart { upload, number, incoming }).await?;
+    let customer = encryption::customer(&call.head);
+    let stored = call.gateway.put_part(PutPart { upload, number, incoming, customer }).await?;
     let mut answer = answer::empty(StatusCode::OK);
     answer::set(&mut answer, "etag", quoted(&stored.etag));
     for checksum in &stored.checksums {
         answer::set(&mut answer, &format!("x-amz-checksum-{}", checksum.algorithm), &checksum.value);
     }
+    encryption::show(&mut answer, stored.encryption.as_ref(), &call.head);
     Ok(answer)
 }
 
@@ -100,10 +111,11 @@ pub(crate) async fn complete(call: &Call, body: Body) -> Result<Answer, S3Error>
         conditions: headers::write_conditions(&call.head)?,
         checksum,
         size: size.transpose()?,
+        customer: encryption::customer(&call.head),
     };
     // As the client wrote it: path or virtual-host style.
     let place = format!("{}://{}{}", call.scheme, call.head.host, call.head.path);
-    let gateway = Arc::clone(&call.gateway);
+    let (gateway, head) = (Arc::clone(&call.gateway), Arc::clone(&call.head));
     patience::wait(call, async move {
         let (bucket, key) = (request.upload.bucket.clone(), request.upload.key.clone());
         let completed = gateway.complete_upload(request).await?.put;
@@ -116,6 +128,8 @@ pub(crate) async fn complete(call: &Call, body: Body) -> Result<Answer, S3Error>
         });
         let mut answer = answer::xml(document);
         answer::set_version(&mut answer, completed.version.as_ref());
+        lifecycle::show(&mut answer, completed.expiry.as_ref());
+        encryption::show(&mut answer, completed.encryption.as_ref(), &head);
         Ok(answer)
     })
     .await
@@ -162,7 +176,7 @@ pub(crate) async fn list_parts(call: &Call) -> Result<Answer, S3Error> {
         if page.url {
             root.text("EncodingType", "url");
         }
-        page.owner(root, "Initiator", &upload.owner);
+        page.owner(root, "Initiator", &upload.initiator);
         page.owner(root, "Owner", &upload.owner);
         root.text("StorageClass", &upload.storage_class);
         root.number("PartNumberMarker", after);
@@ -183,7 +197,9 @@ pub(crate) async fn list_parts(call: &Call) -> Result<Answer, S3Error> {
             });
         }
     });
-    Ok(answer::xml(document))
+    let mut answer = answer::xml(document);
+    lifecycle::show_abort(call, &mut answer, &upload).await?;
+    Ok(answer)
 }
 
 /// ListMultipartUploads.
@@ -218,7 +234,7 @@ pub(crate) async fn list_uploads(call: &Call) -> Result<Answer, S3Error> {
             root.nest("Upload", |element| {
                 element.text("Key", page.key(upload.key.as_str()));
                 element.text("UploadId", upload.id.as_str());
-                page.owner(element, "Initiator", &upload.owner);
+                page.owner(element, "Initiator", &upload.initiator);
                 page.owner(element, "Owner", &upload.owner);
                 element.text("StorageClass", &upload.storage_class);
                 element.text("Initiated", dates::document(upload.initiated));

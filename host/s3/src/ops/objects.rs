@@ -2,9 +2,12 @@
 
 use crate::dates;
 use crate::error::S3Error;
+use crate::ops::acl;
 use crate::ops::answer::{self, Answer, quoted};
 use crate::ops::call::Call;
+use crate::ops::encryption;
 use crate::ops::headers::{self, CONTENT, METADATA, ObjectHeaders};
+use crate::ops::{lifecycle, object_lock};
 use crate::payload::{Payload, parse_algorithm};
 use http::{HeaderValue, StatusCode};
 use sallyport_core::body::Body;
@@ -21,11 +24,15 @@ pub(crate) async fn put(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let headers = ObjectHeaders::parse(&call.head)?;
     let payload = Payload::parse(&call.head, &call.identity)?;
     payload.known_size()?;
+    object_lock::require_digest(&headers.attributes.lock, &payload)?;
     let request = PutObject {
         caller: call.caller(),
         bucket,
         key,
         object: headers.object,
+        attributes: headers.attributes,
+        acl: acl::from_headers(call)?,
+        encryption: encryption::parameters(|name| call.head.header(name)),
         storage_class: headers.storage_class,
         location: headers.location,
         conditions: headers::write_conditions(&call.head)?,
@@ -35,7 +42,9 @@ pub(crate) async fn put(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let mut answer = answer::empty(StatusCode::OK);
     answer::set(&mut answer, "etag", quoted(&stored.etag));
     answer::set_version(&mut answer, stored.version.as_ref());
+    lifecycle::show(&mut answer, stored.expiry.as_ref());
     answer::set_checksums(&mut answer, &stored.checksums);
+    encryption::show(&mut answer, stored.encryption.as_ref(), &call.head);
     Ok(answer)
 }
 
@@ -49,7 +58,9 @@ pub(crate) fn refuse_queries(call: &Call) -> Result<(), S3Error> {
     Ok(())
 }
 
-fn read_request(call: &Call) -> Result<GetObject, S3Error> {
+/// What a read asks for.
+pub(crate) fn read_request(call: &Call) -> Result<GetObject, S3Error> {
+    encryption::refuse_on_reads(&call.head)?;
     let part = call.number("partNumber")?;
     let range = call.head.header("range").and_then(headers::range);
     if let Some(number) = part.filter(|number| !(1..=10_000).contains(number)) {
@@ -68,23 +79,38 @@ fn read_request(call: &Call) -> Result<GetObject, S3Error> {
         range,
         part,
         conditions: headers::read_conditions(&call.head, ""),
+        customer: encryption::customer(&call.head),
     })
 }
 
 /// GetObject.
 pub(crate) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let (found, body) = call.gateway.get_object(&read_request(call)?).await?;
+    require_location(call, &found)?;
     Ok(show(call, &found).map(|_| body))
 }
 
 /// HeadObject.
 pub(crate) async fn head(call: &Call) -> Result<Answer, S3Error> {
     let found = call.gateway.head_object(&read_request(call)?).await?;
+    require_location(call, &found)?;
     Ok(show(call, &found))
 }
 
+/// `x-amz-location-constraint` asks for the bytes of one location, as CloudServer's replicas
+/// need it. There are no replicas: it has to be where the object is.
+fn require_location(call: &Call, found: &Found) -> Result<(), S3Error> {
+    let Some(asked) = call.head.header("x-amz-location-constraint") else { return Ok(()) };
+    let is_there = found.version.segments.iter().all(|segment| segment.location.as_str() == asked);
+    let is_known = call.gateway.locations().names().iter().any(|name| name.as_str() == asked);
+    if is_there && is_known {
+        return Ok(());
+    }
+    Err(sallyport_core::Error::InvalidLocationConstraint(asked.to_owned()).into())
+}
+
 /// All that an answer says of an object.
-fn show(call: &Call, found: &Found) -> Answer {
+pub(crate) fn show(call: &Call, found: &Found) -> Answer {
     let version = &found.version;
     let mut answer = answer::empty(StatusCode::OK);
     answer::set(&mut answer, "content-type", DEFAULT_TYPE);
@@ -108,12 +134,19 @@ fn show(call: &Call, found: &Found) -> Answer {
     if !version.object.tags.is_empty() {
         answer::set(&mut answer, "x-amz-tagging-count", version.object.tags.len().to_string());
     }
+    if let Some(target) = &version.attributes.website_redirect {
+        answer::set(&mut answer, "x-amz-website-redirect-location", target);
+    }
     if let Some(count) = found.parts_count {
         answer::set(&mut answer, "x-amz-mp-parts-count", count.to_string());
     }
     if version.storage_class != "STANDARD" {
         answer::set(&mut answer, "x-amz-storage-class", &version.storage_class);
     }
+    object_lock::show(&mut answer, &version.attributes.lock);
+    lifecycle::show(&mut answer, found.expiry.as_ref());
+    let encryption = version.attributes.encryption.as_ref();
+    encryption::show(&mut answer, encryption.map(|encryption| &encryption.method), &call.head);
     set_read_checksums(call, found, &mut answer);
     override_headers(call, &mut answer);
     answer
@@ -128,6 +161,10 @@ fn set_read_checksums(call: &Call, found: &Found, answer: &mut Answer) {
     let whole = found.span.is_none_or(|span| span.length == found.version.size);
     if !found.part_checksums.is_empty() {
         answer::set_checksums(answer, &found.part_checksums);
+        // The values are the part's, the type is the object's.
+        if let Some(whole) = found.version.checksums.first() {
+            answer::set(answer, "x-amz-checksum-type", answer::kind(whole.kind));
+        }
     } else if whole {
         answer::set_checksums(answer, &found.version.checksums);
     }
@@ -149,6 +186,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Answer, S3Error> {
         key: call.key()?,
         version: call.version()?,
         conditions: headers::write_conditions(&call.head)?,
+        bypass_governance: object_lock::bypass(&call.head),
     };
     let asked = request.version.clone();
     let deleted = call.gateway.delete_object(request).await?;
@@ -213,11 +251,7 @@ fn parts(call: &Call, element: &mut crate::xml::Document, version: &sallyport_co
     let number = |name: &str| call.head.header(name).and_then(|text| text.parse::<usize>().ok());
     let limit = number("x-amz-max-parts").unwrap_or(1000).min(1000);
     let after = number("x-amz-part-number-marker").unwrap_or_default();
-    element.number("TotalPartsCount", version.parts.len());
-    // S3 lists parts only of objects whose parts have checksums.
-    if version.parts.iter().all(|part| part.checksums.is_empty()) {
-        return;
-    }
+    element.number("PartsCount", version.parts.len());
     let shown = version.parts.iter().enumerate().map(|(index, part)| (index + 1, part)).skip(after);
     let last = (after + limit).min(version.parts.len());
     element.number("PartNumberMarker", after);

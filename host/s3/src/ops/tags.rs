@@ -3,7 +3,7 @@
 use crate::error::{Code, S3Error};
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::Call;
-use crate::uri::Query;
+use crate::uri::{self, Query};
 use crate::xml::{Document, Element, malformed};
 use http::StatusCode;
 use sallyport_core::body::Body;
@@ -13,7 +13,7 @@ const MAX_TAGS: usize = 10;
 /// A document of tags, in bytes.
 const MAX_DOCUMENT: u64 = 64 << 10;
 
-type Tags = Vec<(String, String)>;
+pub(crate) type Tags = Vec<(String, String)>;
 
 /// `x-amz-tagging`: a query string.
 pub(crate) fn parse_header(text: &str) -> Result<Tags, S3Error> {
@@ -21,15 +21,31 @@ pub(crate) fn parse_header(text: &str) -> Result<Tags, S3Error> {
                    tag name duplicates.";
     let query = Query::parse(text).map_err(|_| S3Error::argument("x-amz-tagging", text, message))?;
     let tags: Tags = query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    check(&tags)?;
+    check(&tags, MAX_TAGS)?;
     Ok(tags)
 }
 
-fn parse_document(document: &[u8]) -> Result<Tags, S3Error> {
+/// The header that says the same as a form's document.
+pub(crate) fn as_header(document: &str) -> Result<String, S3Error> {
+    let tags = parse_document(document.as_bytes(), MAX_TAGS)?;
+    let pairs: Vec<String> = tags
+        .iter()
+        .map(|(key, value)| format!("{}={}", uri::encode(key.as_bytes()), uri::encode(value.as_bytes())))
+        .collect();
+    Ok(pairs.join("&"))
+}
+
+/// A document of at most so many tags.
+pub(crate) fn parse_document(document: &[u8], most: usize) -> Result<Tags, S3Error> {
     let root = Element::parse(document, "Tagging")?;
     root.only(&["TagSet"])?;
     let set = root.optional("TagSet")?.ok_or_else(malformed)?;
     set.only(&["Tag"])?;
+    parse_set(set, most)
+}
+
+/// The tags in an element.
+pub(crate) fn parse_set(set: &Element, most: usize) -> Result<Tags, S3Error> {
     let tags = set
         .all("Tag")
         .map(|tag| {
@@ -37,14 +53,31 @@ fn parse_document(document: &[u8]) -> Result<Tags, S3Error> {
             Ok((tag.required_text("Key")?.to_owned(), tag.required_text("Value")?.to_owned()))
         })
         .collect::<Result<Tags, S3Error>>()?;
-    check(&tags)?;
+    check(&tags, most)?;
     Ok(tags)
 }
 
-fn check(tags: &Tags) -> Result<(), S3Error> {
+/// The document of some tags, by their keys: a set has no order of its own.
+pub(crate) fn document(tags: &Tags) -> String {
+    let mut tags = tags.clone();
+    tags.sort();
+    Document::s3("Tagging", |root| {
+        root.nest("TagSet", |set| {
+            for (key, value) in &tags {
+                set.nest("Tag", |tag| {
+                    tag.text("Key", key);
+                    tag.text("Value", value);
+                });
+            }
+        });
+    })
+}
+
+fn check(tags: &Tags, most: usize) -> Result<(), S3Error> {
     let invalid = |message: &str| Err(S3Error::because(Code::InvalidTag, message));
-    if tags.len() > MAX_TAGS {
-        return invalid("Object tags cannot be greater than 10");
+    if tags.len() > most {
+        let what = if most == MAX_TAGS { "Object" } else { "Bucket" };
+        return invalid(&format!("{what} tags cannot be greater than {most}"));
     }
     for (position, (key, value)) in tags.iter().enumerate() {
         if key.is_empty() || key.chars().count() > 128 || key.starts_with("aws:") {
@@ -63,24 +96,14 @@ fn check(tags: &Tags) -> Result<(), S3Error> {
 /// GetObjectTagging.
 pub(crate) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let (tags, version) = call.gateway.tags(&call.caller(), &call.bucket()?, &call.key()?, call.version()?).await?;
-    let document = Document::s3("Tagging", |root| {
-        root.nest("TagSet", |set| {
-            for (key, value) in &tags {
-                set.nest("Tag", |tag| {
-                    tag.text("Key", key);
-                    tag.text("Value", value);
-                });
-            }
-        });
-    });
-    let mut answer = answer::xml(document);
+    let mut answer = answer::xml(document(&tags));
     answer::set_version(&mut answer, version.as_ref());
     Ok(answer)
 }
 
 /// PutObjectTagging.
 pub(crate) async fn put(call: &Call, body: Body) -> Result<Answer, S3Error> {
-    let tags = parse_document(&call.document(body, MAX_DOCUMENT).await?)?;
+    let tags = parse_document(&call.document(body, MAX_DOCUMENT).await?, MAX_TAGS)?;
     replace(call, tags, StatusCode::OK).await
 }
 
@@ -106,7 +129,7 @@ mod tests {
         assert_eq!(parse_header("a%20b=1&c="), Ok(expected.clone()));
         let document = b"<Tagging><TagSet><Tag><Key>a b</Key><Value>1</Value></Tag>\
                          <Tag><Key>c</Key><Value/></Tag></TagSet></Tagging>";
-        assert_eq!(parse_document(document), Ok(expected));
+        assert_eq!(parse_document(document, MAX_TAGS), Ok(expected));
     }
 
     #[test]

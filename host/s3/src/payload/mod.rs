@@ -15,6 +15,7 @@ use decoded::{Decoded, Decoder};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use md5::Md5;
+use sallyport_core::body::Body;
 use sallyport_core::checksum::Algorithm;
 use sallyport_core::{Incoming, Trailer};
 use sha2::{Digest, Sha256};
@@ -127,6 +128,11 @@ impl Payload {
     }
 }
 
+/// A body that is read as it is, for as long as it does not stall.
+pub(crate) fn within(body: Body, idle: Duration) -> Body {
+    Decoded::new(body, Decoder::Plain, None, idle).boxed_unsync()
+}
+
 /// Compares a body that was read whole with what its headers and trailers say of it.
 pub(crate) fn verify_document(incoming: &Incoming, bytes: &[u8]) -> Result<(), S3Error> {
     if incoming.md5.is_some_and(|md5| md5.as_slice() != Md5::digest(bytes).as_slice()) {
@@ -181,9 +187,10 @@ fn parse_checksums(head: &Head) -> Result<Vec<(Algorithm, Vec<u8>)>, S3Error> {
     for algorithm in Algorithm::ALL {
         let name = format!("x-amz-checksum-{}", algorithm.name());
         let Some(text) = head.header(&name) else { continue };
+        // What cannot be a digest is none of these bytes.
         let value = algorithm
             .decode(text)
-            .ok_or_else(|| S3Error::because(Code::InvalidRequest, format!("Value for {name} header is invalid.")))?;
+            .ok_or_else(|| S3Error::because(Code::BadDigest, format!("Value for {name} header is invalid.")))?;
         checksums.push((algorithm, value));
     }
     Ok(checksums)

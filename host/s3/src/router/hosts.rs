@@ -8,14 +8,31 @@ use std::net::IpAddr;
 pub(crate) struct Hosts {
     /// Longest first: the most specific name wins.
     endpoints: Vec<String>,
+    /// Likewise, of websites.
+    websites: Vec<String>,
 }
 
 impl Hosts {
     /// The keys of `restEndpoints`.
     pub(crate) fn new(endpoints: impl IntoIterator<Item = String>) -> Self {
-        let mut endpoints: Vec<String> = endpoints.into_iter().map(|endpoint| endpoint.to_ascii_lowercase()).collect();
-        endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.len()));
-        Self { endpoints }
+        Self { endpoints: sorted(endpoints), websites: Vec::new() }
+    }
+
+    /// The same with `websiteEndpoints`.
+    pub(crate) fn with_websites(self, websites: impl IntoIterator<Item = String>) -> Self {
+        Self { websites: sorted(websites), ..self }
+    }
+
+    /// The bucket whose website a Host names: what stands before an endpoint of websites, or
+    /// such an endpoint itself. A more specific endpoint of the API goes before.
+    pub(crate) fn website(&self, host: &str) -> Option<String> {
+        let name = without_port(host).to_ascii_lowercase();
+        let belongs = |endpoint: &str| name == endpoint || before(&name, endpoint).is_some();
+        let endpoint = self.websites.iter().find(|endpoint| belongs(endpoint))?;
+        if self.endpoints.iter().any(|other| belongs(other) && other.len() >= endpoint.len()) {
+            return None;
+        }
+        Some(before(&name, endpoint).unwrap_or(endpoint).to_owned())
     }
 
     /// The endpoint that a Host belongs to, with the bucket before it; addresses are always
@@ -29,8 +46,7 @@ impl Hosts {
             return Ok(Resolved { endpoint: name, bucket: None });
         }
         for endpoint in &self.endpoints {
-            let bucket = name.strip_suffix(endpoint.as_str()).and_then(|rest| rest.strip_suffix('.'));
-            if let Some(bucket) = bucket.filter(|bucket| !bucket.is_empty()) {
+            if let Some(bucket) = before(&name, endpoint) {
                 return Ok(Resolved { endpoint: endpoint.clone(), bucket: Some(bucket.to_owned()) });
             }
         }
@@ -51,6 +67,17 @@ pub(crate) struct Resolved {
     pub(crate) endpoint: String,
     /// The bucket of a virtual-host style request.
     pub(crate) bucket: Option<String>,
+}
+
+/// What stands before an endpoint, without the dot.
+fn before<'a>(name: &'a str, endpoint: &str) -> Option<&'a str> {
+    name.strip_suffix(endpoint)?.strip_suffix('.').filter(|bucket| !bucket.is_empty())
+}
+
+fn sorted(endpoints: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut endpoints: Vec<String> = endpoints.into_iter().map(|endpoint| endpoint.to_ascii_lowercase()).collect();
+    endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.len()));
+    endpoints
 }
 
 fn without_port(host: &str) -> &str {

@@ -187,6 +187,16 @@ mod tests {
         assert!(error.message.contains("restEndpoints in config.json"));
     }
 
+    #[test]
+    fn hosts_of_websites_name_buckets() {
+        let hosts = hosts().with_websites(["web.example.com".to_owned(), "www.site.org".to_owned()]);
+        let bucket = |host| hosts.website(host);
+        assert_eq!(bucket("my.b.web.example.com:80").as_deref(), Some("my.b"));
+        assert_eq!(bucket("WWW.site.org").as_deref(), Some("www.site.org"));
+        assert_eq!(bucket("b.s3.example.com"), None);
+        assert_eq!(bucket("b.localhost"), None);
+    }
+
     proptest! {
         #[test]
         fn every_key_survives_encoding(key in "\\PC{1,40}") {

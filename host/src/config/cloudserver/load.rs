@@ -116,6 +116,7 @@ impl Reader<'_> {
             limits: ConnectionLimits::default(),
             listen,
             rest_endpoints: server.rest_endpoints,
+            website_endpoints: server.website_endpoints,
         })
     }
 

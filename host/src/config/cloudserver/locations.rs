@@ -89,10 +89,6 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
     if location.size_limit_gb.is_some_and(|limit| limit < 0.0) {
         found.push(stopped("is negative", "write a size, or leave it out").at("sizeLimitGB"));
     }
-    if location.size_limit_gb.is_some_and(|limit| limit > 0.0) {
-        let what = "is not enforced: more may be stored";
-        found.push(Problem::warning(file, what, "set a quota on the backend").of(name).at("sizeLimitGB"));
-    }
     found.extend(fields.rest().into_iter().map(|key| {
         Problem::warning(file, "is not known and has no effect", "remove it, or move it into details").of(name).at(key)
     }));

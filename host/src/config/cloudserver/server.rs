@@ -45,7 +45,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "testingMode",
     "utapi",
     "vaultd",
-    "websiteEndpoints",
     "workflowEngineOperator",
 ];
 /// Keys of old versions that decided where data goes.
@@ -59,6 +58,7 @@ pub(super) struct Server {
     pub(super) metrics_port: Option<u16>,
     pub(super) metrics_listen_on: Vec<String>,
     pub(super) rest_endpoints: BTreeMap<String, String>,
+    pub(super) website_endpoints: Vec<String>,
     pub(super) log_level: Option<LogLevel>,
     pub(super) health_allow: Vec<Network>,
     pub(super) certificate: Option<CertificatePaths>,
@@ -82,6 +82,7 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
         metrics_port: fields.port("metricsPort"),
         metrics_listen_on: fields.texts("metricsListenOn").unwrap_or_default(),
         rest_endpoints: rest_endpoints(file, &mut fields, problems),
+        website_endpoints: website_endpoints(&mut fields),
         log_level: log_level(file, &mut fields, problems),
         health_allow: health_allow(file, &mut fields, problems),
         certificate: certificate(file, &mut fields, problems),
@@ -133,6 +134,10 @@ fn rest_endpoints(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) 
         }
     }
     endpoints
+}
+
+fn website_endpoints(fields: &mut Fields<'_>) -> Vec<String> {
+    fields.texts("websiteEndpoints").unwrap_or_default().iter().map(|host| host_of(host)).collect()
 }
 
 fn log_level(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<LogLevel> {

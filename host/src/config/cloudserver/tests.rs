@@ -264,7 +264,7 @@ fn settings_without_effect_are_named_in_warnings() {
         "CI_CEPH",
         "AWS_S3_HTTPAGENT_KEEPALIVE",
     ];
-    let keys = ["clusters", "websiteEndpoints", "replicationGroupId", "vaultd", "misspelt"];
+    let keys = ["clusters", "replicationGroupId", "vaultd", "misspelt"];
     let mut files = Files::new();
     for name in names {
         files = files.variable(name, "1");

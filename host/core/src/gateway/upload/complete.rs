@@ -3,6 +3,7 @@
 use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, UploadRef};
 use super::super::write::{leaves_nothing, outcome};
 use super::super::{Gateway, new_version_id, now};
+use crate::access::Action;
 use crate::backend::{BackendError, CompletedPart, FailureCode, Name, Place, Stored, Token};
 use crate::checksum::{self, Algorithm};
 use crate::error::{Error, Result};
@@ -26,11 +27,15 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`, `InvalidPart`, `InvalidPartOrder`,
     /// `EntityTooSmall`, `EntityTooLarge`, `Refused`, `PreconditionFailed`, the location's.
     pub async fn complete_upload(self: &Arc<Self>, request: CompleteUpload) -> Result<CompleteOutcome> {
-        let bucket = self.bucket(&request.upload.caller, &request.upload.bucket).await?;
+        let UploadRef { caller, bucket, key, .. } = &request.upload;
+        let bucket = self.key_for(caller, Action::PutObject, bucket, key).await?;
         let Some(upload) = self.metadata.upload(&bucket.name, &request.upload.key, &request.upload.id).await? else {
             return self.completed_before(&bucket, &request).await;
         };
         let stored = self.all_parts(&upload).await?;
+        // S3 wants a client's key here only for an object with checksums.
+        let has_checksums = upload.checksum.is_some() || stored.values().any(|part| !part.checksums.is_empty());
+        self.check_part_key(&upload, &request.customer, has_checksums)?;
         let parts = match_parts(&request.parts, stored, self.options.min_part)?;
         let version = assemble(&bucket, &upload, &request, &parts)?;
         let this = Arc::clone(self);
@@ -44,7 +49,7 @@ impl Gateway {
         let version = self.metadata.completed_upload(&bucket.name, key, id).await?;
         let version = version.filter(|version| is_made_of(version, &request.parts)).ok_or(Error::NoSuchUpload)?;
         let location = version.segments.first().map_or_else(|| bucket.location.clone(), |one| one.location.clone());
-        Ok(CompleteOutcome { put: outcome(bucket, version.into()), location })
+        Ok(CompleteOutcome { put: outcome(bucket, key, version.into()), location })
     }
 
     async fn all_parts(&self, upload: &Upload) -> Result<BTreeMap<u32, Part>> {
@@ -89,10 +94,12 @@ impl Gateway {
         }
         let segments = match &upload.backend {
             None => parts.iter().filter_map(|part| part.segment.clone()).collect(),
-            Some((name, token)) => vec![self.assemble_on_backend(&upload, name, token, &parts, version.size).await?],
+            Some((name, token)) => {
+                vec![self.assemble_on_backend(&upload, name, token, &parts, version.stored_size()).await?]
+            }
         };
         self.commit(&upload.write_id, segments).await?;
-        Ok(CompleteOutcome { put: outcome(&bucket, version), location: upload.location })
+        Ok(CompleteOutcome { put: outcome(&bucket, &upload.key, version), location: upload.location })
     }
 
     async fn assemble_on_backend(
@@ -207,17 +214,25 @@ fn assemble(bucket: &Bucket, upload: &Upload, request: &CompleteUpload, parts: &
         let name = format!("x-amz-checksum-{}", algorithm.name());
         return Err(Error::Refused(crate::body::Refusal::Digest(name)));
     }
+    let mut attributes = upload.attributes.clone();
+    if let Some(encryption) = &mut attributes.encryption {
+        let runs = parts.iter().map(|part| part.run.clone().ok_or(Error::InvalidPart(part.number)));
+        encryption.runs = runs.collect::<Result<_>>()?;
+    }
     let boundaries = parts.iter().map(|part| PartBoundary {
         number: part.number,
         size: part.size,
         checksums: part.checksums.clone(),
     });
+    let time = now();
+    attributes.lock = attributes.lock.or_default(bucket.settings.object_lock.as_ref(), time);
     Ok(NewVersion {
         id: new_version_id(bucket.versioning),
         etag: composite_etag(parts.iter().map(|part| part.etag.as_str())),
         size,
-        last_modified: now(),
+        last_modified: time,
         object: upload.object.clone(),
+        attributes,
         checksums,
         owner: upload.owner.clone(),
         storage_class: upload.storage_class.clone(),
@@ -280,6 +295,7 @@ mod tests {
             checksums: Vec::new(),
             pieces: Vec::new(),
             segment: None,
+            run: None,
         }
     }
 

@@ -1,0 +1,15 @@
+//! Who may do what: callers, actions, policies, access control lists.
+
+mod acl;
+mod action;
+mod caller;
+mod ownership;
+mod policy;
+
+pub(crate) use acl::Of;
+pub use acl::{AccessControlList, CannedAcl, Grant, Grantee, MAX_GRANTS, Permission, RequestedAcl};
+pub use action::Action;
+pub use caller::{Caller, RequestContext};
+pub use ownership::{ObjectOwnership, PublicAccessBlock};
+pub(crate) use policy::Request;
+pub use policy::{MalformedPolicy, Policy, Verdict};

@@ -1,0 +1,90 @@
+//! What policies allow and deny, by the names that
+//! [S3's actions](https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html) have.
+
+macro_rules! actions {
+    ($($name:ident),* $(,)?) => {
+        /// An action of S3.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $(#[doc = concat!("`s3:", stringify!($name), "`")] $name,)*
+        }
+
+        impl Action {
+            /// Its name in policies.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => concat!("s3:", stringify!($name)),)* }
+            }
+        }
+    };
+}
+
+actions! {
+    AbortMultipartUpload,
+    BypassGovernanceRetention,
+    CreateBucket,
+    DeleteBucket,
+    DeleteBucketPolicy,
+    DeleteBucketWebsite,
+    DeleteObject,
+    DeleteObjectTagging,
+    DeleteObjectVersion,
+    DeleteObjectVersionTagging,
+    GetAccelerateConfiguration,
+    GetBucketAcl,
+    GetBucketCORS,
+    GetBucketLocation,
+    GetBucketLogging,
+    GetBucketNotification,
+    GetBucketObjectLockConfiguration,
+    GetBucketOwnershipControls,
+    GetBucketPolicy,
+    GetBucketPolicyStatus,
+    GetBucketPublicAccessBlock,
+    GetBucketQuota,
+    GetBucketRequestPayment,
+    GetBucketTagging,
+    GetBucketVersioning,
+    GetBucketWebsite,
+    GetEncryptionConfiguration,
+    GetInventoryConfiguration,
+    GetLifecycleConfiguration,
+    GetObject,
+    GetObjectAcl,
+    GetObjectAttributes,
+    GetObjectLegalHold,
+    GetObjectRetention,
+    GetObjectTagging,
+    GetObjectVersion,
+    GetObjectVersionAcl,
+    GetObjectVersionAttributes,
+    GetObjectVersionTagging,
+    ListAllMyBuckets,
+    ListBucket,
+    ListBucketMultipartUploads,
+    ListBucketVersions,
+    ListMultipartUploadParts,
+    PutAccelerateConfiguration,
+    PutBucketAcl,
+    PutBucketCORS,
+    PutBucketLogging,
+    PutBucketNotification,
+    PutBucketObjectLockConfiguration,
+    PutBucketOwnershipControls,
+    PutBucketPolicy,
+    PutBucketPublicAccessBlock,
+    PutBucketQuota,
+    PutBucketRequestPayment,
+    PutBucketTagging,
+    PutBucketVersioning,
+    PutBucketWebsite,
+    PutEncryptionConfiguration,
+    PutInventoryConfiguration,
+    PutLifecycleConfiguration,
+    PutObject,
+    PutObjectAcl,
+    PutObjectLegalHold,
+    PutObjectRetention,
+    PutObjectTagging,
+    PutObjectVersionAcl,
+    PutObjectVersionTagging,
+}

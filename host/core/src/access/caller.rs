@@ -1,0 +1,52 @@
+//! Who asks, with what a policy's conditions may look at.
+
+use crate::names::AccountId;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Who asks; cheap to clone.
+#[derive(Clone)]
+pub struct Caller {
+    /// The account, or the anonymous one.
+    pub account: AccountId,
+    /// The twelve digits of its ARN; empty for the anonymous one.
+    pub short_id: Arc<str>,
+    /// The request, when there is one.
+    pub context: Option<Arc<dyn RequestContext>>,
+}
+
+/// A request as conditions of policies see it.
+pub trait RequestContext: Send + Sync {
+    /// Where it came from.
+    fn source(&self) -> Option<IpAddr>;
+    /// Whether it came over TLS.
+    fn is_secure(&self) -> bool;
+    /// A header by its name in lower case.
+    fn header(&self, name: &str) -> Option<String>;
+    /// A query parameter, decoded.
+    fn query(&self, name: &str) -> Option<String>;
+}
+
+impl Caller {
+    /// An account that asks for itself, without a request that conditions could look at.
+    pub fn of_account(account: AccountId) -> Self {
+        Self { account, short_id: Arc::from(""), context: None }
+    }
+
+    /// Somebody who did not sign.
+    pub fn anonymous(context: Arc<dyn RequestContext>) -> Self {
+        Self { account: AccountId::anonymous(), short_id: Arc::from(""), context: Some(context) }
+    }
+
+    /// Whether nobody signed.
+    pub fn is_anonymous(&self) -> bool {
+        self.account.is_anonymous()
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Caller").field(&self.account).finish()
+    }
+}

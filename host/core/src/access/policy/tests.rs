@@ -1,0 +1,239 @@
+//! Policies as a whole.
+
+use super::*;
+use crate::access::{Action, Caller, RequestContext};
+use crate::metadata::{Bucket, Versioning};
+use crate::names::{AccountId, LocationName, ObjectKey};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+#[derive(Default)]
+struct Seen {
+    headers: BTreeMap<&'static str, &'static str>,
+    query: BTreeMap<&'static str, &'static str>,
+}
+
+impl RequestContext for Seen {
+    fn source(&self) -> Option<IpAddr> {
+        "192.0.2.7".parse().ok()
+    }
+
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|text| (*text).to_owned())
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        self.query.get(name).map(|text| (*text).to_owned())
+    }
+}
+
+fn bucket() -> Bucket {
+    Bucket {
+        name: BucketName::parse("bucket").unwrap(),
+        owner: AccountId::new("owner"),
+        location: LocationName::parse("us-east-1").unwrap(),
+        versioning: Versioning::Off,
+        created: 0,
+        settings: Arc::default(),
+    }
+}
+
+fn caller(short_id: &str, seen: Seen) -> Caller {
+    let context = Some(Arc::new(seen) as Arc<dyn RequestContext>);
+    Caller { account: AccountId::new(format!("canonical-{short_id}")), short_id: short_id.into(), context }
+}
+
+fn statement(fields: Value) -> Value {
+    let mut statement = json!({
+        "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        statement[name] = value.clone();
+        if let Some(plain) = name.strip_prefix("Not") {
+            statement.as_object_mut().unwrap().remove(plain);
+        }
+    }
+    statement
+}
+
+fn policy(statements: &[Value]) -> Policy {
+    let text = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+    Policy::try_from(text).unwrap()
+}
+
+fn decide(policy: &Policy, caller: &Caller, action: Action, key: Option<&str>) -> Verdict {
+    let key = key.map(|key| ObjectKey::parse(key).unwrap());
+    let tags = [("colour".to_owned(), "blue".to_owned())];
+    policy.decide(&Request {
+        caller,
+        action,
+        bucket: &bucket(),
+        key: key.as_ref(),
+        existing_tags: &tags,
+        request_tags: &[],
+        prefix: None,
+    })
+}
+
+/// What one statement says to a read of `bucket/k` by account 111122223333.
+fn says(fields: Value, seen: Seen) -> Verdict {
+    decide(&policy(&[statement(fields)]), &caller("111122223333", seen), Action::GetObject, Some("k"))
+}
+
+#[test]
+fn a_statement_applies_when_all_its_parts_do() {
+    for (fields, verdict) in [
+        (json!({}), Verdict::Allowed),
+        (json!({ "Action": "s3:Get*" }), Verdict::Allowed),
+        (json!({ "Action": ["s3:putobject", "S3:GETOBJECT"] }), Verdict::Allowed),
+        (json!({ "Action": "s3:PutObject" }), Verdict::Silent),
+        (json!({ "NotAction": "s3:GetObject" }), Verdict::Silent),
+        (json!({ "NotAction": "s3:PutObject" }), Verdict::Allowed),
+        (json!({ "Resource": "arn:aws:s3:::bucket" }), Verdict::Silent),
+        (json!({ "Resource": "arn:aws:s3:::bucket/?" }), Verdict::Allowed),
+        (json!({ "NotResource": "arn:aws:s3:::bucket/other" }), Verdict::Allowed),
+        (json!({ "NotResource": "arn:aws:s3:::bucket/*" }), Verdict::Silent),
+        (json!({ "Principal": { "AWS": "111122223333" } }), Verdict::Allowed),
+        (json!({ "Principal": { "AWS": ["arn:aws:iam::111122223333:root"] } }), Verdict::Allowed),
+        (json!({ "Principal": { "AWS": "arn:aws:iam::999999999999:root" } }), Verdict::Silent),
+        (json!({ "Principal": { "CanonicalUser": "canonical-111122223333" } }), Verdict::Allowed),
+        (json!({ "Principal": { "Service": "logging.s3.amazonaws.com" } }), Verdict::Silent),
+        (json!({ "Effect": "Deny", "NotPrincipal": { "AWS": "999999999999" } }), Verdict::Denied),
+        (json!({ "Effect": "Deny", "NotPrincipal": { "AWS": "111122223333" } }), Verdict::Silent),
+        (json!({ "Effect": "Deny" }), Verdict::Denied),
+    ] {
+        assert_eq!(says(fields.clone(), Seen::default()), verdict, "{fields}");
+    }
+}
+
+#[test]
+fn conditions_look_at_the_request() {
+    let seen = || Seen {
+        headers: BTreeMap::from([("user-agent", "curl/8"), ("x-amz-acl", "public-read")]),
+        query: BTreeMap::from([("prefix", "home/anna")]),
+    };
+    for (condition, verdict) in [
+        (json!({ "StringEquals": { "s3:x-amz-acl": "public-read" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:x-amz-acl": ["private", "public-read"] } }), Verdict::Allowed),
+        (json!({ "StringNotEquals": { "s3:x-amz-acl": ["private", "public-read"] } }), Verdict::Silent),
+        (json!({ "StringNotEquals": { "s3:x-amz-absent": "x" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:x-amz-absent": "x" } }), Verdict::Silent),
+        (json!({ "StringEqualsIfExists": { "s3:x-amz-absent": "x" } }), Verdict::Allowed),
+        (json!({ "StringLike": { "aws:UserAgent": "CURL*" } }), Verdict::Silent),
+        (json!({ "StringLike": { "aws:useragent": "curl*" } }), Verdict::Allowed),
+        (json!({ "StringEqualsIgnoreCase": { "aws:UserAgent": "CURL/8" } }), Verdict::Allowed),
+        (json!({ "StringLike": { "s3:prefix": "home/*" } }), Verdict::Allowed),
+        (json!({ "IpAddress": { "aws:SourceIp": "192.0.2.0/24" } }), Verdict::Allowed),
+        (json!({ "NotIpAddress": { "aws:SourceIp": "192.0.2.0/24" } }), Verdict::Silent),
+        (json!({ "Bool": { "aws:SecureTransport": false } }), Verdict::Allowed),
+        (json!({ "Bool": { "aws:SecureTransport": "true" } }), Verdict::Silent),
+        (json!({ "Null": { "s3:x-amz-acl": "false" } }), Verdict::Allowed),
+        (json!({ "Null": { "s3:x-amz-absent": "true" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:ExistingObjectTag/colour": "blue" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:ExistingObjectTag/Colour": "blue" } }), Verdict::Silent),
+        (json!({ "DateGreaterThan": { "aws:CurrentTime": "2020-01-01T00:00:00Z" } }), Verdict::Allowed),
+        (json!({ "NumericLessThan": { "aws:EpochTime": 5 } }), Verdict::Silent),
+        (json!({ "ArnLike": { "aws:PrincipalArn": "arn:aws:iam::1111*:root" } }), Verdict::Allowed),
+        (json!({ "ArnLike": { "aws:PrincipalArn": "arn:aws:*" } }), Verdict::Silent),
+        (json!({ "ForAllValues:StringEquals": { "s3:RequestObjectTagKeys": "x" } }), Verdict::Allowed),
+        (json!({ "ForAnyValue:StringEquals": { "s3:RequestObjectTagKeys": "x" } }), Verdict::Silent),
+        (
+            json!({ "StringEquals": { "s3:x-amz-acl": "public-read" }, "Bool": { "aws:SecureTransport": "true" } }),
+            Verdict::Silent,
+        ),
+    ] {
+        assert_eq!(says(json!({ "Condition": condition.clone() }), seen()), verdict, "{condition}");
+    }
+}
+
+#[test]
+fn a_deny_beats_every_allow() {
+    let both = policy(&[statement(json!({})), statement(json!({ "Effect": "Deny", "Action": "s3:*" }))]);
+    assert_eq!(decide(&both, &caller("111122223333", Seen::default()), Action::GetObject, Some("k")), Verdict::Denied);
+}
+
+#[test]
+fn who_did_not_sign_is_everybody_and_nobody_else() {
+    let anonymous = Caller::anonymous(Arc::new(Seen::default()));
+    let open = policy(&[statement(json!({}))]);
+    assert_eq!(decide(&open, &anonymous, Action::GetObject, Some("k")), Verdict::Allowed);
+    let account = policy(&[statement(json!({ "Principal": { "AWS": "111122223333" } }))]);
+    assert_eq!(decide(&account, &anonymous, Action::GetObject, Some("k")), Verdict::Silent);
+}
+
+#[test]
+fn what_is_no_policy_is_refused() {
+    let whole = |statement: Value| json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    for text in [
+        "".to_owned(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        json!({ "Version": "2012-10-17", "Statement": [] }).to_string(),
+        json!({ "Version": "2020-01-01", "Statement": [statement(json!({}))] }).to_string(),
+        whole(statement(json!({ "Effect": "Maybe" }))),
+        whole(statement(json!({ "Principal": {} }))),
+        whole(statement(json!({ "NotPrincipal": { "AWS": "111122223333" } }))),
+        whole(statement(json!({ "Principal": { "AWS": "nobody" } }))),
+        whole(statement(json!({ "Action": "ec2:*" }))),
+        whole(statement(json!({ "Action": [] }))),
+        whole(statement(json!({ "Resource": "arn:aws:sqs:::queue" }))),
+        whole(statement(json!({ "Colour": "blue" }))),
+        whole(statement(json!({ "Condition": { "StringSeems": { "aws:UserAgent": "x" } } }))),
+        whole(statement(json!({ "Condition": { "Null": { "aws:UserAgent": {} } } }))),
+    ] {
+        assert!(Policy::try_from(text.clone()).is_err(), "{text}");
+    }
+    let other = policy(&[statement(json!({ "Resource": "arn:aws:s3:::other/*" }))]);
+    assert!(other.check_resources(&bucket().name).is_err());
+    let wild = policy(&[statement(json!({ "Resource": ["arn:aws:s3:::*", "arn:aws:s3:::bucket/x"] }))]);
+    assert!(wild.check_resources(&bucket().name).is_ok());
+}
+
+#[test]
+fn public_is_what_nothing_ties_to_somebody() {
+    let conditioned = |condition: Value| json!({ "Condition": condition });
+    for (fields, public) in [
+        (json!({}), true),
+        (json!({ "Principal": { "AWS": "*" } }), true),
+        (json!({ "Principal": { "AWS": "111122223333" } }), false),
+        (json!({ "Effect": "Deny" }), false),
+        (conditioned(json!({ "IpAddress": { "aws:SourceIp": "10.0.0.0/32" } })), false),
+        (conditioned(json!({ "IpAddress": { "aws:SourceIp": "0.0.0.0/0" } })), true),
+        (conditioned(json!({ "NotIpAddress": { "aws:SourceIp": "10.0.0.0/32" } })), true),
+        (conditioned(json!({ "StringEquals": { "aws:SourceVpc": "vpc-1" } })), false),
+        (conditioned(json!({ "StringLike": { "aws:SourceVpc": "vpc-*" } })), true),
+        (conditioned(json!({ "StringLike": { "aws:UserAgent": "x" } })), true),
+    ] {
+        assert_eq!(policy(&[statement(fields.clone())]).is_public(), public, "{fields}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in ".{0,200}") {
+        let _ = Policy::try_from(text);
+    }
+
+    #[test]
+    fn adding_a_deny_never_allows_more(denied in "s3:(Get|Put)?\\*?", resource in "arn:aws:s3:::(bucket|other)/[a-k*?]{0,2}") {
+        let allow = policy(&[statement(json!({}))]);
+        let text = json!({ "Statement": [
+            statement(json!({})), statement(json!({ "Effect": "Deny", "Action": denied, "Resource": resource }))
+        ] }).to_string();
+        if let Ok(more) = Policy::try_from(text) {
+            let caller = caller("111122223333", Seen::default());
+            let (before, after) = (
+                decide(&allow, &caller, Action::GetObject, Some("k")),
+                decide(&more, &caller, Action::GetObject, Some("k")),
+            );
+            prop_assert!(after == before || after == Verdict::Denied);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Whether a caller may do what it asks for.
+//!
+//! A deny of the bucket's policy beats everything. The bucket's owner may do whatever is
+//! not denied, except to objects that somebody else owns. Everybody else needs an allow of
+//! the policy or a grant of a list.
+
+use super::Gateway;
+use crate::access::{AccessControlList, Action, Caller, Of, PublicAccessBlock, Request, Verdict};
+use crate::error::{Error, Result};
+use crate::metadata::{Bucket, Selector, Version};
+use crate::names::{BucketName, ObjectKey, VersionId};
+
+/// What an action is done to.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) bucket: &'a Bucket,
+    /// `None` for the bucket itself.
+    pub(super) key: Option<&'a ObjectKey>,
+    /// The object as it is, where that matters.
+    pub(super) existing: Option<&'a Version>,
+    /// Tags that the request brings.
+    pub(super) request_tags: &'a [(String, String)],
+    /// The prefix that a listing of the key would have.
+    pub(super) prefix: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn key(bucket: &'a Bucket, key: &'a ObjectKey) -> Self {
+        Self { bucket, key: Some(key), existing: None, request_tags: &[], prefix: None }
+    }
+}
+
+impl Gateway {
+    /// A bucket, whoever asks: for what does not tell anything of it.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    pub async fn bucket(&self, name: &BucketName) -> Result<Bucket> {
+        self.metadata.bucket(name).await?.ok_or_else(|| Error::NoSuchBucket(name.clone()))
+    }
+
+    /// A bucket on which the caller may do something to the bucket itself.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`.
+    pub async fn bucket_for(&self, caller: &Caller, action: Action, name: &BucketName) -> Result<Bucket> {
+        let bucket = self.bucket(name).await?;
+        decide(caller, action, Target { bucket: &bucket, key: None, existing: None, request_tags: &[], prefix: None })?;
+        Ok(bucket)
+    }
+
+    /// A bucket on which the caller may do something to a key, whatever is there.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`.
+    pub(super) async fn key_for(
+        &self,
+        caller: &Caller,
+        action: Action,
+        name: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<Bucket> {
+        self.write_for(caller, action, (name, key), &[]).await
+    }
+
+    /// As `key_for`, with the tags that the request brings.
+    pub(super) async fn write_for(
+        &self,
+        caller: &Caller,
+        action: Action,
+        (name, key): (&BucketName, &ObjectKey),
+        request_tags: &[(String, String)],
+    ) -> Result<Bucket> {
+        let bucket = self.bucket(name).await?;
+        let looks_at_tags = bucket.settings.policy.as_ref().is_some_and(|policy| policy.looks_at_tags());
+        let existing = if looks_at_tags { self.metadata.version(name, key, &Selector::Current).await? } else { None };
+        decide(caller, action, Target { existing: existing.as_ref(), request_tags, ..Target::key(&bucket, key) })?;
+        Ok(bucket)
+    }
+
+    /// A version that the caller may do something to, and that is no delete marker.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied` (also for what is not there, when the caller may not
+    /// list the bucket), `NoSuchKey`, `NoSuchVersion`, `MethodNotAllowedOnMarker`.
+    pub(super) async fn version_for(
+        &self,
+        caller: &Caller,
+        action: Action,
+        (name, key): (&BucketName, &ObjectKey),
+        version: Option<VersionId>,
+        request_tags: &[(String, String)],
+    ) -> Result<(Bucket, Version)> {
+        let bucket = self.bucket(name).await?;
+        let found = self.live_version(&bucket, key, version).await;
+        let target = Target { existing: found.as_ref().ok(), request_tags, ..Target::key(&bucket, key) };
+        match found {
+            Ok(_) => decide(caller, action, target)?,
+            // Whether something is there is for those to know who may list.
+            Err(Error::NoSuchKey { .. } | Error::NoSuchVersion | Error::MethodNotAllowedOnMarker { .. }) => {
+                if policy_says(caller, action, &target) == Verdict::Denied {
+                    return Err(Error::AccessDenied);
+                }
+                decide(caller, Action::ListBucket, Target { key: None, prefix: Some(key.as_str()), ..target })?;
+            }
+            Err(_) => {}
+        }
+        let version = found?;
+        Ok((bucket, version))
+    }
+}
+
+/// Whether the policy leaves a caller what is its own anyway.
+///
+/// # Errors
+/// `AccessDenied`.
+pub(super) fn not_denied(caller: &Caller, action: Action, target: Target<'_>) -> Result<()> {
+    if policy_says(caller, action, &target) == Verdict::Denied { Err(Error::AccessDenied) } else { Ok(()) }
+}
+
+/// The decision.
+///
+/// # Errors
+/// `AccessDenied`.
+pub(super) fn decide(caller: &Caller, action: Action, target: Target<'_>) -> Result<()> {
+    let settings = &target.bucket.settings;
+    let is_owner = caller.account == target.bucket.owner;
+    let block = settings.public_access_block.unwrap_or_default();
+    let verdict = policy_says(caller, action, &target);
+    // Who locked itself out has to get back in.
+    let is_rescue =
+        is_owner && matches!(action, Action::GetBucketPolicy | Action::PutBucketPolicy | Action::DeleteBucketPolicy);
+    let allowed = match verdict {
+        Verdict::Denied => is_rescue,
+        Verdict::Allowed if is_owner || !is_restricted(&target, block) => true,
+        Verdict::Allowed | Verdict::Silent => {
+            (is_owner && is_owners(action, &target)) || lists_allow(caller, action, &target, block)
+        }
+    };
+    if allowed { Ok(()) } else { Err(Error::AccessDenied) }
+}
+
+fn policy_says(caller: &Caller, action: Action, target: &Target<'_>) -> Verdict {
+    let Some(policy) = &target.bucket.settings.policy else { return Verdict::Silent };
+    policy.decide(&Request {
+        caller,
+        action,
+        bucket: target.bucket,
+        key: target.key,
+        existing_tags: target.existing.map(|version| version.object.tags.as_slice()).unwrap_or_default(),
+        request_tags: target.request_tags,
+        prefix: target.prefix,
+    })
+}
+
+fn is_restricted(target: &Target<'_>, block: PublicAccessBlock) -> bool {
+    block.restrict_public_buckets && target.bucket.settings.policy.as_ref().is_some_and(|policy| policy.is_public())
+}
+
+/// Whether an action is the bucket owner's by itself: all but reading, and changing the
+/// lists of, what others own.
+fn is_owners(action: Action, target: &Target<'_>) -> bool {
+    let reaches_into_objects = matches!(
+        action,
+        Action::GetObject
+            | Action::GetObjectVersion
+            | Action::GetObjectAttributes
+            | Action::GetObjectVersionAttributes
+            | Action::GetObjectAcl
+            | Action::GetObjectVersionAcl
+            | Action::PutObjectAcl
+            | Action::PutObjectVersionAcl
+    );
+    !reaches_into_objects
+        || target.existing.is_none_or(|version| owner_of(version, target.bucket) == target.bucket.owner)
+}
+
+/// Who owns a version: the bucket's owner, whoever wrote it, where lists are disabled.
+fn owner_of(version: &Version, bucket: &Bucket) -> crate::names::AccountId {
+    if lists_are_disabled(bucket) { bucket.owner.clone() } else { version.owner.clone() }
+}
+
+/// Whether lists count for nothing in the bucket.
+pub(super) fn lists_are_disabled(bucket: &Bucket) -> bool {
+    bucket.settings.ownership.unwrap_or_default().disables_lists()
+}
+
+fn lists_allow(caller: &Caller, action: Action, target: &Target<'_>, block: PublicAccessBlock) -> bool {
+    if lists_are_disabled(target.bucket) {
+        return false;
+    }
+    let of_bucket = bucket_list(target.bucket).allows(caller, Of::Bucket, action, block.ignore_public_acls);
+    let of_object = target.existing.is_some_and(|version| {
+        version_list(version, target.bucket).allows(caller, Of::Object, action, block.ignore_public_acls)
+    });
+    of_bucket || of_object
+}
+
+/// The list that a bucket shows.
+pub(super) fn bucket_list(bucket: &Bucket) -> AccessControlList {
+    let own = bucket.settings.acl.clone().filter(|_| !lists_are_disabled(bucket));
+    own.unwrap_or_else(|| AccessControlList::private(bucket.owner.clone()))
+}
+
+/// The list that a version shows.
+pub(super) fn version_list(version: &Version, bucket: &Bucket) -> AccessControlList {
+    let own = version.attributes.acl.clone().filter(|_| !lists_are_disabled(bucket));
+    own.unwrap_or_else(|| AccessControlList::private(owner_of(version, bucket)))
+}

@@ -1,0 +1,113 @@
+//! What buckets and locations may hold.
+
+use super::error::failed;
+use super::rows::{bytes, number, signed, size};
+use super::writer::{Operation, Transaction};
+use async_trait::async_trait;
+use sallyport_core::metadata::{Allowance, ConditionFailure, MetadataError, MetadataResult};
+use sallyport_core::names::{BucketName, LocationName, ObjectKey};
+use sqlx::SqlitePool;
+
+/// Sets what a bucket may hold, or that there is no limit.
+pub(super) struct AllowBucket {
+    pub(super) bucket: BucketName,
+    pub(super) most: Option<u64>,
+}
+
+#[async_trait]
+impl Operation for AllowBucket {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "SELECT id FROM bucket WHERE name = $1";
+        let row = transaction.row(sqlx::query(sql).bind(self.bucket.as_str().to_owned())).await?;
+        let bucket = number(&row.ok_or(MetadataError::Gone("the bucket"))?, "id")?;
+        let query = match self.most {
+            Some(most) => sqlx::query(
+                "INSERT OR REPLACE INTO bucket_allowance (bucket, most, used)
+                SELECT $1, $2, coalesce(sum(size), 0) FROM version WHERE bucket = $1",
+            )
+            .bind(bucket)
+            .bind(signed(most)),
+            None => sqlx::query("DELETE FROM bucket_allowance WHERE bucket = $1").bind(bucket),
+        };
+        transaction.execute(query).await.map(drop)
+    }
+}
+
+/// A bucket's limit, and what it holds.
+pub(super) async fn of_bucket(readers: &SqlitePool, bucket: &BucketName) -> MetadataResult<Option<Allowance>> {
+    let sql = "SELECT most, used FROM bucket_allowance WHERE bucket = (SELECT id FROM bucket WHERE name = $1)";
+    let row = sqlx::query(sql).bind(bucket.as_str()).fetch_optional(readers).await.map_err(failed)?;
+    row.map(|row| Ok(Allowance { most: size(&row, "most")?, used: size(&row, "used")? })).transpose()
+}
+
+/// Sets what locations may hold; the others have no limit.
+pub(super) struct AllowLocations(pub(super) Vec<(LocationName, u64)>);
+
+#[async_trait]
+impl Operation for AllowLocations {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        // A limit that was there keeps its sum: counting is for new ones.
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        let sql = "DELETE FROM location_allowance WHERE location NOT IN (SELECT value FROM json_each($1))";
+        transaction.execute(sqlx::query(sql).bind(super::rows::to_json(&names)?)).await?;
+        for (location, most) in self.0 {
+            let sql = "INSERT INTO location_allowance (location, most, used)
+                    SELECT $1, $2, coalesce(sum(length), 0) FROM segment WHERE location = $1
+                        AND NOT EXISTS (SELECT 1 FROM location_allowance WHERE location = $1)
+                ON CONFLICT (location) DO NOTHING;
+                UPDATE location_allowance SET most = $2 WHERE location = $1";
+            let query = sqlx::query(sql).bind(location.as_str().to_owned()).bind(signed(most));
+            transaction.execute(query).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A version that is about to be.
+pub(super) struct Coming<'a> {
+    pub(super) bucket: i64,
+    pub(super) key: &'a ObjectKey,
+    pub(super) location: &'a str,
+    pub(super) write: &'a str,
+    pub(super) size: u64,
+    /// It replaces the null version.
+    pub(super) is_null: bool,
+}
+
+// What is prepared counts, so that no two writes share what is left.
+const EXCEEDS: &str = "SELECT
+    EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = $1 AND a.most < a.used + $5
+        + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
+            WHERE w.bucket = $1 AND w.prepared IS NOT NULL AND w.id <> $4)
+        - (SELECT coalesce(sum(v.size), 0) FROM version v WHERE $6 AND v.bucket = $1 AND v.key = $2 AND v.id = 'null')
+    ) AS exceeds_bucket,
+    EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3 AND a.most < a.used + $5
+        + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
+            WHERE w.location = $3 AND w.prepared IS NOT NULL AND w.id <> $4)
+    ) AS exceeds_location";
+
+/// Whether there is no room for a version.
+pub(super) async fn exceeds(
+    transaction: &mut Transaction<'_>,
+    coming: Coming<'_>,
+) -> MetadataResult<Option<ConditionFailure>> {
+    let query = sqlx::query(EXCEEDS)
+        .bind(coming.bucket)
+        .bind(bytes(coming.key.as_str()))
+        .bind(coming.location.to_owned())
+        .bind(coming.write.to_owned())
+        .bind(signed(coming.size))
+        .bind(coming.is_null);
+    let Some(row) = transaction.row(query).await? else { return Ok(None) };
+    Ok(if number(&row, "exceeds_bucket")? != 0 {
+        Some(ConditionFailure::BucketFull)
+    } else if number(&row, "exceeds_location")? != 0 {
+        Some(ConditionFailure::LocationFull)
+    } else {
+        None
+    })
+}

@@ -1,0 +1,92 @@
+//! Gives versions other segments.
+
+use super::known::Change;
+use super::rows::{bytes, limit, number};
+use super::versions::read_in;
+use super::writer::{Operation, Transaction};
+use super::writes::{Landing, insert_segment};
+use async_trait::async_trait;
+use sallyport_core::metadata::{MetadataError, MetadataResult, Relocation, Selector};
+use sallyport_core::names::WriteId;
+
+/// Replaces a version's segments and its storage class.
+pub(super) struct Relocate {
+    pub(super) write: Option<WriteId>,
+    pub(super) relocation: Relocation,
+}
+
+// Readers that opened the old bytes keep them for the deletion delay. Bytes that another
+// version shares are not due while it lives.
+const REPLACE: &str = "
+    INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
+        SELECT 0, s.location, s.locator, CASE WHEN s.elsewhere IS NULL THEN $4 END, s.key,
+            s.place IS NULL AND s.elsewhere IS NULL, $5, $6
+        FROM version v JOIN segment s ON s.id >= v.first_segment AND s.id < v.first_segment + v.segments
+        WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3;
+    DELETE FROM segment WHERE id IN (SELECT s.id FROM version v
+        JOIN segment s ON s.id >= v.first_segment AND s.id < v.first_segment + v.segments
+        WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3);
+    UPDATE version SET first_segment = $7, segments = $8 WHERE bucket = $1 AND key = $2 AND sequence = $3";
+
+#[async_trait]
+impl Operation for Relocate {
+    type Answer = bool;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<bool> {
+        let moved = self.relocation;
+        transaction.changes(Change::Key(moved.bucket.clone(), moved.key.clone()));
+        let selector = Selector::Id(moved.version.clone());
+        let found = read_in(transaction, &moved.bucket, &moved.key, &selector).await?;
+        let is_same = found.is_some_and(|found| {
+            found.sequence == moved.sequence && !found.is_delete_marker && found.segments == moved.from
+        });
+        if !is_same {
+            return Ok(false);
+        }
+        let sql = "SELECT id FROM bucket WHERE name = $1";
+        let row = transaction.row(sqlx::query(sql).bind(moved.bucket.as_str().to_owned())).await?;
+        let bucket = number(&row.ok_or(MetadataError::Gone("the bucket"))?, "id")?;
+        if let Some(write) = &self.write {
+            let sql = "DELETE FROM write_intent WHERE id = $1";
+            let query = sqlx::query(sql).bind(write.as_str().to_owned());
+            if transaction.execute(query).await? == 0 {
+                return Err(MetadataError::Gone("the write"));
+            }
+            replace(transaction, bucket, &moved).await?;
+        }
+        let sql = "UPDATE version SET storage_class = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3;
+            UPDATE object SET storage_class = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
+        let query = sqlx::query(sql)
+            .bind(bucket)
+            .bind(bytes(moved.key.as_str()))
+            .bind(moved.sequence)
+            .bind(moved.storage_class);
+        transaction.execute(query).await?;
+        Ok(true)
+    }
+}
+
+async fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocation) -> MetadataResult<()> {
+    let first = transaction.numbers(moved.segments.len());
+    let query = sqlx::query(REPLACE)
+        .bind(bucket)
+        .bind(bytes(moved.key.as_str()))
+        .bind(moved.sequence)
+        .bind(moved.bucket.as_str().to_owned())
+        .bind(moved.at)
+        .bind(transaction.due())
+        .bind(first)
+        .bind(limit(moved.segments.len()));
+    transaction.execute(query).await?;
+    let landing = Landing {
+        bucket,
+        bucket_name: moved.bucket.clone(),
+        key: moved.key.clone(),
+        held: None,
+        sequence: moved.sequence,
+    };
+    for (id, segment) in (first..).zip(&moved.segments) {
+        insert_segment(transaction, &landing, id, segment).await?;
+    }
+    Ok(())
+}

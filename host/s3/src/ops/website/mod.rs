@@ -1,0 +1,7 @@
+//! Websites: their configuration, and the pages that visitors get.
+
+mod configuration;
+mod pages;
+
+pub(crate) use configuration::{delete, get, put};
+pub(crate) use pages::visit;
