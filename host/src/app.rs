@@ -27,6 +27,10 @@ const LOG_INTERVAL: &str = "SALLYPORT_LOG_INTERVAL_MS";
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
 /// Seconds that a lifecycle's day has: for tests, which cannot wait for real ones.
 const LIFECYCLE_DAY: &str = "SALLYPORT_LIFECYCLE_DAY_SECONDS";
+/// Seconds that an inventory's day has: for tests, too.
+const INVENTORY_DAY: &str = "SALLYPORT_INVENTORY_DAY_SECONDS";
+/// Compressed bytes after which a data file of an inventory ends.
+const INVENTORY_FILE: &str = "SALLYPORT_INVENTORY_FILE_BYTES";
 /// Milliseconds after which the answer to a long completion or copy begins.
 const PATIENCE: &str = "SALLYPORT_PATIENCE_MS";
 /// Milliseconds after which a backend that says nothing is given up.
@@ -85,11 +89,14 @@ impl App {
         let mut options = GatewayOptions::default();
         options.log_interval = milliseconds(LOG_INTERVAL)?.unwrap_or(options.log_interval);
         options.sweep_interval = milliseconds(SWEEP_INTERVAL)?.unwrap_or(options.sweep_interval);
-        if let Some(seconds) = lifecycle_day(environment.as_ref())? {
-            options.lifecycle_clock = Clock::of_seconds(seconds);
-            // As often as real days are looked at, yet not more than once a second.
-            options.lifecycle_interval = Duration::from_secs(u64::from(seconds / 24).max(1));
-            tracing::warn!("lifecycles run on a test clock: a day has {seconds} seconds ({LIFECYCLE_DAY})");
+        if let Some((clock, interval)) = test_clock(environment.as_ref(), LIFECYCLE_DAY)? {
+            (options.lifecycle_clock, options.lifecycle_interval) = (clock, interval);
+        }
+        if let Some((clock, interval)) = test_clock(environment.as_ref(), INVENTORY_DAY)? {
+            (options.inventory_clock, options.inventory_interval) = (clock, interval);
+        }
+        if let Some(bytes) = count(environment.as_ref(), INVENTORY_FILE, "bytes")? {
+            options.inventory_file = bytes.into();
         }
         if configuration.mpu_testing {
             options.min_part = 0;
@@ -123,6 +130,7 @@ impl App {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self.gateway).sweep(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).carry_out_lifecycles(stop.clone().cancelled_owned()));
+        tasks.spawn(Arc::clone(&self.gateway).make_inventories(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).deliver_logs(stop.clone().cancelled_owned()));
         let locations = Arc::clone(&self.locations);
         let (stopped, interval) = (stop.clone(), self.heal_interval);
@@ -214,10 +222,20 @@ fn size_limits(configuration: &Configuration) -> Vec<(LocationName, u64)> {
     limited.collect()
 }
 
-fn lifecycle_day(environment: &dyn Environment) -> anyhow::Result<Option<u32>> {
-    let Some(text) = environment.variable(LIFECYCLE_DAY) else { return Ok(None) };
-    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
-    seconds.map(Some).with_context(|| format!("{LIFECYCLE_DAY} is {text:?}, not a number of seconds"))
+/// A clock with short days, and how often what runs on it is looked at: as often as in real
+/// days, yet not more than once a second.
+fn test_clock(environment: &dyn Environment, name: &str) -> anyhow::Result<Option<(Clock, Duration)>> {
+    let Some(seconds) = count(environment, name, "seconds")? else { return Ok(None) };
+    tracing::warn!("a test clock is on: a day has {seconds} seconds ({name})");
+    let interval = Duration::from_secs(u64::from(seconds / 24).max(1));
+    Ok(Some((Clock::of_seconds(seconds), interval)))
+}
+
+/// A variable that is a number greater than 0.
+fn count(environment: &dyn Environment, name: &str, unit: &str) -> anyhow::Result<Option<u32>> {
+    let Some(text) = environment.variable(name) else { return Ok(None) };
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.map(Some).with_context(|| format!("{name} is {text:?}, not a number of {unit}"))
 }
 
 fn limits(environment: &dyn Environment) -> anyhow::Result<Limits> {

@@ -26,6 +26,7 @@ mod forms;
 mod health;
 mod hosts;
 mod imports;
+mod inventories;
 mod lifecycles;
 mod listener;
 mod logs;

@@ -9,7 +9,7 @@ mod policy;
 pub(crate) use acl::Of;
 pub use acl::{AccessControlList, CannedAcl, Grant, Grantee, MAX_GRANTS, Permission, RequestedAcl};
 pub use action::Action;
-pub use caller::{Caller, RequestContext};
+pub use caller::{Caller, RequestContext, ServiceCall};
 pub use ownership::{ObjectOwnership, PublicAccessBlock};
 pub(crate) use policy::Request;
 pub use policy::{MalformedPolicy, Policy, Verdict};

@@ -72,6 +72,15 @@ pub enum Error {
     /// Logs cannot be delivered there.
     #[error("{0}")]
     InvalidTargetBucket(&'static str),
+    /// Reports cannot be delivered there.
+    #[error("{0}")]
+    InvalidDestinationBucket(&'static str),
+    /// The bucket has as many configurations of a kind as it may have.
+    #[error("the bucket has {0} configurations, which is as many as it may have")]
+    TooManyConfigurations(usize),
+    /// No configuration of that id.
+    #[error("the configuration does not exist")]
+    NoSuchConfiguration,
     /// No upload of that id.
     #[error("the upload does not exist")]
     NoSuchUpload,

@@ -10,6 +10,7 @@ mod copy;
 mod encryption;
 mod import;
 mod ingest;
+mod inventory;
 mod keys;
 mod leaving;
 mod lifecycle;
@@ -63,6 +64,12 @@ pub struct GatewayOptions {
     pub lifecycle_interval: Duration,
     /// How long a lifecycle's day is.
     pub lifecycle_clock: Clock,
+    /// How often inventories are looked at.
+    pub inventory_interval: Duration,
+    /// How long an inventory's day is.
+    pub inventory_clock: Clock,
+    /// After how many compressed bytes a data file of an inventory ends: what one needs of memory.
+    pub inventory_file: u64,
 }
 
 impl Default for GatewayOptions {
@@ -73,6 +80,9 @@ impl Default for GatewayOptions {
             log_interval: Duration::from_secs(60),
             lifecycle_interval: Duration::from_secs(3600),
             lifecycle_clock: Clock::default(),
+            inventory_interval: Duration::from_secs(3600),
+            inventory_clock: Clock::default(),
+            inventory_file: 8 << 20,
         }
     }
 }
@@ -94,6 +104,8 @@ pub struct Gateway {
     bucket_states: tokio::sync::Mutex<()>,
     /// Held by the one pass over lifecycles that is under way.
     lifecycle_running: tokio::sync::Mutex<()>,
+    /// Held by the one pass over inventories that is under way.
+    inventory_running: tokio::sync::Mutex<()>,
     /// Whether a bucket may write plain places in a location, once that is settled.
     claims: Mutex<HashMap<(BucketName, LocationName), bool>>,
     /// Open writes of which the database could not be told that they came to nothing.
@@ -113,6 +125,7 @@ impl Gateway {
             log_lines: logs::Waiting::default(),
             bucket_states: tokio::sync::Mutex::default(),
             lifecycle_running: tokio::sync::Mutex::default(),
+            inventory_running: tokio::sync::Mutex::default(),
             claims: Mutex::default(),
             unsettled: Mutex::default(),
         }

@@ -7,6 +7,7 @@ pub mod body;
 pub mod checksum;
 pub mod cors;
 pub mod encryption;
+pub mod inventory;
 pub mod lifecycle;
 pub mod logging;
 pub mod metadata;

@@ -51,6 +51,7 @@ codes! {
     ConditionalRequestConflict 409 "A conflicting operation occurred during the processing of this request. Try again.";
     EntityTooLarge 400 "Your proposed upload exceeds the maximum allowed size.";
     EntityTooSmall 400 "Your proposed upload is smaller than the minimum allowed size.";
+    IdMismatch 400 "Document ID does not match the specified configuration ID.";
     IllegalVersioningConfigurationException 400 "The Versioning element must be specified";
     IncompleteBody 400 "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError 500 "We encountered an internal error. Please try again.";
@@ -71,6 +72,7 @@ codes! {
     InvalidRedirectLocation 400 "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRequest 400 "The request is not valid.";
     InvalidRetentionPeriod 400 "Default retention period must be a positive integer value.";
+    InvalidS3DestinationBucket 400 "The destination bucket is not valid.";
     InvalidStorageClass 400 "The storage class you specified is not valid.";
     InvalidTag 400 "The tag provided was not a valid tag.";
     InvalidTargetBucketForLogging 400 "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.";
@@ -120,6 +122,7 @@ codes! {
     SignatureDoesNotMatch 403 "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown 503 "Please reduce your request rate.";
     TooManyBuckets 400 "You have attempted to create more buckets than allowed.";
+    TooManyConfigurations 400 "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     UnexpectedContent 400 "This request contains unsupported content.";
     UnresolvableGrantByEmailAddress 400 "The e-mail address you provided does not match any account on record.";
     XAmzContentChecksumMismatch 400 "The provided checksum does not match what was computed.";

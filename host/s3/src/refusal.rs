@@ -61,6 +61,9 @@ impl S3Error {
                 .with_header("last-modified", dates::header(last_modified))
                 .with_header("allow", "DELETE"),
             Error::InvalidTargetBucket(why) => Self::because(Code::InvalidTargetBucketForLogging, why),
+            Error::InvalidDestinationBucket(why) => Self::because(Code::InvalidS3DestinationBucket, why),
+            Error::TooManyConfigurations(_) => Code::TooManyConfigurations.into(),
+            Error::NoSuchConfiguration => Code::NoSuchConfiguration.into(),
             Error::NoSuchUpload => Code::NoSuchUpload.into(),
             Error::InvalidPart(number) => Self::new(Code::InvalidPart).with("PartNumber", number.to_string()),
             Error::InvalidPartOrder => Code::InvalidPartOrder.into(),
@@ -193,6 +196,9 @@ fn for_operator(error: &Error) -> Option<String> {
         | Error::NoSuchVersion
         | Error::MethodNotAllowedOnMarker { .. }
         | Error::InvalidTargetBucket(_)
+        | Error::InvalidDestinationBucket(_)
+        | Error::TooManyConfigurations(_)
+        | Error::NoSuchConfiguration
         | Error::NoSuchUpload
         | Error::InvalidPart(_)
         | Error::InvalidPartOrder

@@ -26,6 +26,21 @@ pub trait RequestContext: Send + Sync {
     fn header(&self, name: &str) -> Option<String>;
     /// A query parameter, decoded.
     fn query(&self, name: &str) -> Option<String>;
+    /// The service that acts here, when it is no client.
+    fn service(&self) -> Option<&ServiceCall> {
+        None
+    }
+}
+
+/// What a service of the server's own does in the name of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCall {
+    /// As policies name it as a principal: `s3.amazonaws.com`.
+    pub name: &'static str,
+    /// `aws:SourceArn`: the bucket's.
+    pub source_arn: String,
+    /// `aws:SourceAccount`: the twelve digits of the bucket's owner.
+    pub source_account: String,
 }
 
 impl Caller {

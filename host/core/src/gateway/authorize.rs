@@ -140,7 +140,8 @@ pub(super) fn decide(caller: &Caller, action: Action, target: Target<'_>) -> Res
     if allowed { Ok(()) } else { Err(Error::AccessDenied) }
 }
 
-fn policy_says(caller: &Caller, action: Action, target: &Target<'_>) -> Verdict {
+/// What the policy alone says.
+pub(super) fn policy_says(caller: &Caller, action: Action, target: &Target<'_>) -> Verdict {
     let Some(policy) = &target.bucket.settings.policy else { return Verdict::Silent };
     policy.decide(&Request {
         caller,

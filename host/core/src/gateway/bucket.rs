@@ -71,15 +71,15 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `BucketNotEmpty`.
     pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<()> {
-        self.bucket_for(caller, Action::DeleteBucket, name).await?;
+        let bucket = self.bucket_for(caller, Action::DeleteBucket, name).await?;
         let mut outcome = self.metadata.delete_bucket(name).await?;
         if outcome == BucketDeletion::NotEmpty && self.settle_bucket(name).await? {
             outcome = self.metadata.delete_bucket(name).await?;
         }
         match outcome {
             BucketDeletion::Deleted => {
-                let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-                claims.retain(|(bucket, _), _| bucket != name);
+                self.claims.lock().unwrap_or_else(PoisonError::into_inner).retain(|(bucket, _), _| bucket != name);
+                self.forget_inventories(&bucket).await;
                 Ok(())
             }
             BucketDeletion::NotEmpty => Err(Error::BucketNotEmpty(name.clone())),

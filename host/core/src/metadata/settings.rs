@@ -3,6 +3,7 @@
 use crate::access::{AccessControlList, ObjectOwnership, Policy, PublicAccessBlock};
 use crate::cors::CorsConfiguration;
 use crate::encryption::{BucketEncryption, ObjectEncryption};
+use crate::inventory::Inventory;
 use crate::lifecycle::Lifecycle;
 use crate::logging::BucketLogging;
 use crate::object_lock::{ObjectLock, ObjectLockConfiguration};
@@ -52,6 +53,9 @@ pub struct BucketSettings {
     /// How objects are encrypted that ask for nothing; `None`: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<BucketEncryption>,
+    /// Which reports of it are wanted, by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inventories: Vec<Inventory>,
 }
 
 /// What a version has that no backend is told.

@@ -11,6 +11,7 @@ pub(crate) mod cors;
 mod delete_objects;
 pub(crate) mod encryption;
 pub(crate) mod headers;
+mod inventory;
 mod lifecycle;
 mod list;
 mod logging;
@@ -77,6 +78,10 @@ pub(crate) async fn run(call: &Call, operation: Operation, body: Body) -> Result
         Operation::GetBucketLifecycleConfiguration => lifecycle::get(call).await,
         Operation::PutBucketLifecycleConfiguration => lifecycle::put(call, body).await,
         Operation::DeleteBucketLifecycle => lifecycle::delete(call).await,
+        Operation::GetBucketInventoryConfiguration => inventory::get(call).await,
+        Operation::ListBucketInventoryConfigurations => inventory::list(call).await,
+        Operation::PutBucketInventoryConfiguration => inventory::put(call, body).await,
+        Operation::DeleteBucketInventoryConfiguration => inventory::delete(call).await,
         Operation::GetBucketQuota => quota::get(call).await,
         Operation::PutBucketQuota => quota::put(call, body).await,
         Operation::DeleteBucketQuota => quota::delete(call).await,

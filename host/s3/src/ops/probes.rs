@@ -34,14 +34,12 @@ fn reading(operation: Operation) -> Option<Reading> {
         Operation::GetBucketReplication => Reading::Absent(Code::ReplicationConfigurationNotFoundError),
         Operation::GetBucketAnalyticsConfiguration
         | Operation::GetBucketIntelligentTieringConfiguration
-        | Operation::GetBucketInventoryConfiguration
         | Operation::GetBucketMetricsConfiguration => Reading::Absent(Code::NoSuchConfiguration),
         Operation::GetBucketNotificationConfiguration => Reading::Empty("NotificationConfiguration"),
         Operation::ListBucketAnalyticsConfigurations => Reading::EmptyList("ListBucketAnalyticsConfigurationResult"),
         Operation::ListBucketIntelligentTieringConfigurations => {
             Reading::EmptyList("ListBucketIntelligentTieringConfigurationsOutput")
         }
-        Operation::ListBucketInventoryConfigurations => Reading::EmptyList("ListInventoryConfigurationsResult"),
         Operation::ListBucketMetricsConfigurations => Reading::EmptyList("ListMetricsConfigurationsResult"),
         Operation::DeleteBucketReplication => Reading::NothingToDelete,
         _ => return None,

@@ -21,7 +21,7 @@ enum Principal {
     Arn(String),
     /// An account by its canonical id.
     Canonical(String),
-    /// A service of the cloud's owner, which never calls here.
+    /// A service: one of the server's own, or one of AWS's, which never calls here.
     Service(String),
 }
 
@@ -61,7 +61,7 @@ impl Principal {
             Self::Account(short_id) => !caller.is_anonymous() && *caller.short_id == **short_id,
             Self::Arn(arn) => request.principal_arn().is_some_and(|own| own == *arn),
             Self::Canonical(id) => !caller.is_anonymous() && caller.account.as_str() == id,
-            Self::Service(_) => false,
+            Self::Service(name) => request.service().is_some_and(|service| service.name == name),
         }
     }
 }

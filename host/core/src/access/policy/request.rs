@@ -1,6 +1,6 @@
 //! What a policy is asked, and the condition keys that it may look at.
 
-use crate::access::{Action, Caller};
+use crate::access::{Action, Caller, ServiceCall};
 use crate::metadata::Bucket;
 use crate::names::ObjectKey;
 use time::OffsetDateTime;
@@ -35,6 +35,11 @@ impl Request<'_> {
         (!self.caller.is_anonymous()).then(|| format!("arn:aws:iam::{}:root", self.caller.short_id))
     }
 
+    /// The service that asks, when it is no client.
+    pub(super) fn service(&self) -> Option<&ServiceCall> {
+        self.caller.context.as_ref()?.service()
+    }
+
     /// The values of a
     /// [condition key](https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html#amazons3-policy-keys);
     /// none when the request has none.
@@ -50,7 +55,7 @@ impl Request<'_> {
                 self.request_tags.iter().map(|(tag, _)| tag.clone()).collect()
             }
             (Some(("aws", name)), None) => self.global(name).into_iter().collect(),
-            (Some(("s3", name)), None) => self.service(name).into_iter().collect(),
+            (Some(("s3", name)), None) => self.of_s3(name).into_iter().collect(),
             _ => Vec::new(),
         }
     }
@@ -69,12 +74,15 @@ impl Request<'_> {
             "principalaccount" | "userid" => signed(self.caller.short_id.to_string()),
             "principalarn" => self.principal_arn(),
             "principaltype" => Some(if self.caller.is_anonymous() { "Anonymous" } else { "Account" }.to_owned()),
+            "principalisawsservice" => Some(self.service().is_some().to_string()),
+            "sourcearn" => self.service().map(|service| service.source_arn.clone()),
+            "sourceaccount" => self.service().map(|service| service.source_account.clone()),
             "requestedregion" => Some(self.bucket.location.to_string()),
             _ => None,
         }
     }
 
-    fn service(&self, name: &str) -> Option<String> {
+    fn of_s3(&self, name: &str) -> Option<String> {
         let context = self.caller.context.as_ref()?;
         match name {
             "prefix" if self.prefix.is_some() => self.prefix.map(str::to_owned),
