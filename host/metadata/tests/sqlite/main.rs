@@ -15,6 +15,7 @@ mod bench;
 mod contract;
 mod listing;
 mod only_sqlite;
+mod remembered;
 
 use sallyport_metadata::{SqliteOptions, SqliteStore};
 use std::time::Duration;
