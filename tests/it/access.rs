@@ -1,5 +1,7 @@
 //! Who may do what: policies, access control lists, ownership, public access blocks.
 
+mod borders;
+
 use hyper::Method;
 use sallyport_tests::client::{Answer, Call, Client};
 use sallyport_tests::gateway::{Gateway, Setup};

@@ -50,7 +50,13 @@ async fn visitors_get_pages_redirects_and_the_owners_errors() {
          <Protocol>https</Protocol><ReplaceKeyWith>found</ReplaceKeyWith></Redirect></RoutingRule></RoutingRules>",
     )
     .await;
-    for (key, text) in [("index.html", "home"), ("docs/index.html", "docs"), ("error.html", "sorry"), ("secret", "x")] {
+    for (key, text) in [
+        ("index.html", "home"),
+        ("docs/index.html", "docs"),
+        ("error.html", "sorry"),
+        ("secret", "x"),
+        ("/other.test/index.html", "x"),
+    ] {
         client.put(&format!("pages/{key}"), text).await.unwrap();
     }
     let moved = Call::new(Method::PUT, "pages/moved").header("x-amz-website-redirect-location", "/docs/").body("x");
@@ -62,6 +68,7 @@ async fn visitors_get_pages_redirects_and_the_owners_errors() {
     assert_eq!(get(&client, "").await, page(200, "home"));
     assert_eq!(get(&client, "docs/").await, page(200, "docs"));
     assert_eq!(get(&client, "docs").await, sent(302, "/docs/"));
+    assert_eq!(get(&client, "/other.test").await, sent(302, &format!("http://{HOST}//other.test/")), "no other host");
     assert_eq!(get(&client, "moved").await, sent(301, "/docs/"));
     assert_eq!(get(&client, "old/a b").await, sent(302, &format!("http://{HOST}/new/a%20b")));
     assert_eq!(get(&client, "lost/x").await, sent(301, "https://other.test/found"));

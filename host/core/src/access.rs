@@ -11,5 +11,5 @@ pub use acl::{AccessControlList, CannedAcl, Grant, Grantee, MAX_GRANTS, Permissi
 pub use action::Action;
 pub use caller::{Caller, RequestContext, ServiceCall};
 pub use ownership::{ObjectOwnership, PublicAccessBlock};
-pub(crate) use policy::Request;
 pub use policy::{MalformedPolicy, Policy, Verdict};
+pub(crate) use policy::{Request, Steps};

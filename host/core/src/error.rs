@@ -13,6 +13,9 @@ pub enum Error {
     /// The bucket or object belongs to somebody else.
     #[error("access denied")]
     AccessDenied,
+    /// Only the account that owns the bucket may do this, whoever else is allowed to.
+    #[error("only the account that owns the bucket may do this")]
+    NotTheOwnersAccount,
     /// The bucket's owner owns everything in it, and lists count for nothing.
     #[error("the bucket does not allow ACLs")]
     AccessControlListNotSupported,

@@ -18,6 +18,7 @@ impl S3Error {
     fn worded(error: Error) -> Self {
         match error {
             Error::AccessDenied => Code::AccessDenied.into(),
+            Error::NotTheOwnersAccount => Code::MethodNotAllowed.into(),
             Error::AccessControlListNotSupported => Code::AccessControlListNotSupported.into(),
             Error::InvalidBucketAclWithObjectOwnership => Code::InvalidBucketAclWithObjectOwnership.into(),
             Error::MalformedPolicy(malformed) => Self::because(Code::MalformedPolicy, malformed.to_string()),
@@ -179,6 +180,7 @@ fn for_operator(error: &Error) -> Option<String> {
         }
         Error::SlowDown(_) | Error::NoSpace(_) | Error::IncompleteBody(_) | Error::Key(_) => Some(error.to_string()),
         Error::AccessDenied
+        | Error::NotTheOwnersAccount
         | Error::AccessControlListNotSupported
         | Error::InvalidBucketAclWithObjectOwnership
         | Error::MalformedPolicy(_)

@@ -3,14 +3,17 @@
 
 mod condition;
 mod evaluate;
+mod json;
 mod parse;
 mod pattern;
 mod principal;
 mod request;
+mod steps;
 mod visibility;
 
 pub use evaluate::Verdict;
 pub(crate) use request::Request;
+pub(crate) use steps::Steps;
 
 use condition::Condition;
 use pattern::{Glob, Template};

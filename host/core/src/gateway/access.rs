@@ -112,14 +112,29 @@ impl Gateway {
         }
     }
 
+    /// GetBucketPolicy.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`, `NotTheOwnersAccount`.
+    pub async fn policy(&self, caller: &Caller, name: &BucketName) -> Result<Option<Policy>> {
+        Ok(self.policy_for(caller, Action::GetBucketPolicy, name).await?.settings.policy.clone())
+    }
+
+    /// A bucket whose policy the caller may look at or replace: nobody of another account,
+    /// whatever the policy itself allows.
+    async fn policy_for(&self, caller: &Caller, action: Action, name: &BucketName) -> Result<Bucket> {
+        let bucket = self.bucket_for(caller, action, name).await?;
+        if bucket.owner == caller.account { Ok(bucket) } else { Err(Error::NotTheOwnersAccount) }
+    }
+
     /// PutBucketPolicy; `None` is DeleteBucketPolicy. Atomic.
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied` (also for a public policy that is blocked),
-    /// `MalformedPolicy`.
+    /// `NotTheOwnersAccount`, `MalformedPolicy`.
     pub async fn set_policy(&self, caller: &Caller, name: &BucketName, policy: Option<Policy>) -> Result<()> {
         let action = if policy.is_some() { Action::PutBucketPolicy } else { Action::DeleteBucketPolicy };
-        let bucket = self.bucket_for(caller, action, name).await?;
+        let bucket = self.policy_for(caller, action, name).await?;
         if let Some(policy) = &policy {
             policy.check_resources(name)?;
             let blocks = bucket.settings.public_access_block.is_some_and(|block| block.block_public_policy);

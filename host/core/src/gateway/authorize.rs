@@ -5,7 +5,7 @@
 //! the policy or a grant of a list.
 
 use super::Gateway;
-use crate::access::{AccessControlList, Action, Caller, Of, PublicAccessBlock, Request, Verdict};
+use crate::access::{AccessControlList, Action, Caller, Of, PublicAccessBlock, Request, Steps, Verdict};
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, Selector, Version};
 use crate::names::{BucketName, ObjectKey, VersionId};
@@ -28,6 +28,13 @@ impl<'a> Target<'a> {
     pub(super) fn key(bucket: &'a Bucket, key: &'a ObjectKey) -> Self {
         Self { bucket, key: Some(key), existing: None, request_tags: &[], prefix: None }
     }
+}
+
+/// What a new object has beside its bytes, for which S3 asks more than for those.
+#[derive(Clone, Copy)]
+pub(super) struct Brings<'a> {
+    pub(super) tags: &'a [(String, String)],
+    pub(super) has_list: bool,
 }
 
 impl Gateway {
@@ -60,22 +67,43 @@ impl Gateway {
         name: &BucketName,
         key: &ObjectKey,
     ) -> Result<Bucket> {
-        self.write_for(caller, action, (name, key), &[]).await
+        let bucket = self.bucket(name).await?;
+        let existing = self.existing_for_tags(&bucket, key).await?;
+        let target = Target { existing: existing.as_ref(), ..Target::key(&bucket, key) };
+        decide(caller, action, target)?;
+        Ok(bucket)
     }
 
-    /// As `key_for`, with the tags that the request brings.
+    /// A bucket into which the caller may write an object that brings this with it.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `AccessDenied`.
     pub(super) async fn write_for(
         &self,
         caller: &Caller,
-        action: Action,
         (name, key): (&BucketName, &ObjectKey),
-        request_tags: &[(String, String)],
+        brings: Brings<'_>,
     ) -> Result<Bucket> {
         let bucket = self.bucket(name).await?;
-        let looks_at_tags = bucket.settings.policy.as_ref().is_some_and(|policy| policy.looks_at_tags());
-        let existing = if looks_at_tags { self.metadata.version(name, key, &Selector::Current).await? } else { None };
-        decide(caller, action, Target { existing: existing.as_ref(), request_tags, ..Target::key(&bucket, key) })?;
+        let existing = self.existing_for_tags(&bucket, key).await?;
+        let target = Target { existing: existing.as_ref(), request_tags: brings.tags, ..Target::key(&bucket, key) };
+        decide(caller, Action::PutObject, target)?;
+        if !brings.tags.is_empty() {
+            may_tag_new(caller, target)?;
+        }
+        if brings.has_list {
+            // The list is of what the caller is about to own: nobody has to allow it.
+            not_denied(caller, Action::PutObjectAcl, target)?;
+        }
         Ok(bucket)
+    }
+
+    /// What is at a key, when the bucket's policy wants to know its tags.
+    async fn existing_for_tags(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<Version>> {
+        if !bucket.settings.policy.as_ref().is_some_and(|policy| policy.looks_at_tags()) {
+            return Ok(None);
+        }
+        Ok(self.metadata.version(&bucket.name, key, &Selector::Current).await?)
     }
 
     /// A version that the caller may do something to, and that is no delete marker.
@@ -110,6 +138,19 @@ impl Gateway {
     }
 }
 
+/// Whether a caller who may write an object may give it tags, which is an action of its own.
+/// No list speaks of tags: where one lets somebody write, they come with the object.
+///
+/// # Errors
+/// `AccessDenied`.
+pub(super) fn may_tag_new(caller: &Caller, target: Target<'_>) -> Result<()> {
+    let block = target.bucket.settings.public_access_block.unwrap_or_default();
+    if lists_allow(caller, Action::PutObject, &target, block) {
+        return not_denied(caller, Action::PutObjectTagging, target);
+    }
+    decide(caller, Action::PutObjectTagging, target)
+}
+
 /// Whether the policy leaves a caller what is its own anyway.
 ///
 /// # Errors
@@ -132,7 +173,7 @@ pub(super) fn decide(caller: &Caller, action: Action, target: Target<'_>) -> Res
         is_owner && matches!(action, Action::GetBucketPolicy | Action::PutBucketPolicy | Action::DeleteBucketPolicy);
     let allowed = match verdict {
         Verdict::Denied => is_rescue,
-        Verdict::Allowed if is_owner || !is_restricted(&target, block) => true,
+        Verdict::Allowed if is_owners(action, &target) && (is_owner || !is_restricted(&target, block)) => true,
         Verdict::Allowed | Verdict::Silent => {
             (is_owner && is_owners(action, &target)) || lists_allow(caller, action, &target, block)
         }
@@ -151,6 +192,7 @@ pub(super) fn policy_says(caller: &Caller, action: Action, target: &Target<'_>) 
         existing_tags: target.existing.map(|version| version.object.tags.as_slice()).unwrap_or_default(),
         request_tags: target.request_tags,
         prefix: target.prefix,
+        steps: Steps::default(),
     })
 }
 
@@ -158,8 +200,8 @@ fn is_restricted(target: &Target<'_>, block: PublicAccessBlock) -> bool {
     block.restrict_public_buckets && target.bucket.settings.policy.as_ref().is_some_and(|policy| policy.is_public())
 }
 
-/// Whether an action is the bucket owner's by itself: all but reading, and changing the
-/// lists of, what others own.
+/// Whether an action is the bucket owner's to do and to allow: all but reading, and changing
+/// the lists of, what others own.
 fn is_owners(action: Action, target: &Target<'_>) -> bool {
     let reaches_into_objects = matches!(
         action,

@@ -1,6 +1,7 @@
 //! Copies: by reference or on the backend where that is exact, streamed otherwise.
 
 use super::access::own;
+use super::authorize::{Brings, Target, decide, may_tag_new};
 use super::object::finish_anyway;
 use super::request::{CopyObject, CopyOutcome, CopyPart, Incoming, PutOutcome, Source};
 use super::upload::{check_number, gone_upload, part_outcome};
@@ -11,8 +12,8 @@ use crate::backend::{self, FailureCode, Projection, Span, Token};
 use crate::checksum::Algorithm;
 use crate::encryption::DataKey;
 use crate::error::{Error, Result};
-use crate::metadata::{Attributes, NewVersion, Part, Segment, Upload, Version};
-use crate::names::{LocationName, VersionId};
+use crate::metadata::{Attributes, Bucket, NewVersion, Part, Segment, Upload, Version};
+use crate::names::LocationName;
 use std::sync::Arc;
 
 /// Largest object that CopyObject takes, in bytes.
@@ -26,9 +27,19 @@ impl Gateway {
     pub async fn copy_object(self: &Arc<Self>, request: CopyObject) -> Result<CopyOutcome> {
         let tags = request.replace_tags.as_deref().unwrap_or_default();
         let target = (&request.bucket, &request.key);
-        let bucket = self.write_for(&request.caller, Action::PutObject, target, tags).await?;
+        let brings = Brings { tags, has_list: request.acl.is_some() };
+        let bucket = self.write_for(&request.caller, target, brings).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
-        let (source, source_version) = self.source(&request.caller, &request.source).await?;
+        let (source_bucket, source) = self.source(&request.caller, &request.source).await?;
+        if request.replace_tags.is_none() && !source.object.tags.is_empty() {
+            // Tags that are copied are read there and written here.
+            let by_id = request.source.version.is_some();
+            let action = if by_id { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
+            let read = Target { existing: Some(&source), ..Target::key(&source_bucket, &source.key) };
+            decide(&request.caller, action, read)?;
+            may_tag_new(&request.caller, Target::key(&bucket, &request.key))?;
+        }
+        let source_version = shown_version(source_bucket.versioning, &source.id);
         if source.size > LARGEST_COPY {
             return Err(Error::InvalidRequest(format!(
                 "The specified copy source is larger than the maximum allowable size for a copy source: {LARGEST_COPY}"
@@ -164,7 +175,8 @@ impl Gateway {
     pub async fn copy_part(self: &Arc<Self>, request: CopyPart) -> Result<CopyOutcome> {
         let upload = self.upload(Action::PutObject, &request.upload).await?;
         check_number(request.number)?;
-        let (source, source_version) = self.source(&request.upload.caller, &request.source).await?;
+        let (source_bucket, source) = self.source(&request.upload.caller, &request.source).await?;
+        let source_version = shown_version(source_bucket.versioning, &source.id);
         let span = part_span(request.range, source.size)?;
         let source_key = self.reader_key(&source, &request.source.customer).await?;
         let seal = self.seal_of_upload(&upload, &request.customer).await?;
@@ -230,7 +242,7 @@ impl Gateway {
         Ok(Some(part_outcome(part, upload)))
     }
 
-    async fn source(&self, caller: &Caller, source: &Source) -> Result<(Version, Option<VersionId>)> {
+    async fn source(&self, caller: &Caller, source: &Source) -> Result<(Bucket, Version)> {
         let action = if source.version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
         let target = (&source.bucket, &source.key);
         let (bucket, version) = match self.version_for(caller, action, target, source.version.clone(), &[]).await {
@@ -244,8 +256,7 @@ impl Gateway {
         };
         self.check_reader_key(&version, &source.customer)?;
         source.conditions.decide_source(&version)?;
-        let shown = shown_version(bucket.versioning, &version.id);
-        Ok((version, shown))
+        Ok((bucket, version))
     }
 }
 

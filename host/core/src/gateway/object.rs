@@ -1,6 +1,7 @@
 //! Objects: put, delete, tags.
 
 use super::access::own;
+use super::authorize::Brings;
 use super::request::{DeleteObject, PutObject, PutOutcome};
 use super::write::Draft;
 use super::{Gateway, now, shown_version};
@@ -21,7 +22,8 @@ impl Gateway {
     /// See [`Error`]; nothing is stored then, or it is not known and settled later.
     pub async fn put_object(self: &Arc<Self>, request: PutObject) -> Result<PutOutcome> {
         let target = (&request.bucket, &request.key);
-        let bucket = self.write_for(&request.caller, Action::PutObject, target, &request.object.tags).await?;
+        let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
+        let bucket = self.write_for(&request.caller, target, brings).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         if request.incoming.size > LARGEST_PUT {
             return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PUT });
@@ -54,9 +56,10 @@ impl Gateway {
         &self,
         caller: &Caller,
         (bucket, key): (&BucketName, &ObjectKey),
-        request_tags: &[(String, String)],
+        tags: &[(String, String)],
+        has_list: bool,
     ) -> Result<()> {
-        self.write_for(caller, Action::PutObject, (bucket, key), request_tags).await.map(drop)
+        self.write_for(caller, (bucket, key), Brings { tags, has_list }).await.map(drop)
     }
 
     /// DeleteObject. The bytes are freed later, also when the backend is down now.

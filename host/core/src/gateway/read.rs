@@ -1,5 +1,6 @@
 //! Reads: one look at the database, then the bytes.
 
+use super::authorize::{Target, decide};
 use super::lifecycle::candidate;
 use super::request::{Found, GetObject};
 use super::{Gateway, shown_version};
@@ -36,11 +37,24 @@ impl Gateway {
         self.check_reader_key(&version, &request.customer)?;
         request.conditions.decide(&version, version_id.as_ref().map(super::VersionId::as_str))?;
         let expiry = expiry(&bucket, &version);
+        hide_tags(request, &bucket, &mut version);
         if let Some(number) = request.part {
             return Ok(Found { expiry, ..found_part(version, version_id, number)? });
         }
         let span = request.range.map(|range| range.resolve(version.size)).transpose()?;
         Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new(), expiry })
+    }
+
+    /// GetObjectAttributes, which takes the right to read the object besides its own.
+    ///
+    /// # Errors
+    /// As [`Gateway::head_object`].
+    pub async fn object_attributes(&self, request: &GetObject) -> Result<Found> {
+        let by_id = request.version.is_some();
+        let action = if by_id { Action::GetObjectVersionAttributes } else { Action::GetObjectAttributes };
+        let target = (&request.bucket, &request.key);
+        self.version_for(&request.caller, action, target, request.version.clone(), &[]).await?;
+        self.head_object(request).await
     }
 
     /// GetObject: the body has exactly the bytes of `span`, or of the whole version.
@@ -205,6 +219,19 @@ fn counted(body: Body, expected: u64) -> Body {
         }
         Ok(None)
     }))
+}
+
+/// How many tags an object has is for those to know who may read them.
+fn hide_tags(request: &GetObject, bucket: &Bucket, version: &mut Version) {
+    if version.object.tags.is_empty() {
+        return;
+    }
+    let by_id = request.version.is_some();
+    let action = if by_id { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
+    let target = Target { existing: Some(version), ..Target::key(bucket, &request.key) };
+    if decide(&request.caller, action, target).is_err() {
+        version.object.tags.clear();
+    }
 }
 
 /// When a lifecycle rule of the bucket removes a version that is current.

@@ -3,7 +3,7 @@
 mod complete;
 
 use super::access::own;
-use super::authorize::{Target, not_denied};
+use super::authorize::{Brings, Target, not_denied};
 use super::encryption::Seal;
 use super::ingest::{self, Announced, Held};
 use super::object::finish_anyway;
@@ -35,7 +35,8 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `InvalidArgument`, the location's.
     pub async fn create_upload(&self, request: NewUpload) -> Result<Upload> {
         let target = (&request.bucket, &request.key);
-        let bucket = self.write_for(&request.caller, Action::PutObject, target, &request.object.tags).await?;
+        let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
+        let bucket = self.write_for(&request.caller, target, brings).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         let location = self.choose_location(request.location.as_deref(), &request.storage_class, &bucket)?;
         let backend = self.backend(&location)?;
@@ -121,11 +122,13 @@ impl Gateway {
         self.upload_for(action, upload).await?.1.ok_or(Error::NoSuchUpload)
     }
 
-    /// A bucket and its upload, if it is there: for who may, and for who opened it.
+    /// A bucket and its upload, if it is there: for who may. Who opened it may look at it and
+    /// abort it, and needs the right to write as long as it writes.
     async fn upload_for(&self, action: Action, upload: &UploadRef) -> Result<(Bucket, Option<Upload>)> {
         let UploadRef { caller, bucket: name, key, id } = upload;
         let found = self.metadata.upload(name, key, id).await?;
-        let is_own = found.as_ref().is_some_and(|found| found.initiator == caller.account);
+        let is_own =
+            action != Action::PutObject && found.as_ref().is_some_and(|found| found.initiator == caller.account);
         let bucket = if is_own {
             let bucket = self.bucket(name).await?;
             not_denied(caller, action, Target::key(&bucket, key))?;

@@ -18,6 +18,13 @@ impl Fields {
         self.0.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
+    /// The name of a field that is there more than once, if one is.
+    pub(crate) fn repeated(&self) -> Option<&str> {
+        let mut fields = self.0.iter().enumerate();
+        let earlier = |index: usize, name: &str| self.0.iter().take(index).any(|(other, _)| other == name);
+        fields.find(|(index, (name, _))| earlier(*index, name)).map(|(_, (name, _))| name.as_str())
+    }
+
     /// All fields.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

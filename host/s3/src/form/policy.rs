@@ -48,6 +48,10 @@ impl Policy {
         if now > self.expiration {
             return Err(denied("Policy expired."));
         }
+        // A condition looks at one value: a second one would pass it by.
+        if let Some(name) = fields.repeated() {
+            return Err(denied(&format!("The field {name} is there more than once.")));
+        }
         for condition in &self.conditions {
             if !condition.holds(fields, bucket) {
                 return Err(denied(&format!("Policy Condition failed: {}", condition.shown())));
@@ -198,6 +202,9 @@ mod tests {
         assert!(with("x-amz-meta-a", "12").contains("[\"eq\", \"$x-amz-meta-a\", \"1\"]"));
         assert!(with("Content-Type", "image/a, text/b").contains("$content-type"));
         assert!(with("acl", "private").contains("Extra input fields: acl"));
+        let mut twice = good.to_vec();
+        twice.push(("content-TYPE", "text/html"));
+        assert!(outcome(&conditions, &twice).expect_err("refused").contains("content-type is there more than once"));
         let any = json!([{ "bucket": "b" }, ["starts-with", "$x-amz-meta-b", ""]]);
         assert_eq!(outcome(&any, &[]), Ok(()), "absent, where anything is right");
         assert!(outcome(&json!([{ "bucket": "b" }, ["starts-with", "$x-amz-meta-b", "1"]]), &[]).is_err());

@@ -61,6 +61,7 @@ pub(crate) fn refuse_queries(call: &Call) -> Result<(), S3Error> {
 /// What a read asks for.
 pub(crate) fn read_request(call: &Call) -> Result<GetObject, S3Error> {
     encryption::refuse_on_reads(&call.head)?;
+    refuse_anonymous_overrides(call)?;
     let part = call.number("partNumber")?;
     let range = call.head.header("range").and_then(headers::range);
     if let Some(number) = part.filter(|number| !(1..=10_000).contains(number)) {
@@ -81,6 +82,16 @@ pub(crate) fn read_request(call: &Call) -> Result<GetObject, S3Error> {
         conditions: headers::read_conditions(&call.head, ""),
         customer: encryption::customer(&call.head),
     })
+}
+
+/// Who could have a browser take an object for something else has to be known.
+fn refuse_anonymous_overrides(call: &Call) -> Result<(), S3Error> {
+    let overrides = CONTENT.iter().any(|name| call.head.query.has(&format!("response-{name}")));
+    if overrides && call.caller.is_anonymous() {
+        let message = "Request specific response headers cannot be used for anonymous GET requests.";
+        return Err(S3Error::because(crate::error::Code::InvalidRequest, message));
+    }
+    Ok(())
 }
 
 /// GetObject.
@@ -222,7 +233,7 @@ pub(crate) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
         return Err(S3Error::argument("x-amz-object-attributes", unknown, "Invalid attribute name specified."));
     }
     let wants = |name: &str| asked.iter().any(|one| one == name);
-    let found = call.gateway.head_object(&read_request(call)?).await?;
+    let found = call.gateway.object_attributes(&read_request(call)?).await?;
     let version = &found.version;
     let document = crate::xml::Document::s3("GetObjectAttributesResponse", |root| {
         if wants("ETag") {

@@ -13,9 +13,9 @@ const MAX_DOCUMENT: u64 = 64 << 10;
 
 /// GetBucketPolicy: the text as it was given.
 pub(crate) async fn get(call: &Call) -> Result<Answer, S3Error> {
-    let bucket = call.bucket_for(Action::GetBucketPolicy).await?;
-    let Some(policy) = &bucket.settings.policy else {
-        return Err(S3Error::new(Code::NoSuchBucketPolicy).with("BucketName", bucket.name.as_str()));
+    let name = call.bucket()?;
+    let Some(policy) = call.gateway.policy(&call.caller, &name).await? else {
+        return Err(S3Error::new(Code::NoSuchBucketPolicy).with("BucketName", name.as_str()));
     };
     let mut answer = answer::empty(StatusCode::OK).map(|_| body::full(policy.text().to_owned()));
     answer::set(&mut answer, "content-type", "application/json");

@@ -5,7 +5,7 @@ use crate::error::{Code, S3Error};
 use crate::form::{Fields, Form, Policy};
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::{Call, Seen};
-use crate::ops::{encryption, headers, objects, tags};
+use crate::ops::{acl, encryption, headers, objects, tags};
 use crate::uri;
 use crate::xml::Document;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -34,7 +34,8 @@ pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
     encryption::refuse_readable_keys(&upload.head, call.keys_may_come)?;
     // Nobody's file waits on our disk who may not store it.
     let tags = upload.head.header("x-amz-tagging").map(tags::parse_header).transpose()?.unwrap_or_default();
-    call.gateway.check_put(&upload.caller, (&bucket, &upload.key()?), &tags).await?;
+    let has_list = acl::from_headers(&upload)?.is_some();
+    call.gateway.check_put(&upload.caller, (&bucket, &upload.key()?), &tags, has_list).await?;
     let spooled = call.spool.take(form.file, most.min(LARGEST)).await?;
     if spooled.size < least {
         return Err(S3Error::new(Code::EntityTooSmall)

@@ -50,6 +50,17 @@ fn reading(operation: Operation) -> Option<Reading> {
 fn action(operation: Operation) -> Action {
     match operation {
         Operation::GetBucketNotificationConfiguration => Action::GetBucketNotification,
+        Operation::GetBucketReplication => Action::GetReplicationConfiguration,
+        Operation::DeleteBucketReplication => Action::PutReplicationConfiguration,
+        Operation::GetBucketAnalyticsConfiguration | Operation::ListBucketAnalyticsConfigurations => {
+            Action::GetAnalyticsConfiguration
+        }
+        Operation::GetBucketMetricsConfiguration | Operation::ListBucketMetricsConfigurations => {
+            Action::GetMetricsConfiguration
+        }
+        Operation::GetBucketIntelligentTieringConfiguration | Operation::ListBucketIntelligentTieringConfigurations => {
+            Action::GetIntelligentTieringConfiguration
+        }
         _ => Action::GetInventoryConfiguration,
     }
 }

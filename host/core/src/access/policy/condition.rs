@@ -4,6 +4,7 @@
 use super::MalformedPolicy;
 use super::pattern::{Glob, Template};
 use super::request::Request;
+use super::steps::Steps;
 use std::net::IpAddr;
 use time::OffsetDateTime;
 use time::format_description::well_known::{Iso8601, Rfc3339};
@@ -96,7 +97,7 @@ impl Condition {
 
     /// The values as texts, for who looks at addresses.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
-        self.values.iter().filter_map(|value| value.text(&|_| Vec::new()))
+        self.values.iter().filter_map(|value| value.text(usize::MAX, &|_| Vec::new()))
     }
 
     pub(super) fn holds(&self, request: &Request<'_>) -> bool {
@@ -107,10 +108,13 @@ impl Condition {
             return self.texts().any(|text| text.eq_ignore_ascii_case("true") == is_absent);
         }
         if actual.is_empty() {
-            return self.if_exists || self.is_negated || self.quantifier == Quantifier::ForAllValues;
+            // Any value of none is none.
+            let holds_of_none = self.is_negated && self.quantifier == Quantifier::One;
+            return self.if_exists || holds_of_none || self.quantifier == Quantifier::ForAllValues;
         }
         let one = |actual: &String| {
-            let matches = self.values.iter().any(|wanted| self.operator.matches(actual, wanted, &value));
+            let matches =
+                self.values.iter().any(|wanted| self.operator.matches(actual, wanted, &value, &request.steps));
             matches != self.is_negated
         };
         match self.quantifier {
@@ -154,12 +158,17 @@ fn kind(name: &str) -> Option<(Operator, bool)> {
 }
 
 impl Operator {
-    fn matches(self, actual: &str, wanted: &Template, value: &dyn Fn(&str) -> Vec<String>) -> bool {
+    fn matches(self, actual: &str, wanted: &Template, value: &dyn Fn(&str) -> Vec<String>, steps: &Steps) -> bool {
         if matches!(self, Self::Like | Self::Arn) {
-            let Some(glob) = wanted.resolve(value) else { return false };
-            return if self == Self::Arn { arn_matches(actual, wanted, value) } else { glob.matches(actual) };
+            let Some(glob) = wanted.resolve(actual.len(), value) else { return false };
+            return if self == Self::Arn { arn_matches(actual, &glob, steps) } else { glob.matches(actual, steps) };
         }
-        let Some(wanted) = wanted.text(value) else { return false };
+        if !steps.take(actual.len() + 1) {
+            return false;
+        }
+        // Folding may change lengths, and numbers have more than one form.
+        let longest = actual.len().saturating_mul(2).saturating_add(64);
+        let Some(wanted) = wanted.text(longest, value) else { return false };
         match self {
             Self::Text { ignores_case: true } => actual.to_lowercase() == wanted.to_lowercase(),
             Self::Text { ignores_case: false } | Self::Binary => actual == wanted,
@@ -190,11 +199,9 @@ fn date(text: &str) -> Option<OffsetDateTime> {
 }
 
 /// The six parts of an ARN are compared one by one: a wildcard does not reach over a colon.
-fn arn_matches(actual: &str, wanted: &Template, value: &dyn Fn(&str) -> Vec<String>) -> bool {
-    let Some(wanted) = wanted.text(value) else { return false };
-    let (wanted, actual): (Vec<&str>, Vec<&str>) = (wanted.splitn(6, ':').collect(), actual.splitn(6, ':').collect());
-    wanted.len() == actual.len()
-        && wanted.iter().zip(actual).all(|(wanted, actual)| Glob::parse(wanted).matches(actual))
+fn arn_matches(actual: &str, wanted: &Glob, steps: &Steps) -> bool {
+    let (wanted, actual): (Vec<Glob>, Vec<&str>) = (wanted.parts(6), actual.splitn(6, ':').collect());
+    wanted.len() == actual.len() && wanted.iter().zip(actual).all(|(wanted, actual)| wanted.matches(actual, steps))
 }
 
 /// A network as `address/bits`, or one address.

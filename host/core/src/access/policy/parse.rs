@@ -1,6 +1,7 @@
 //! Reads policies, as strictly as S3 does.
 
 use super::condition::Condition;
+use super::json::Strict;
 use super::pattern::{Glob, Template};
 use super::principal::Principals;
 use super::{LARGEST, MalformedPolicy, Set, Statement};
@@ -12,7 +13,7 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, MalformedPolicy> 
     if text.len() > LARGEST {
         return refuse("Policies must not be larger than 20 KB");
     }
-    let Ok(Value::Object(root)) = serde_json::from_str::<Value>(text) else {
+    let Ok(Strict(Value::Object(root))) = serde_json::from_str::<Strict>(text) else {
         return refuse("Policies must be valid JSON and the first byte must be '{'");
     };
     only(&root, &["Version", "Id", "Statement"])?;

@@ -1,5 +1,7 @@
 //! Texts with wildcards and [policy variables](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html).
 
+use super::steps::Steps;
+
 /// A text in which `*` stands for any characters and `?` for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob(Vec<Token>);
@@ -16,13 +18,20 @@ impl Glob {
         Self(text.chars().map(token).collect())
     }
 
-    /// Whether the whole text fits. Takes time in the product of both lengths at most.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    /// Whether the whole text fits. Takes time in the product of both lengths at most, and not
+    /// more than what is left.
+    pub(super) fn matches(&self, text: &str, steps: &Steps) -> bool {
         let text: Vec<char> = text.chars().collect();
+        if !steps.take(text.len() + 1) {
+            return false;
+        }
         let (mut at, mut position) = (0, 0);
         // Where the last `*` was, and how much it stands for so far.
         let mut star: Option<(usize, usize)> = None;
         while position < text.len() {
+            if !steps.take(1) {
+                return false;
+            }
             match (self.0.get(at), text.get(position)) {
                 (Some(Token::AnyNumber), _) => {
                     star = Some((at, position));
@@ -42,6 +51,11 @@ impl Glob {
             position += 1;
         }
         self.0.get(at..).unwrap_or_default().iter().all(|token| *token == Token::AnyNumber)
+    }
+
+    /// What stands between colons, in at most so many parts.
+    pub(super) fn parts(&self, most: usize) -> Vec<Self> {
+        self.0.splitn(most, |token| *token == Token::One(':')).map(|part| Self(part.to_vec())).collect()
     }
 }
 
@@ -88,12 +102,20 @@ impl Template {
         Self(pieces)
     }
 
-    /// With its variables replaced; `None` when one has no value.
-    pub(super) fn resolve(&self, value: &dyn Fn(&str) -> Vec<String>) -> Option<Glob> {
-        let mut tokens = Vec::new();
+    /// With its variables replaced; `None` when one has no value, and when the result could
+    /// only fit texts of more than `longest` bytes.
+    pub(super) fn resolve(&self, longest: usize, value: &dyn Fn(&str) -> Vec<String>) -> Option<Glob> {
+        let (mut tokens, mut stars) = (Vec::new(), 0);
         for piece in &self.0 {
+            // Each token but a star takes a byte at least.
+            if tokens.len() - stars > longest {
+                return None;
+            }
             match piece {
-                Piece::Text(text) => tokens.extend(text.chars().map(token)),
+                Piece::Text(text) => {
+                    tokens.extend(text.chars().map(token));
+                    stars += text.matches('*').count();
+                }
                 Piece::Literal(character) => tokens.push(Token::One(*character)),
                 Piece::Variable { key, default } => {
                     // A variable of several values cannot stand in a text.
@@ -108,15 +130,23 @@ impl Template {
         Some(Glob(tokens))
     }
 
-    /// With its variables replaced, for comparisons without wildcards.
-    pub(super) fn text(&self, value: &dyn Fn(&str) -> Vec<String>) -> Option<String> {
-        let glob = self.resolve(value)?;
+    /// With its variables replaced, for comparisons without wildcards; `None` as of `resolve`.
+    pub(super) fn text(&self, longest: usize, value: &dyn Fn(&str) -> Vec<String>) -> Option<String> {
+        let glob = self.resolve(longest, value)?;
         let character = |token: &Token| match token {
             Token::One(character) => *character,
             Token::AnyOne => '?',
             Token::AnyNumber => '*',
         };
         Some(glob.0.iter().map(character).collect())
+    }
+
+    /// Whether a variable in it stands for nothing.
+    pub(super) fn lacks_a_value(&self, value: &dyn Fn(&str) -> Vec<String>) -> bool {
+        self.0.iter().any(|piece| match piece {
+            Piece::Text(_) | Piece::Literal(_) => false,
+            Piece::Variable { key, default } => default.is_none() && value(key).len() != 1,
+        })
     }
 
     /// Whether it can stand for one text only.
@@ -162,30 +192,43 @@ mod tests {
             ("", "", true),
             ("**", "", true),
         ] {
-            assert_eq!(Glob::parse(pattern).matches(text), fits, "{pattern} {text}");
+            assert_eq!(Glob::parse(pattern).matches(text, &Steps::default()), fits, "{pattern} {text}");
         }
     }
 
     #[test]
     fn variables_are_replaced_and_never_read_as_wildcards() {
         let user = |key: &str| if key == "aws:username" { vec!["*".to_owned()] } else { Vec::new() };
+        let steps = Steps::default();
         let home = Template::parse("home/${aws:username}/*", true);
-        let glob = home.resolve(&user).unwrap();
-        assert!(glob.matches("home/*/x") && !glob.matches("home/anna/x"));
-        assert!(Template::parse("${absent}", true).resolve(&nothing).is_none());
-        assert_eq!(Template::parse("${absent, 'x'}", true).text(&nothing).unwrap(), "x");
-        assert!(!Template::parse("${*}", true).resolve(&nothing).unwrap().matches("a"));
-        assert_eq!(Template::parse("${aws:username}", false).text(&user).unwrap(), "${aws:username}");
+        let glob = home.resolve(100, &user).unwrap();
+        assert!(glob.matches("home/*/x", &steps) && !glob.matches("home/anna/x", &steps));
+        assert!(Template::parse("${absent}", true).resolve(100, &nothing).is_none());
+        assert_eq!(Template::parse("${absent, 'x'}", true).text(10, &nothing).unwrap(), "x");
+        assert!(!Template::parse("${*}", true).resolve(100, &nothing).unwrap().matches("a", &steps));
+        assert_eq!(Template::parse("${aws:username}", false).text(100, &user).unwrap(), "${aws:username}");
+    }
+
+    #[test]
+    fn what_is_compared_is_bounded() {
+        let long = |_: &str| vec!["a".repeat(4000)];
+        let template = Template::parse(&format!("*{}b", "${aws:UserAgent}".repeat(1000)), true);
+        assert!(template.resolve(4000, &long).is_none(), "longer than anything that it could fit");
+        let steps = Steps::default();
+        let glob = Glob::parse(&format!("*{}b", "a".repeat(8000)));
+        assert!(!glob.matches(&"a".repeat(16_000), &steps));
+        assert!(steps.are_spent());
+        assert!(!Glob::parse("*").matches("a", &steps), "nothing fits any more");
     }
 
     proptest! {
         #[test]
         fn a_text_matches_itself_and_any_part_of_it_starred(text in "[a-c/]{0,12}", from in 0_usize..12, to in 0_usize..12) {
-            prop_assert!(Glob::parse(&text).matches(&text));
+            prop_assert!(Glob::parse(&text).matches(&text, &Steps::default()));
             let (from, to) = (from.min(text.len()), to.min(text.len()));
             let (from, to) = (from.min(to), from.max(to));
             let starred = format!("{}*{}", &text[..from], &text[to..]);
-            prop_assert!(Glob::parse(&starred).matches(&text));
+            prop_assert!(Glob::parse(&starred).matches(&text, &Steps::default()));
         }
 
         #[test]
@@ -199,7 +242,7 @@ mod tests {
                     _ => false,
                 }
             }
-            prop_assert_eq!(Glob::parse(&pattern).matches(&text), defined(pattern.as_bytes(), text.as_bytes()));
+            prop_assert_eq!(Glob::parse(&pattern).matches(&text, &Steps::default()), defined(pattern.as_bytes(), text.as_bytes()));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a policy is asked, and the condition keys that it may look at.
 
+use super::steps::Steps;
 use crate::access::{Action, Caller, ServiceCall};
 use crate::metadata::Bucket;
 use crate::names::ObjectKey;
@@ -19,6 +20,8 @@ pub(crate) struct Request<'a> {
     pub(crate) request_tags: &'a [(String, String)],
     /// In place of the query's, when a listing is only implied.
     pub(crate) prefix: Option<&'a str>,
+    /// What the decision may still cost.
+    pub(crate) steps: Steps,
 }
 
 impl Request<'_> {
@@ -96,10 +99,25 @@ impl Request<'_> {
                     || context.query("AWSAccessKeyId").is_some();
                 self.auth_type().map(|_| if old { "AWS" } else { "AWS4-HMAC-SHA256" }.to_owned())
             }
+            "signatureage" => self.signature_age(),
+            "object-lock-remaining-retention-days" => {
+                let until = context.header("x-amz-object-lock-retain-until-date")?;
+                let until = OffsetDateTime::parse(&until, &Rfc3339).ok()?;
+                Some((until - OffsetDateTime::now_utc()).whole_days().to_string())
+            }
             header if header.starts_with("x-amz-") => context.header(header),
             lock if lock.starts_with("object-lock-") => context.header(&format!("x-amz-{lock}")),
             _ => None,
         }
+    }
+
+    /// Since the request was signed, in milliseconds.
+    fn signature_age(&self) -> Option<String> {
+        let context = self.caller.context.as_ref().filter(|_| !self.caller.is_anonymous())?;
+        let text = context.query("X-Amz-Date").or_else(|| context.header("x-amz-date"))?;
+        let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+        let signed = time::PrimitiveDateTime::parse(&text, format).ok()?.assume_utc();
+        Some((OffsetDateTime::now_utc() - signed).whole_milliseconds().to_string())
     }
 
     fn auth_type(&self) -> Option<&'static str> {

@@ -79,6 +79,7 @@ fn decide(policy: &Policy, caller: &Caller, action: Action, key: Option<&str>) -
         existing_tags: &tags,
         request_tags: &[],
         prefix: None,
+        steps: Steps::default(),
     })
 }
 
@@ -116,8 +117,12 @@ fn a_statement_applies_when_all_its_parts_do() {
 #[test]
 fn conditions_look_at_the_request() {
     let seen = || Seen {
-        headers: BTreeMap::from([("user-agent", "curl/8"), ("x-amz-acl", "public-read")]),
-        query: BTreeMap::from([("prefix", "home/anna")]),
+        headers: BTreeMap::from([
+            ("user-agent", "curl/8"),
+            ("x-amz-acl", "public-read"),
+            ("x-amz-object-lock-retain-until-date", "2999-01-01T00:00:00Z"),
+        ]),
+        query: BTreeMap::from([("prefix", "home/anna"), ("X-Amz-Date", "20200101T000000Z")]),
     };
     for (condition, verdict) in [
         (json!({ "StringEquals": { "s3:x-amz-acl": "public-read" } }), Verdict::Allowed),
@@ -144,6 +149,10 @@ fn conditions_look_at_the_request() {
         (json!({ "ArnLike": { "aws:PrincipalArn": "arn:aws:*" } }), Verdict::Silent),
         (json!({ "ForAllValues:StringEquals": { "s3:RequestObjectTagKeys": "x" } }), Verdict::Allowed),
         (json!({ "ForAnyValue:StringEquals": { "s3:RequestObjectTagKeys": "x" } }), Verdict::Silent),
+        (json!({ "ForAnyValue:StringNotEquals": { "s3:RequestObjectTagKeys": "x" } }), Verdict::Silent),
+        (json!({ "NumericGreaterThan": { "s3:signatureAge": 600000 } }), Verdict::Allowed),
+        (json!({ "NumericLessThan": { "s3:signatureAge": 600000 } }), Verdict::Silent),
+        (json!({ "NumericGreaterThan": { "s3:object-lock-remaining-retention-days": "30" } }), Verdict::Allowed),
         (
             json!({ "StringEquals": { "s3:x-amz-acl": "public-read" }, "Bool": { "aws:SecureTransport": "true" } }),
             Verdict::Silent,
@@ -151,6 +160,31 @@ fn conditions_look_at_the_request() {
     ] {
         assert_eq!(says(json!({ "Condition": condition.clone() }), seen()), verdict, "{condition}");
     }
+}
+
+#[test]
+fn a_variable_without_a_value_opens_nothing() {
+    let except = |effect: &str| json!({ "Effect": effect, "NotResource": "arn:aws:s3:::bucket/${aws:Absent}/*" });
+    assert_eq!(says(except("Allow"), Seen::default()), Verdict::Silent);
+    assert_eq!(says(except("Deny"), Seen::default()), Verdict::Denied);
+}
+
+#[test]
+fn a_value_of_the_client_is_no_wildcard_in_an_arn() {
+    let seen = || Seen { headers: BTreeMap::from([("referer", "*")]), ..Seen::default() };
+    let condition = |arn: &str| json!({ "Condition": { "ArnLike": { "aws:PrincipalArn": arn } } });
+    assert_eq!(says(condition("arn:aws:iam::${aws:Referer}:root"), seen()), Verdict::Silent);
+    assert_eq!(says(condition("arn:aws:iam::*:root"), seen()), Verdict::Allowed);
+}
+
+#[test]
+fn what_costs_too_much_is_denied() {
+    let agent: &'static str = Box::leak("a".repeat(30_000).into_boxed_str());
+    let seen = || Seen { headers: BTreeMap::from([("user-agent", agent)]), ..Seen::default() };
+    let pattern = format!("*{}b", "a".repeat(10_000));
+    let condition = json!({ "Condition": { "StringNotLike": { "aws:UserAgent": pattern } } });
+    assert_eq!(says(condition.clone(), seen()), Verdict::Denied);
+    assert_eq!(says(condition, Seen::default()), Verdict::Allowed);
 }
 
 #[test]
@@ -185,6 +219,7 @@ fn what_is_no_policy_is_refused() {
         whole(statement(json!({ "Action": [] }))),
         whole(statement(json!({ "Resource": "arn:aws:sqs:::queue" }))),
         whole(statement(json!({ "Colour": "blue" }))),
+        whole(statement(json!({}))).replace("\"Effect\":\"Allow\"", "\"Effect\":\"Deny\",\"Effect\":\"Allow\""),
         whole(statement(json!({ "Condition": { "StringSeems": { "aws:UserAgent": "x" } } }))),
         whole(statement(json!({ "Condition": { "Null": { "aws:UserAgent": {} } } }))),
     ] {

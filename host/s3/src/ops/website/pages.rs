@@ -65,7 +65,7 @@ impl Pages<'_> {
             let index = for_key(call, &format!("{asked}/{}", self.index_suffix));
             if call.gateway.head_object(&objects::read_request(&index)?).await.is_ok() {
                 let mut answer = answer::empty(StatusCode::FOUND);
-                answer::set(&mut answer, "location", format!("/{}/", uri::encode_path(asked.as_bytes())));
+                answer::set(&mut answer, "location", folder(call, asked));
                 return Ok(answer);
             }
         }
@@ -117,6 +117,12 @@ fn shown(visit: &Call, found: &Found, body: Body) -> Answer {
         return answer;
     }
     objects::show(visit, found).map(|_| body)
+}
+
+/// Where a folder's index is looked for. What begins with two slashes would be a host.
+fn folder(call: &Call, asked: &str) -> String {
+    let path = format!("/{}/", uri::encode_path(asked.as_bytes()));
+    if path.starts_with("//") { format!("{}://{}{path}", call.scheme, call.head.host) } else { path }
 }
 
 fn send(call: &Call, sent: &Sent<'_>) -> Answer {
