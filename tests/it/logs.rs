@@ -17,6 +17,12 @@ fn enabled(target: &str, more: &str) -> String {
     )
 }
 
+/// Lets lines be delivered to a bucket, by its list.
+async fn admit(client: &Client, bucket: &str) {
+    let put = Call::new(Method::PUT, bucket).query("acl", "").header("x-amz-acl", "log-delivery-write");
+    assert_eq!(client.send(put).await.unwrap().status, 200);
+}
+
 /// Waits until something was delivered; all lines.
 async fn delivered(client: &Client, bucket: &str) -> (Vec<String>, String) {
     for _ in 0..100 {
@@ -31,6 +37,17 @@ async fn delivered(client: &Client, bucket: &str) -> (Vec<String>, String) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("nothing was delivered");
+}
+
+/// Waits until the log says once more that lines were lost.
+async fn more_are_lost(gateway: &mut Gateway, before: usize) {
+    for _ in 0..100 {
+        if gateway.log().matches("access logs are lost").count() > before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nothing was lost");
 }
 
 async fn start(interval: &str) -> (Gateway, Client) {
@@ -48,6 +65,9 @@ async fn accesses_are_delivered_as_aws_writes_them() {
     let (_gateway, client) = start("300").await;
     let missing = configure(&client, "source", &enabled("nowhere", "")).await;
     assert_eq!((missing.status.as_u16(), missing.code().as_str()), (400, "InvalidTargetBucketForLogging"));
+    let unwelcome = configure(&client, "source", &enabled("target", "")).await;
+    assert_eq!((unwelcome.status.as_u16(), unwelcome.code().as_str()), (400, "InvalidTargetBucketForLogging"));
+    admit(&client, "target").await;
     assert_eq!(configure(&client, "source", &enabled("target", "")).await.status, 200);
     let told = client.send(Call::new(Method::GET, "source").query("logging", "")).await.unwrap();
     assert_eq!(told.elements("TargetBucket"), ["target"]);
@@ -72,6 +92,7 @@ async fn a_stop_delivers_what_waits_and_partitions_say_where_it_came_from() {
     let (mut gateway, client) = start("3600000").await;
     let format = "<TargetObjectKeyFormat><PartitionedPrefix><PartitionDateSource>EventTime</PartitionDateSource>\
                   </PartitionedPrefix></TargetObjectKeyFormat>";
+    admit(&client, "target").await;
     assert_eq!(configure(&client, "source", &enabled("target", format)).await.status, 200);
     assert_eq!(client.get("source/missing").await.unwrap().status, 404);
     assert!(client.keys("target").await.unwrap().is_empty());
@@ -83,4 +104,61 @@ async fn a_stop_delivers_what_waits_and_partitions_say_where_it_came_from() {
     assert_eq!(configure(&client, "source", "").await.status, 200);
     let told = client.send(Call::new(Method::GET, "source").query("logging", "")).await.unwrap();
     assert!(told.elements("TargetBucket").is_empty());
+}
+
+#[tokio::test]
+async fn a_policy_admits_the_lines_of_the_buckets_that_it_names() {
+    let (mut gateway, client) = start("300").await;
+    let policy = |source: &str, account: &str| {
+        let statement = json!({
+            "Effect": "Allow", "Principal": { "Service": "logging.s3.amazonaws.com" }, "Action": "s3:PutObject",
+            "Resource": "arn:aws:s3:::target/logs/*", "Condition": {
+                "ArnLike": { "aws:SourceArn": format!("arn:aws:s3:::{source}") },
+                "StringEquals": { "aws:SourceAccount": account }
+            }
+        });
+        let text = json!({ "Version": "2012-10-17", "Statement": statement }).to_string();
+        client.send(Call::new(Method::PUT, "target").query("policy", "").body(text))
+    };
+    for (source, account) in [("other", "123456789012"), ("source", "999999999999")] {
+        let before = gateway.log().matches("access logs are lost").count();
+        assert_eq!(policy(source, account).await.unwrap().status, 204);
+        assert_eq!(configure(&client, "source", &enabled("target", "")).await.status, 200, "it may be put right");
+        assert_eq!(client.put("source/key", "bytes").await.unwrap().status, 200);
+        more_are_lost(&mut gateway, before).await;
+        assert!(client.keys("target").await.unwrap().is_empty(), "{source} {account}");
+    }
+    assert_eq!(policy("source", "123456789012").await.unwrap().status, 204);
+    let grant = "<TargetGrants><Grant><Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">\
+                 <URI>http://acs.amazonaws.com/groups/global/AuthenticatedUsers</URI></Grantee><Permission>READ</Permission>\
+                 </Grant></TargetGrants>";
+    let controls = |name: &str| {
+        let rule =
+            format!("<OwnershipControls><Rule><ObjectOwnership>{name}</ObjectOwnership></Rule></OwnershipControls>");
+        client.send(Call::new(Method::PUT, "target").query("ownershipControls", "").body(rule))
+    };
+    assert_eq!(controls("BucketOwnerEnforced").await.unwrap().status, 200);
+    let refused = configure(&client, "source", &enabled("target", grant)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "AccessControlListNotSupported"));
+    assert_eq!(controls("ObjectWriter").await.unwrap().status, 200);
+    let accepted = configure(&client, "source", &enabled("target", grant)).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.text());
+    assert_eq!(client.put("source/key", "bytes").await.unwrap().status, 200);
+    let other = Client::new(gateway.endpoint(), "accessKey2", "verySecretKey2").unwrap();
+    let object = with_line(&client, "target", " REST.PUT.OBJECT key ").await;
+    assert_eq!(other.get(&object).await.unwrap().status, 200, "the grants of the configuration are the object's");
+}
+
+/// Waits for the delivered object that has a line with this in it.
+async fn with_line(client: &Client, bucket: &str, part: &str) -> String {
+    for _ in 0..100 {
+        for key in client.keys(bucket).await.unwrap() {
+            let path = format!("{bucket}/{key}");
+            if client.get(&path).await.unwrap().text().contains(part) {
+                return path;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no line with {part} was delivered");
 }

@@ -1,10 +1,14 @@
 //! [Access logs](https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html) of a
 //! bucket: where its lines go.
 
+use crate::access::Grant;
 use crate::names::{AccountId, BucketName, LocationName};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::format_description;
+
+/// Who delivers, as policies name it; lists name it by a group.
+pub const LOG_DELIVERY: &str = "logging.s3.amazonaws.com";
 
 /// Where the lines of a bucket are delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +19,12 @@ pub struct BucketLogging {
     pub prefix: String,
     /// How they go on.
     pub format: LogKeyFormat,
+    /// What else the lists of delivered objects grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// The twelve digits of the account that owns the bucket whose lines they are.
+    #[serde(default)]
+    pub account: String,
 }
 
 /// How keys of delivered objects are made.
@@ -74,8 +84,13 @@ mod tests {
         let names = (AccountId::new("me"), LocationName::parse("here").unwrap(), BucketName::parse("source").unwrap());
         let source = LogSource { owner: &names.0, region: &names.1, bucket: &names.2 };
         let key = |format| {
-            let logging =
-                BucketLogging { target: BucketName::parse("target").unwrap(), prefix: "logs/".into(), format };
+            let logging = BucketLogging {
+                target: BucketName::parse("target").unwrap(),
+                prefix: "logs/".into(),
+                format,
+                grants: Vec::new(),
+                account: String::new(),
+            };
             let (event, now) = (datetime!(2026-11-22 23:59:59 UTC), datetime!(2026-11-23 00:01:02 UTC));
             logging.key(source, event, now, "UNIQUE")
         };

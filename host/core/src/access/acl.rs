@@ -2,6 +2,7 @@
 //! of buckets and objects.
 
 use super::{Action, Caller};
+use crate::logging::LOG_DELIVERY;
 use crate::names::AccountId;
 use serde::{Deserialize, Serialize};
 
@@ -102,8 +103,8 @@ impl Grantee {
         match self {
             Self::Account(account) => *account == caller.account,
             Self::AllUsers => true,
-            Self::AuthenticatedUsers => !caller.is_anonymous(),
-            Self::LogDelivery => false,
+            Self::AuthenticatedUsers => caller.is_account(),
+            Self::LogDelivery => caller.is_service(LOG_DELIVERY),
         }
     }
 
@@ -188,7 +189,7 @@ impl AccessControlList {
     /// Whether the list lets the caller do something; public grants may count for nothing.
     pub(crate) fn allows(&self, caller: &Caller, of: Of, action: Action, ignores_public: bool) -> bool {
         let Some(wanted) = permission(of, action) else { return false };
-        let is_owner = self.owner == caller.account && !caller.is_anonymous();
+        let is_owner = self.owner == caller.account && caller.is_account();
         if is_owner && matches!(wanted, Permission::ReadAcp | Permission::WriteAcp) {
             return true;
         }

@@ -49,14 +49,60 @@ impl Caller {
         Self { account, short_id: Arc::from(""), context: None }
     }
 
+    /// A service, which owns nothing and may do what a policy or a list lets it.
+    pub fn of_service(call: ServiceCall) -> Self {
+        let account = AccountId::new(call.name);
+        Self { context: Some(Arc::new(Inside(call))), ..Self::of_account(account) }
+    }
+
     /// Somebody who did not sign.
     pub fn anonymous(context: Arc<dyn RequestContext>) -> Self {
         Self { account: AccountId::anonymous(), short_id: Arc::from(""), context: Some(context) }
     }
 
+    /// The service that asks, when it is no client.
+    pub fn service(&self) -> Option<&ServiceCall> {
+        self.context.as_ref()?.service()
+    }
+
+    /// Whether this service asks.
+    pub fn is_service(&self, name: &str) -> bool {
+        self.service().is_some_and(|service| service.name == name)
+    }
+
+    /// Whether an account asks, not a service or somebody unknown.
+    pub fn is_account(&self) -> bool {
+        self.service().is_none() && !self.is_anonymous()
+    }
+
     /// Whether nobody signed.
     pub fn is_anonymous(&self) -> bool {
         self.account.is_anonymous()
+    }
+}
+
+/// A call that never leaves the process, with nothing but its service.
+struct Inside(ServiceCall);
+
+impl RequestContext for Inside {
+    fn source(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn is_secure(&self) -> bool {
+        true
+    }
+
+    fn header(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn query(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn service(&self) -> Option<&ServiceCall> {
+        Some(&self.0)
     }
 }
 

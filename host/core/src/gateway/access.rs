@@ -38,7 +38,7 @@ fn is_harmless(acl: &RequestedAcl) -> bool {
     acl.is_bucket_owners()
 }
 
-fn refuse_public(settings: &BucketSettings, list: &AccessControlList) -> Result<()> {
+pub(super) fn refuse_public(settings: &BucketSettings, list: &AccessControlList) -> Result<()> {
     let blocks = settings.public_access_block.is_some_and(|block| block.block_public_acls);
     if blocks && list.is_public() { Err(Error::AccessDenied) } else { Ok(()) }
 }

@@ -166,6 +166,8 @@ pub(super) fn not_denied(caller: &Caller, action: Action, target: Target<'_>) ->
 pub(super) fn decide(caller: &Caller, action: Action, target: Target<'_>) -> Result<()> {
     let settings = &target.bucket.settings;
     let is_owner = caller.account == target.bucket.owner;
+    // A service acts for a bucket of the same owner.
+    let is_insider = is_owner || caller.service().is_some();
     let block = settings.public_access_block.unwrap_or_default();
     let verdict = policy_says(caller, action, &target);
     // Who locked itself out has to get back in.
@@ -173,7 +175,7 @@ pub(super) fn decide(caller: &Caller, action: Action, target: Target<'_>) -> Res
         is_owner && matches!(action, Action::GetBucketPolicy | Action::PutBucketPolicy | Action::DeleteBucketPolicy);
     let allowed = match verdict {
         Verdict::Denied => is_rescue,
-        Verdict::Allowed if is_owners(action, &target) && (is_owner || !is_restricted(&target, block)) => true,
+        Verdict::Allowed if is_owners(action, &target) && (is_insider || !is_restricted(&target, block)) => true,
         Verdict::Allowed | Verdict::Silent => {
             (is_owner && is_owners(action, &target)) || lists_allow(caller, action, &target, block)
         }

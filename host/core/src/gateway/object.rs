@@ -1,6 +1,6 @@
 //! Objects: put, delete, tags.
 
-use super::access::own;
+use super::access::{Owned, own};
 use super::authorize::Brings;
 use super::request::{DeleteObject, PutObject, PutOutcome};
 use super::write::Draft;
@@ -25,6 +25,16 @@ impl Gateway {
         let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
         let bucket = self.write_for(&request.caller, target, brings).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
+        self.put_owned(bucket, owned, request).await
+    }
+
+    /// PutObject when it is decided that it may be, and whose the object is.
+    pub(super) async fn put_owned(
+        self: &Arc<Self>,
+        bucket: Bucket,
+        owned: Owned,
+        request: PutObject,
+    ) -> Result<PutOutcome> {
         if request.incoming.size > LARGEST_PUT {
             return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PUT });
         }

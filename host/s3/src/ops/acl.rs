@@ -135,7 +135,8 @@ fn read(call: &Call, text: &[u8]) -> Result<AccessControlList, S3Error> {
     Ok(AccessControlList { owner: AccountId::new(owner), grants })
 }
 
-fn read_grant(call: &Call, grant: &Element) -> Result<Grant, S3Error> {
+/// One line of a list.
+pub(crate) fn read_grant(call: &Call, grant: &Element) -> Result<Grant, S3Error> {
     grant.only(&["Grantee", "Permission"])?;
     let permission = match grant.required_text("Permission")?.trim() {
         "FULL_CONTROL" => Permission::FullControl,
@@ -184,37 +185,44 @@ fn malformed_acl() -> S3Error {
 }
 
 fn document(call: &Call, list: &AccessControlList) -> String {
-    let person = |element: &mut Document, account: &AccountId| {
-        element.text("ID", account.as_str());
-        element.text("DisplayName", call.display_name(account));
-    };
+    let name = |account: &AccountId| call.display_name(account);
     Document::s3("AccessControlPolicy", |root| {
-        root.nest("Owner", |owner| person(owner, &list.owner));
+        root.nest("Owner", |owner| person(owner, &list.owner, &name));
         root.nest("AccessControlList", |element| {
             // Groups first, as who reads lists by position has it.
             let is_account = |grant: &&Grant| matches!(grant.grantee, Grantee::Account(_));
             let (accounts, groups): (Vec<&Grant>, Vec<&Grant>) = list.grants.iter().partition(is_account);
             for grant in groups.into_iter().chain(accounts) {
-                element.nest("Grant", |line| {
-                    let group = |line: &mut Document, uri: &str| {
-                        line.typed("Grantee", "Group", |grantee| grantee.text("URI", uri));
-                    };
-                    match &grant.grantee {
-                        Grantee::Account(account) => {
-                            line.typed("Grantee", "CanonicalUser", |grantee| person(grantee, account));
-                        }
-                        Grantee::AllUsers => group(line, ALL_USERS),
-                        Grantee::AuthenticatedUsers => group(line, AUTHENTICATED_USERS),
-                        Grantee::LogDelivery => group(line, LOG_DELIVERY),
-                    }
-                    line.text("Permission", name(grant.permission));
-                });
+                describe_grant(element, grant, &name);
             }
         });
     })
 }
 
-fn name(permission: Permission) -> &'static str {
+/// One line of a list, with the names of accounts.
+pub(crate) fn describe_grant(element: &mut Document, grant: &Grant, name: &dyn Fn(&AccountId) -> String) {
+    element.nest("Grant", |line| {
+        let group = |line: &mut Document, uri: &str| {
+            line.typed("Grantee", "Group", |grantee| grantee.text("URI", uri));
+        };
+        match &grant.grantee {
+            Grantee::Account(account) => {
+                line.typed("Grantee", "CanonicalUser", |grantee| person(grantee, account, name));
+            }
+            Grantee::AllUsers => group(line, ALL_USERS),
+            Grantee::AuthenticatedUsers => group(line, AUTHENTICATED_USERS),
+            Grantee::LogDelivery => group(line, LOG_DELIVERY),
+        }
+        line.text("Permission", permission_name(grant.permission));
+    });
+}
+
+fn person(element: &mut Document, account: &AccountId, name: &dyn Fn(&AccountId) -> String) {
+    element.text("ID", account.as_str());
+    element.text("DisplayName", name(account));
+}
+
+fn permission_name(permission: Permission) -> &'static str {
     match permission {
         Permission::FullControl => "FULL_CONTROL",
         Permission::Read => "READ",

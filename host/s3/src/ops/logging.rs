@@ -1,21 +1,27 @@
 //! Whether a bucket's accesses are logged, and where to.
 
 use crate::error::S3Error;
+use crate::ops::acl;
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::{Call, bucket_name};
 use crate::xml::{Document, Element, malformed};
 use http::StatusCode;
-use sallyport_core::access::Action;
+use sallyport_core::access::{Action, Grant, MAX_GRANTS, Permission};
 use sallyport_core::body::Body;
 use sallyport_core::logging::{BucketLogging, LogKeyFormat};
+use sallyport_core::names::AccountId;
 
 /// A configuration, in bytes.
 const MAX_DOCUMENT: u64 = 64 << 10;
 
 /// PutBucketLogging.
 pub(crate) async fn put(call: &Call, body: Body) -> Result<Answer, S3Error> {
-    let logging = parse(&call.document(body, MAX_DOCUMENT).await?)?;
-    call.gateway.set_logging(&call.caller, &call.bucket()?, logging).await?;
+    let name = call.bucket()?;
+    let document = call.document(body, MAX_DOCUMENT).await?;
+    let owner = call.credentials.account(&call.gateway.bucket(&name).await?.owner);
+    let account = owner.map(|person| person.short_id).unwrap_or_default();
+    let logging = parse(&document, account, &|grant| acl::read_grant(call, grant))?;
+    call.gateway.set_logging(&call.caller, &name, logging).await?;
     Ok(answer::empty(StatusCode::OK))
 }
 
@@ -24,13 +30,18 @@ pub(crate) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let bucket = call.bucket_for(Action::GetBucketLogging).await?;
     Ok(answer::xml(Document::s3("BucketLoggingStatus", |root| {
         if let Some(logging) = &bucket.settings.logging {
-            root.nest("LoggingEnabled", |element| describe(element, logging));
+            root.nest("LoggingEnabled", |element| describe(element, logging, &|account| call.display_name(account)));
         }
     })))
 }
 
-fn describe(element: &mut Document, logging: &BucketLogging) {
+fn describe(element: &mut Document, logging: &BucketLogging, name: &dyn Fn(&AccountId) -> String) {
     element.text("TargetBucket", logging.target.as_str());
+    if !logging.grants.is_empty() {
+        element.nest("TargetGrants", |element| {
+            logging.grants.iter().for_each(|grant| acl::describe_grant(element, grant, name));
+        });
+    }
     element.text("TargetPrefix", &logging.prefix);
     let partitioned = |element: &mut Document, source: &str| {
         element.nest("TargetObjectKeyFormat", |element| {
@@ -46,18 +57,33 @@ fn describe(element: &mut Document, logging: &BucketLogging) {
     }
 }
 
-fn parse(document: &[u8]) -> Result<Option<BucketLogging>, S3Error> {
+fn parse(
+    document: &[u8],
+    account: String,
+    read_grant: &dyn Fn(&Element) -> Result<Grant, S3Error>,
+) -> Result<Option<BucketLogging>, S3Error> {
     let root = Element::parse(document, "BucketLoggingStatus")?;
     root.only(&["LoggingEnabled"])?;
     let Some(enabled) = root.optional("LoggingEnabled")? else { return Ok(None) };
     enabled.only(&["TargetBucket", "TargetPrefix", "TargetGrants", "TargetObjectKeyFormat"])?;
-    if enabled.optional("TargetGrants")?.is_some_and(|grants| !grants.children.is_empty()) {
-        return Err(S3Error::not_implemented("TargetGrants in BucketLoggingStatus"));
+    let grants = match enabled.optional("TargetGrants")? {
+        None => Vec::new(),
+        Some(grants) => {
+            grants.only(&["Grant"])?;
+            grants.all("Grant").map(read_grant).collect::<Result<_, _>>()?
+        }
+    };
+    // What a list of an object cannot mean here, S3 does not take here.
+    let is_legal = |grant: &Grant| !matches!(grant.permission, Permission::ReadAcp | Permission::WriteAcp);
+    if grants.len() > MAX_GRANTS || !grants.iter().all(is_legal) {
+        return Err(malformed());
     }
     Ok(Some(BucketLogging {
         target: bucket_name(enabled.required_text("TargetBucket")?)?,
         prefix: enabled.required_text("TargetPrefix")?.to_owned(),
         format: enabled.optional("TargetObjectKeyFormat")?.map_or_else(|| Ok(LogKeyFormat::default()), parse_format)?,
+        grants,
+        account,
     }))
 }
 
@@ -77,10 +103,19 @@ fn parse_format(element: &Element) -> Result<LogKeyFormat, S3Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sallyport_core::access::Grantee;
+
+    fn parse(document: &[u8]) -> Result<Option<BucketLogging>, S3Error> {
+        let grant = Grant { grantee: Grantee::AllUsers, permission: Permission::Read };
+        super::parse(document, "123456789012".to_owned(), &|_| Ok(grant.clone()))
+    }
 
     #[test]
     fn a_configuration_is_written_as_it_was_read() {
-        let target = "<TargetBucket>target</TargetBucket><TargetPrefix>a/</TargetPrefix>";
+        let target = "<TargetBucket>target</TargetBucket><TargetGrants><Grant><Grantee \
+                      xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">\
+                      <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission>\
+                      </Grant></TargetGrants><TargetPrefix>a/</TargetPrefix>";
         let partitioned = |source: &str| {
             format!(
                 "<TargetObjectKeyFormat><PartitionedPrefix><PartitionDateSource>{source}</PartitionDateSource>\
@@ -93,7 +128,7 @@ mod tests {
             let status =
                 format!("<BucketLoggingStatus><LoggingEnabled>{content}</LoggingEnabled></BucketLoggingStatus>");
             let logging = parse(status.as_bytes()).expect("legal").expect("enabled");
-            let written = Document::bare("L", |root| describe(root, &logging));
+            let written = Document::bare("L", |root| describe(root, &logging, &|account| account.as_str().to_owned()));
             assert!(written.ends_with(&format!("<L>{content}</L>")), "{written}");
         }
         let unsaid = format!("<BucketLoggingStatus><LoggingEnabled>{target}</LoggingEnabled></BucketLoggingStatus>");

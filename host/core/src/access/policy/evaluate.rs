@@ -34,6 +34,11 @@ impl Policy {
         verdict
     }
 
+    /// Whether a statement allows something to a service, whatever its conditions are.
+    pub(crate) fn speaks_of_service(&self, name: &str) -> bool {
+        self.statements.iter().any(|statement| statement.allows && statement.principals.have_service(name))
+    }
+
     /// Whether a condition looks at the tags that an object has.
     pub(crate) fn looks_at_tags(&self) -> bool {
         let keys = self.statements.iter().flat_map(|statement| &statement.conditions);

@@ -23,6 +23,8 @@ enum Principal {
     Canonical(String),
     /// A service: one of the server's own, or one of AWS's, which never calls here.
     Service(String),
+    /// Who comes through an identity provider, which nobody does here.
+    Federated,
 }
 
 impl Principals {
@@ -47,6 +49,12 @@ impl Principals {
         self.members.iter().any(|member| member.is(request)) != self.is_negated
     }
 
+    /// Whether a service is among them.
+    pub(super) fn have_service(&self, name: &str) -> bool {
+        let is_it = |member: &Principal| matches!(member, Principal::Service(own) if own == name);
+        !self.is_negated && self.members.iter().any(|member| *member == Principal::Everybody || is_it(member))
+    }
+
     /// Whether somebody is among them of whom nothing is known.
     pub(super) fn are_open(&self) -> bool {
         self.is_negated || self.members.contains(&Principal::Everybody)
@@ -58,10 +66,11 @@ impl Principal {
         let caller = request.caller;
         match self {
             Self::Everybody => true,
-            Self::Account(short_id) => !caller.is_anonymous() && *caller.short_id == **short_id,
+            Self::Account(short_id) => caller.is_account() && *caller.short_id == **short_id,
             Self::Arn(arn) => request.principal_arn().is_some_and(|own| own == *arn),
-            Self::Canonical(id) => !caller.is_anonymous() && caller.account.as_str() == id,
-            Self::Service(name) => request.service().is_some_and(|service| service.name == name),
+            Self::Canonical(id) => caller.is_account() && caller.account.as_str() == id,
+            Self::Service(name) => caller.is_service(name),
+            Self::Federated => false,
         }
     }
 }
@@ -75,7 +84,8 @@ fn principal(kind: &str, name: &str) -> Result<Principal, MalformedPolicy> {
         }
         "AWS" => arn(name),
         "CanonicalUser" => Ok(Principal::Canonical(name.to_owned())),
-        "Federated" | "Service" => Ok(Principal::Service(name.to_owned())),
+        "Service" => Ok(Principal::Service(name.to_owned())),
+        "Federated" => Ok(Principal::Federated),
         _ => Err(invalid()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a policy is asked, and the condition keys that it may look at.
 
 use super::steps::Steps;
-use crate::access::{Action, Caller, ServiceCall};
+use crate::access::{Action, Caller};
 use crate::metadata::Bucket;
 use crate::names::ObjectKey;
 use time::OffsetDateTime;
@@ -35,12 +35,7 @@ impl Request<'_> {
 
     /// The ARN of who asks: each access key is its account's root.
     pub(super) fn principal_arn(&self) -> Option<String> {
-        (!self.caller.is_anonymous()).then(|| format!("arn:aws:iam::{}:root", self.caller.short_id))
-    }
-
-    /// The service that asks, when it is no client.
-    pub(super) fn service(&self) -> Option<&ServiceCall> {
-        self.caller.context.as_ref()?.service()
+        self.caller.is_account().then(|| format!("arn:aws:iam::{}:root", self.caller.short_id))
     }
 
     /// The values of a
@@ -66,8 +61,13 @@ impl Request<'_> {
     fn global(&self, name: &str) -> Option<String> {
         let context = self.caller.context.as_ref();
         let now = OffsetDateTime::now_utc();
-        let signed = |text: String| (!self.caller.is_anonymous()).then_some(text);
+        let signed = |text: String| self.caller.is_account().then_some(text);
+        let service = self.caller.service();
         match name {
+            "sourcearn" => service.map(|service| service.source_arn.clone()),
+            "sourceaccount" => service.map(|service| service.source_account.clone()),
+            "principalservicename" => service.map(|service| service.name.to_owned()),
+            "principalisawsservice" => Some(service.is_some().to_string()),
             "sourceip" => context?.source().map(|address| address.to_canonical().to_string()),
             "securetransport" => Some(context?.is_secure().to_string()),
             "referer" => context?.header("referer"),
@@ -76,10 +76,8 @@ impl Request<'_> {
             "epochtime" => Some(now.unix_timestamp().to_string()),
             "principalaccount" | "userid" => signed(self.caller.short_id.to_string()),
             "principalarn" => self.principal_arn(),
+            "principaltype" if service.is_some() => None,
             "principaltype" => Some(if self.caller.is_anonymous() { "Anonymous" } else { "Account" }.to_owned()),
-            "principalisawsservice" => Some(self.service().is_some().to_string()),
-            "sourcearn" => self.service().map(|service| service.source_arn.clone()),
-            "sourceaccount" => self.service().map(|service| service.source_account.clone()),
             "requestedregion" => Some(self.bucket.location.to_string()),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! Policies as a whole.
 
 use super::*;
-use crate::access::{Action, Caller, RequestContext};
+use crate::access::{Action, Caller, RequestContext, ServiceCall};
 use crate::metadata::{Bucket, Versioning};
 use crate::names::{AccountId, LocationName, ObjectKey};
 use proptest::prelude::*;
@@ -200,6 +200,31 @@ fn who_did_not_sign_is_everybody_and_nobody_else() {
     assert_eq!(decide(&open, &anonymous, Action::GetObject, Some("k")), Verdict::Allowed);
     let account = policy(&[statement(json!({ "Principal": { "AWS": "111122223333" } }))]);
     assert_eq!(decide(&account, &anonymous, Action::GetObject, Some("k")), Verdict::Silent);
+}
+
+#[test]
+fn a_service_is_nobody_but_itself() {
+    let service = Caller::of_service(ServiceCall {
+        name: "logging.s3.amazonaws.com",
+        source_arn: "arn:aws:s3:::source".to_owned(),
+        source_account: "111122223333".to_owned(),
+    });
+    for (fields, verdict) in [
+        (json!({ "Principal": { "Service": "logging.s3.amazonaws.com" } }), Verdict::Allowed),
+        (json!({ "Principal": { "Service": "s3.amazonaws.com" } }), Verdict::Silent),
+        (json!({ "Principal": { "Federated": "logging.s3.amazonaws.com" } }), Verdict::Silent),
+        (json!({ "Principal": { "AWS": "111122223333" } }), Verdict::Silent),
+        (json!({ "Effect": "Deny" }), Verdict::Denied),
+        (json!({ "Condition": { "ArnLike": { "aws:SourceArn": "arn:aws:s3:::sou*" } } }), Verdict::Allowed),
+        (json!({ "Condition": { "StringEquals": { "aws:SourceAccount": "999999999999" } } }), Verdict::Silent),
+        (json!({ "Condition": { "Bool": { "aws:PrincipalIsAWSService": "true" } } }), Verdict::Allowed),
+        (json!({ "Condition": { "StringLike": { "aws:PrincipalArn": "*" } } }), Verdict::Silent),
+    ] {
+        let policy = policy(&[statement(fields.clone())]);
+        assert_eq!(decide(&policy, &service, Action::GetObject, Some("k")), verdict, "{fields}");
+    }
+    let of_service = json!({ "Condition": { "Bool": { "aws:PrincipalIsAWSService": "true" } } });
+    assert_eq!(says(of_service, Seen::default()), Verdict::Silent);
 }
 
 #[test]
