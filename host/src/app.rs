@@ -7,8 +7,8 @@ use anyhow::Context;
 use sallyport_core::backend::Locations;
 use sallyport_core::lifecycle::Clock;
 use sallyport_core::metadata::MetadataStore;
-use sallyport_core::names::{AccountId, LocationName};
-use sallyport_core::{Gateway, GatewayOptions};
+use sallyport_core::names::{AccountId, BucketName, LocationName};
+use sallyport_core::{Gateway, GatewayOptions, Vanished, Watch};
 use sallyport_metadata::{SqliteOptions, SqliteStore};
 use sallyport_plugin::{HostOptions, Limits, PluginHost, ProxySettings};
 use sallyport_s3::{Account, Credentials, Person, S3Options, S3Service};
@@ -98,6 +98,7 @@ impl App {
         if let Some(bytes) = count(environment.as_ref(), INVENTORY_FILE, "bytes")? {
             options.inventory_file = bytes.into();
         }
+        options.watches = watches(configuration);
         if configuration.mpu_testing {
             options.min_part = 0;
         }
@@ -131,6 +132,7 @@ impl App {
         tasks.spawn(Arc::clone(&self.gateway).sweep(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).carry_out_lifecycles(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).make_inventories(stop.clone().cancelled_owned()));
+        tasks.spawn(Arc::clone(&self.gateway).watch_locations(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).deliver_logs(stop.clone().cancelled_owned()));
         let locations = Arc::clone(&self.locations);
         let (stopped, interval) = (stop.clone(), self.heal_interval);
@@ -220,6 +222,21 @@ fn size_limits(configuration: &Configuration) -> Vec<(LocationName, u64)> {
         Some((LocationName::parse(&location.name).ok()?, (limit * f64::from(1_u32 << 30)) as u64))
     });
     limited.collect()
+}
+
+/// Where others store objects that are to be seen.
+fn watches(configuration: &Configuration) -> Vec<Watch> {
+    let places = configuration.locations.iter().flat_map(|location| {
+        location.watch.iter().filter_map(|watch| {
+            Some(Watch {
+                location: LocationName::parse(&location.name).ok()?,
+                bucket: BucketName::parse(&watch.bucket).ok()?,
+                interval: watch.every,
+                vanished: if watch.forgets_vanished { Vanished::Forget } else { Vanished::Keep },
+            })
+        })
+    });
+    places.collect()
 }
 
 /// A clock with short days, and how often what runs on it is looked at: as often as in real

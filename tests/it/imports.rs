@@ -86,6 +86,47 @@ async fn objects_of_an_s3_bucket_are_taken_in_where_they_are() {
 }
 
 #[tokio::test]
+async fn what_an_s3_bucket_shows_of_objects_is_shown_here_too() {
+    let moto = Moto::start().await.unwrap();
+    let (backend, locations) = on_s3(&moto, true, false).await;
+    let digest = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+    let stored = Call::new(Method::PUT, "cloud/k").header("content-type", "text/x").header("cache-control", "no-store");
+    let stored = stored.header("x-amz-meta-colour", "deep blue").header("x-amz-tagging", "team=a%20b&empty=");
+    let stored = stored.header("x-amz-checksum-sha256", digest).header("x-amz-sdk-checksum-algorithm", "SHA256");
+    assert_eq!(backend.send(stored.body("hello")).await.unwrap().status, 200);
+    // What another gateway could not store as it was.
+    let fitted = Call::new(Method::PUT, "cloud/fitted").header("x-amz-meta-sallyport-name-612062", "=?UTF-8?B?w6k=?=");
+    let fitted = fitted.header("x-amz-tagging", "sallyport%3Aa%3D26b=1").body("x");
+    assert_eq!(backend.send(fitted).await.unwrap().status, 200);
+    let mut gateway = gateway(locations).await;
+    assert_eq!(gateway.client().unwrap().create_bucket("taken", "cloud").await.unwrap().status, 200);
+    let (status, said) = import(&mut gateway, "taken", &[]).await;
+    assert_eq!(status, Some(0), "{said}");
+
+    let client = gateway.client().unwrap();
+    let head = Call::new(Method::HEAD, "taken/k").header("x-amz-checksum-mode", "ENABLED");
+    let head = client.send(head).await.unwrap();
+    for (name, value) in [
+        ("content-type", "text/x"),
+        ("cache-control", "no-store"),
+        ("x-amz-meta-colour", "deep blue"),
+        ("x-amz-checksum-sha256", digest),
+        ("x-amz-tagging-count", "2"),
+    ] {
+        assert_eq!(head.header(name), value, "{name} of {:?}", head.headers);
+    }
+    let tags = async |key: &str| {
+        let answer = client.send(Call::new(Method::GET, &format!("taken/{key}")).query("tagging", "")).await.unwrap();
+        let mut tags: Vec<_> = answer.elements("Key").into_iter().zip(answer.elements("Value")).collect();
+        tags.sort();
+        tags
+    };
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(tags("k").await, [pair("empty", ""), pair("team", "a b")]);
+    assert_eq!(tags("fitted").await, [pair("a&amp;b", "1")]);
+}
+
+#[tokio::test]
 async fn an_import_that_was_cut_off_goes_on_and_keeps_to_its_bucket() {
     let moto = Moto::start().await.unwrap();
     let (backend, locations) = on_s3(&moto, false, true).await;
@@ -131,18 +172,30 @@ async fn objects_of_an_azure_container_are_taken_in_by_a_new_database() {
         let client = first.client().unwrap();
         assert_eq!(client.create_bucket("taken", "cloud").await.unwrap().status, 200);
         for key in ["one", "two/three"] {
-            assert_eq!(client.put(&format!("taken/{key}"), key).await.unwrap().status, 200);
+            let put = Call::new(Method::PUT, &format!("taken/{key}")).header("content-type", "text/x");
+            let put = put.header("x-amz-meta-a-b", "ours").header("x-amz-tagging", "tag=1").body(key);
+            assert_eq!(client.send(put).await.unwrap().status, 200);
         }
     }
+    let headers = [("x-ms-blob-content-type", "text/y"), ("x-ms-meta-a_b", "theirs"), ("x-ms-tags", "tag=2")];
+    let stored = azurite.reader().unwrap().put_with("cloud", "theirs", "theirs", &headers).await.unwrap();
+    assert_eq!(stored.status, 201, "{}", stored.text());
     let mut second = gateway(locations()).await;
     let client = second.client().unwrap();
     assert_eq!(client.create_bucket("taken", "cloud").await.unwrap().status, 200);
     let (status, said) = import(&mut second, "taken", &[]).await;
     assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("2 taken in"), "{said}");
+    assert!(said.contains("3 taken in"), "{said}");
     let client = second.client().unwrap();
-    for key in ["one", "two/three"] {
-        assert_eq!(client.get(&format!("taken/{key}")).await.unwrap().text(), key);
+    for (key, kind, name, whose, tag) in [
+        ("one", "text/x", "x-amz-meta-a-b", "ours", "1"),
+        ("two/three", "text/x", "x-amz-meta-a-b", "ours", "1"),
+        ("theirs", "text/y", "x-amz-meta-a_b", "theirs", "2"),
+    ] {
+        let got = client.get(&format!("taken/{key}")).await.unwrap();
+        assert_eq!((got.text().as_str(), got.header("content-type"), got.header(name)), (key, kind, whose));
+        let tags = client.send(Call::new(Method::GET, &format!("taken/{key}")).query("tagging", "")).await.unwrap();
+        assert_eq!((tags.elements("Key"), tags.elements("Value")), (vec!["tag".to_owned()], vec![tag.to_owned()]));
     }
 }
 

@@ -43,5 +43,6 @@ mod third_party;
 mod tidy;
 mod variables;
 mod walkthrough;
+mod watches;
 mod ways_out;
 mod websites;

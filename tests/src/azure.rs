@@ -91,8 +91,17 @@ impl BlobReader {
     /// # Errors
     /// When no whole answer arrives.
     pub async fn put(&self, container: &str, name: &str, body: &str) -> Result<Answer> {
+        self.put_with(container, name, body, &[]).await
+    }
+
+    /// Writes a blob with further headers whose names start with `x-ms-`.
+    ///
+    /// # Errors
+    /// When no whole answer arrives.
+    pub async fn put_with(&self, container: &str, name: &str, body: &str, headers: &[(&str, &str)]) -> Result<Answer> {
         let path = format!("/{container}/{}", encode(name, false));
-        self.send_body("PUT", &path, &[], body.to_owned().into(), "x-ms-blob-type:BlockBlob\n").await
+        let headers = [headers, &[("x-ms-blob-type", "BlockBlob")]].concat();
+        self.send_body("PUT", &path, &[], body.to_owned().into(), &headers).await
     }
 
     /// Makes a container.
@@ -104,7 +113,7 @@ impl BlobReader {
     }
 
     async fn send(&self, method: &str, path: &str, query: &[(&str, &str)]) -> Result<Answer> {
-        self.send_body(method, path, query, Bytes::new(), "").await
+        self.send_body(method, path, query, Bytes::new(), &[]).await
     }
 
     /// A shared access signature for the whole account, with which everything may be done.
@@ -126,14 +135,14 @@ impl BlobReader {
         )
     }
 
-    /// `query` is sorted by name; `first` is a header that sorts before the date's.
+    /// `query` is sorted by name.
     async fn send_body(
         &self,
         method: &str,
         path: &str,
         query: &[(&str, &str)],
         body: Bytes,
-        first: &str,
+        headers: &[(&str, &str)],
     ) -> Result<Answer> {
         let date = http_date(SystemTime::now());
         let prefix = self.endpoint.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap_or_default();
@@ -141,23 +150,21 @@ impl BlobReader {
         for (name, value) in query {
             resource.push_str(&format!("\n{name}:{value}"));
         }
-        let headers = format!("{first}x-ms-date:{date}\nx-ms-version:{API_VERSION}");
+        let mut headers = [headers, &[("x-ms-date", date.as_str()), ("x-ms-version", API_VERSION)]].concat();
+        headers.sort_unstable();
+        let signed: Vec<_> = headers.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        let signed = signed.join("\n");
         let length = if body.is_empty() { String::new() } else { body.len().to_string() };
-        let text = format!("{method}\n\n\n{length}\n\n\n\n\n\n\n\n\n{headers}\n{resource}");
+        let text = format!("{method}\n\n\n{length}\n\n\n\n\n\n\n\n\n{signed}\n{resource}");
         let signature = STANDARD.encode(hmac(&self.key, text.as_bytes()));
         let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mark = if pairs.is_empty() { "" } else { "?" };
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}{mark}{}", self.endpoint, pairs.join("&")))
-            .header("x-ms-date", date)
-            .header("x-ms-version", API_VERSION)
             .header("authorization", format!("SharedKey {}:{signature}", self.account))
             .header("content-length", body.len());
-        let request = match first.trim_end().split_once(':') {
-            Some((name, value)) => request.header(name, value),
-            None => request,
-        };
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(Full::new(body))?;
         let (head, body) = self.pool.request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();

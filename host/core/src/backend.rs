@@ -43,6 +43,13 @@ pub trait Backend: Send + Sync {
     /// What a write left at a place; `None` for the id asks for whatever is there.
     async fn find(&self, name: &Name, write_id: Option<&WriteId>) -> Result<Option<Found>, BackendError>;
 
+    /// Whatever is at a place, with what it shows beside its bytes: for what others stored. A
+    /// backend that cannot tell shows nothing.
+    async fn look(&self, name: &Name) -> Result<Option<Shown>, BackendError> {
+        let found = self.find(name, None).await?;
+        Ok(found.map(|found| Shown { found, write_id: None, object: Projection::default() }))
+    }
+
     /// Opens a backend upload. Needs `traits().multipart`, as do the other four.
     async fn create_upload(&self, request: CreateUpload) -> Result<Token, BackendError>;
 
@@ -273,6 +280,17 @@ pub struct Found {
     pub size: u64,
     /// What the backend knows of them.
     pub checksums: Vec<Digest>,
+}
+
+/// What others stored.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The bytes.
+    pub found: Found,
+    /// The write that stored them, when it was one of a Sallyport.
+    pub write_id: Option<WriteId>,
+    /// Content headers, user metadata and tags.
+    pub object: Projection,
 }
 
 /// An upload to open.

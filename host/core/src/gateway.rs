@@ -25,7 +25,9 @@ mod request;
 mod rewrap;
 mod split;
 mod sweep;
+mod taking;
 mod upload;
+mod watch;
 mod write;
 
 pub use check::CheckReport;
@@ -38,6 +40,7 @@ pub use request::{
     Source, Trailer, UploadRef,
 };
 pub use rewrap::RewrapReport;
+pub use watch::{Vanished, Watch, WatchReport};
 
 use crate::backend::{Backend, Location, Locations};
 use crate::encryption::{KeyService, NoKeys};
@@ -68,6 +71,8 @@ pub struct GatewayOptions {
     pub inventory_interval: Duration,
     /// How long an inventory's day is.
     pub inventory_clock: Clock,
+    /// Places where others store objects that are to be seen.
+    pub watches: Vec<Watch>,
     /// After how many compressed bytes a data file of an inventory ends: what one needs of memory.
     pub inventory_file: u64,
 }
@@ -83,6 +88,7 @@ impl Default for GatewayOptions {
             inventory_interval: Duration::from_secs(3600),
             inventory_clock: Clock::default(),
             inventory_file: 8 << 20,
+            watches: Vec::new(),
         }
     }
 }

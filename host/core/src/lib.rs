@@ -24,5 +24,5 @@ pub use gateway::{
     ByteRange, CheckReport, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreateBucket,
     CreatedBucket, DeleteObject, Found, Gateway, GatewayOptions, GetObject, Import, ImportReport, Incoming,
     LifecycleReport, ListedPart, LockTarget, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, RewrapReport,
-    Source, Trailer, UploadRef,
+    Source, Trailer, UploadRef, Vanished, Watch, WatchReport,
 };

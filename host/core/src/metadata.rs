@@ -172,6 +172,10 @@ pub trait MetadataStore: Send + Sync {
         selector: &Selector,
         tags: Vec<(String, String)>,
     ) -> MetadataResult<Version>;
+    /// Removes the current version, when it has this sequence, without freeing its bytes: they
+    /// are gone. Answers false, and does nothing, when it was replaced, is not its key's only
+    /// version, or is protected at `now`. Atomic.
+    async fn forget(&self, bucket: &BucketName, key: &ObjectKey, sequence: i64, now: i64) -> MetadataResult<bool>;
     /// Changes a version's attributes, and answers the version as it is then. `Gone` without it.
     async fn change_attributes(
         &self,

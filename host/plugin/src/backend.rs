@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use http_body_util::BodyExt;
 use sallyport_core::backend::{
     Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored,
-    Locator, Name, Projection, Put, PutPart, Span, Stored, StoredPage, StoredPart, Token, Traits,
+    Locator, Name, Projection, Put, PutPart, Shown, Span, Stored, StoredPage, StoredPart, Token, Traits,
 };
 use sallyport_core::body::Body;
 use sallyport_core::names::{BucketName, WriteId};
@@ -47,6 +47,31 @@ impl PluginBackend {
         let call = self.pool.call();
         let answer = self.pool.run(Kind { name, body: None }, call, Box::new(work)).await?;
         answer.map_err(convert::failure)
+    }
+
+    /// What is at a place, and what the plugin says beside it.
+    async fn find_at(
+        &self,
+        name: &Name,
+        write_id: Option<&WriteId>,
+        attributes: Vec<(String, String)>,
+    ) -> Result<(Option<Found>, Vec<(String, String)>), BackendError> {
+        let write_id = write_id.map(|id| id.as_str().to_owned());
+        let request = wit::FindRequest { name: convert::name(name), write_id, attributes };
+        let answer = self
+            .call("find", move |accessor, exports| {
+                Box::pin(async move { exports.base.sallyport_plugin_storage().call_find(accessor, request).await })
+            })
+            .await?;
+        let found = match answer.found {
+            None => None,
+            Some(found) => Some(Found {
+                locator: convert::locator(found.locator)?,
+                size: found.size,
+                checksums: convert::digests(found.checksums)?,
+            }),
+        };
+        Ok((found, answer.attributes))
     }
 
     /// One call that carries a body. When it fails after the body did, the body's error is
@@ -218,24 +243,13 @@ impl Backend for PluginBackend {
     }
 
     async fn find(&self, name: &Name, write_id: Option<&WriteId>) -> Result<Option<Found>, BackendError> {
-        let request = wit::FindRequest {
-            name: convert::name(name),
-            write_id: write_id.map(|id| id.as_str().to_owned()),
-            attributes: Vec::new(),
-        };
-        let answer = self
-            .call("find", move |accessor, exports| {
-                Box::pin(async move { exports.base.sallyport_plugin_storage().call_find(accessor, request).await })
-            })
-            .await?;
-        let found = answer.found.map(|found| {
-            Ok(Found {
-                locator: convert::locator(found.locator)?,
-                size: found.size,
-                checksums: convert::digests(found.checksums)?,
-            })
-        });
-        found.transpose()
+        Ok(self.find_at(name, write_id, Vec::new()).await?.0)
+    }
+
+    async fn look(&self, name: &Name) -> Result<Option<Shown>, BackendError> {
+        let (found, attributes) = self.find_at(name, None, vec![("show".to_owned(), String::new())]).await?;
+        let (write_id, object) = convert::shown(attributes);
+        Ok(found.map(|found| Shown { found, write_id, object }))
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Token, BackendError> {

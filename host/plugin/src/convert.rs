@@ -6,12 +6,20 @@ use sallyport_core::backend::{
     BackendError, Digest, Expectation, FailureCode, LOCATION_METADATA, Locator, Name, Place, Projection, Stored,
     StoredPart, Token,
 };
+use sallyport_core::names::WriteId;
 use std::time::Duration;
 
 /// Longest locator or token, in bytes.
 const NAME_BYTES: usize = 4096;
 /// Most of an error's text that is kept, in bytes.
 const MESSAGE_BYTES: usize = 1024;
+/// All that may be shown of one object beside its bytes, in bytes.
+const SHOWN_BYTES: usize = 16 * 1024;
+/// Most tags of one object.
+const MOST_TAGS: usize = 50;
+/// Content headers that objects have.
+const CONTENT: [&str; 6] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"];
 /// A plugin that wants to be left alone for longer is asked again sooner.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -86,6 +94,43 @@ pub(crate) fn digests(checksums: Vec<wit::Checksum>) -> Result<Vec<Digest>, Back
     Ok(digests)
 }
 
+/// What a plugin shows of what others stored; what no client could be shown is left out.
+pub(crate) fn shown(attributes: Vec<(String, String)>) -> (Option<WriteId>, Projection) {
+    let mut object = Projection::default();
+    let mut write_id = None;
+    let mut room = SHOWN_BYTES;
+    for (name, value) in attributes {
+        if name == "write-id" {
+            write_id = WriteId::parse(&value).ok();
+            continue;
+        }
+        let Some((kind, name)) = name.split_once(':') else { continue };
+        let is_text = !value.chars().any(char::is_control);
+        let Some(left) = room.checked_sub(name.len() + value.len()).filter(|_| is_text) else { continue };
+        let pairs = match kind {
+            "content" if CONTENT.contains(&name) && !value.is_empty() => &mut object.content,
+            "metadata" if is_metadata_name(name) => &mut object.metadata,
+            "tag" if is_tag(name, &value) && object.tags.len() < MOST_TAGS => &mut object.tags,
+            _ => continue,
+        };
+        if !pairs.iter().any(|(known, _)| known == name) {
+            pairs.push((name.to_owned(), value));
+            room = left;
+        }
+    }
+    (write_id, object)
+}
+
+/// A header's name behind its prefix, in lower case.
+fn is_metadata_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name != LOCATION_METADATA && name.bytes().all(is_token)
+}
+
+fn is_tag(key: &str, value: &str) -> bool {
+    (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256
+}
+
 fn digest_length(algorithm: &str) -> Option<usize> {
     match algorithm {
         "md5" => Some(16),
@@ -118,6 +163,32 @@ mod tests {
         assert!(matches!(digests(vec![short]), Err(BackendError::Broke(_))));
         let unknown = wit::Checksum { algorithm: "blake9".to_owned(), value: vec![0; 3] };
         assert_eq!(digests(vec![unknown]).ok(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn only_what_a_client_can_be_shown_is_shown() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let id = "0123456789abcdef0123456789abcdef";
+        let said = vec![
+            pair("write-id", id),
+            pair("content:content-type", "text/plain"),
+            pair("content:server", "x"),
+            pair("metadata:colour", "blue"),
+            pair("metadata:colour", "red"),
+            pair("metadata:Large", "x"),
+            pair("metadata:cut", "a\r\nb"),
+            pair("metadata:long", &"x".repeat(SHOWN_BYTES)),
+            pair("metadata:scal-location-constraint", "there"),
+            pair("tag:a:b", "1"),
+            pair("tag:", "2"),
+            pair("other", "3"),
+        ];
+        let (write_id, object) = shown(said);
+        assert_eq!(write_id.map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(object.content, [pair("content-type", "text/plain")]);
+        assert_eq!(object.metadata, [pair("colour", "blue")]);
+        assert_eq!(object.tags, [pair("a:b", "1")]);
+        assert_eq!(shown(vec![pair("write-id", "mine")]).0, None);
     }
 
     #[test]

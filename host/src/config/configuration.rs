@@ -88,8 +88,21 @@ pub struct LocationConfiguration {
     /// Hosts that its plugin may connect to beyond what its endpoints name, as
     /// `scheme://host:port`.
     pub grants: Vec<String>,
+    /// Buckets that show what others store in it.
+    pub watch: Vec<WatchConfiguration>,
     /// Why the location cannot be used, when its entry has a mistake.
     pub fault: Option<String>,
+}
+
+/// A bucket that shows what others store in its location.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchConfiguration {
+    /// Its name.
+    pub bucket: String,
+    /// How often the location is looked at.
+    pub every: Duration,
+    /// Whether objects go whose bytes are gone.
+    pub forgets_vanished: bool,
 }
 
 impl LocationConfiguration {
@@ -121,6 +134,7 @@ impl fmt::Debug for LocationConfiguration {
             .field("size_limit_gb", &self.size_limit_gb)
             .field("adopt_existing", &self.adopt_existing)
             .field("grants", &self.grants)
+            .field("watch", &self.watch)
             .field("fault", &self.fault)
             .finish()
     }

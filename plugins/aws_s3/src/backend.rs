@@ -79,7 +79,12 @@ impl Backend {
     /// What is there; nothing is an answer, a missing bucket a failure.
     pub(crate) async fn look(&self, key: &str, version: Option<&str>) -> Result<Option<Seen>, Failure> {
         let query = version.map(|version| ("versionId", version));
-        let request = || self.request(Method::Head, key, query.as_slice());
+        let answer = self.head(|| self.request(Method::Head, key, query.as_slice())).await?;
+        answer.map(|response| self.seen(key, &response)).transpose()
+    }
+
+    /// The answer to a look; nothing is an answer, a missing bucket a failure.
+    pub(crate) async fn head(&self, request: impl Fn() -> Request) -> Result<Option<Response>, Failure> {
         let retry = Retry::default();
         let answer = retry.run(|| async {
             let response = request().send().await?;
@@ -92,7 +97,7 @@ impl Backend {
             }
         });
         match answer.await? {
-            Some(response) => Ok(Some(self.seen(key, &response)?)),
+            Some(response) => Ok(Some(response)),
             None => {
                 // No body says which of the two is missing, and lost data must not be
                 // concluded from a lost bucket.
@@ -169,7 +174,8 @@ impl Backend {
         }
     }
 
-    fn seen(&self, key: &str, response: &Response) -> Result<Seen, Failure> {
+    /// What an answer to a look says.
+    pub(crate) fn seen(&self, key: &str, response: &Response) -> Result<Seen, Failure> {
         let size =
             response.content_length().ok_or_else(|| failure::internal("the backend did not say the object's size"))?;
         // Taken for other bytes, this would make ours count as gone.

@@ -18,6 +18,7 @@ mod health;
 mod listing;
 mod multipart;
 mod objects;
+mod shown;
 mod tagging;
 mod versions;
 

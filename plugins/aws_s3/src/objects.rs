@@ -5,12 +5,12 @@ use sallyport_plugin_sdk::objects::{
     DeleteRequest, FindRequest, FindResponse, Found, GetRequest, GetResponse, HeadRequest, PutRequest,
 };
 use sallyport_plugin_sdk::types::{Attributes, Checksum, Expectation, Failure, Stored};
-use sallyport_plugin_sdk::{Body, checksum, failure};
+use sallyport_plugin_sdk::{Body, checksum, failure, shown as sdk_shown};
 
 use crate::backend::{Backend, Seen, checksums, other_bytes};
 use crate::locator::Locator;
 use crate::projection::Fitted;
-use crate::versions;
+use crate::{shown, versions};
 
 /// The header that asks the backend to encrypt.
 pub(crate) const ENCRYPT: (&str, &str) = ("x-amz-server-side-encryption", "AES256");
@@ -109,6 +109,9 @@ pub(crate) fn removed(answer: Result<Response, Failure>) -> Result<(), Failure> 
 
 pub(crate) async fn find(backend: &Backend, request: FindRequest) -> Result<FindResponse, Failure> {
     let key = backend.naming.place(&request.name);
+    if request.write_id.is_none() && sdk_shown::is_asked_for(&request) {
+        return shown::find(backend, &key).await;
+    }
     let mut seen = backend.look(&key, None).await?;
     if let Some(write) = request.write_id.as_deref() {
         seen = seen.filter(|seen| wrote(seen, write));

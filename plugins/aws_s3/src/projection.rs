@@ -21,6 +21,10 @@ pub(crate) const WRITE_ID: &str = "sallyport-write-id";
 const OWN: &str = "sallyport-";
 const ENCODED_NAME: &str = "sallyport-name-";
 const ENCODED_TAG: &str = "sallyport:";
+const WORD: (&str, &str) = ("=?UTF-8?B?", "?=");
+/// What S3 keeps of an object beside its metadata, by the host's names.
+const CONTENT: [&str; 6] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"];
 /// Names and values of user metadata together, in bytes.
 const MAX_METADATA: usize = 2048;
 const MAX_TAGS: usize = 10;
@@ -127,7 +131,7 @@ fn fit_value(value: &str) -> String {
 }
 
 fn encode_word(value: &str) -> String {
-    format!("=?UTF-8?B?{}?=", STANDARD.encode(value))
+    format!("{}{}{}", WORD.0, STANDARD.encode(value), WORD.1)
 }
 
 /// Whether a header carries the text unchanged: blanks around it and runs of them are folded on
@@ -158,6 +162,53 @@ fn fit_tag(text: &str) -> String {
         }
     }
     encoded
+}
+
+/// What headers of an object show, with what [`Fitted`] did undone. What only looks fitted stays
+/// as it is: others store objects too.
+pub(crate) fn shown<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<String>, Projection) {
+    let mut object = Projection { content: Vec::new(), metadata: Vec::new(), tags: Vec::new() };
+    let mut write_id = None;
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        if CONTENT.contains(&name.as_str()) {
+            object.content.push((name, value.to_owned()));
+            continue;
+        }
+        let Some(name) = name.strip_prefix("x-amz-meta-") else { continue };
+        let value = decode_word(value);
+        if name == WRITE_ID {
+            write_id = Some(value);
+        } else if let Some(original) = name.strip_prefix(ENCODED_NAME).and_then(decode_digits) {
+            object.metadata.push((original, value));
+        } else if let Some(content) = name.strip_prefix(OWN).filter(|content| CONTENT.contains(content)) {
+            object.content.push((content.to_owned(), value));
+        } else {
+            object.metadata.push((name.to_owned(), value));
+        }
+    }
+    (write_id, object)
+}
+
+/// The tag that was fitted.
+pub(crate) fn shown_tag(text: &str) -> String {
+    let Some(encoded) = text.strip_prefix(ENCODED_TAG) else { return text.to_owned() };
+    // Equals signs are in it as percent signs are in a URL.
+    path::decode(&encoded.replace('%', "%25").replace('=', "%")).unwrap_or_else(|| text.to_owned())
+}
+
+fn decode_word(value: &str) -> String {
+    let word = value.strip_prefix(WORD.0).and_then(|rest| rest.strip_suffix(WORD.1));
+    let bytes = word.and_then(|word| STANDARD.decode(word).ok());
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| value.to_owned())
+}
+
+fn decode_digits(digits: &str) -> Option<String> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    String::from_utf8(pairs.collect::<Option<Vec<u8>>>()?).ok()
 }
 
 #[cfg(test)]
@@ -229,6 +280,39 @@ mod tests {
         assert_eq!(fit_tag("a&b=c"), "sallyport:a=26b=3Dc");
         assert_eq!(fit_tag("aws:x"), "sallyport:aws:x");
         assert_eq!(fit_tag("sallyport:x"), "sallyport:sallyport:x");
+    }
+
+    fn read(headers: &[(String, String)]) -> (Option<String>, Projection) {
+        shown(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    #[test]
+    fn what_was_fitted_reads_as_it_was() {
+        let content = pairs(&[("content-type", "text/plain"), ("content-disposition", "inline; filename=é")]);
+        let metadata = pairs(&[("colour", "=?UTF-8?B?w6k=?="), ("a b", " ü "), (WRITE_ID, "mine")]);
+        let (write_id, object) = read(&Fitted::new(&content, &metadata, &[], "w").headers());
+        assert_eq!(write_id.as_deref(), Some("w"));
+        assert_eq!((object.content, object.metadata), (content, metadata));
+        for tag in ["plain", "a&b=c%41", " ü ", "aws:x", "sallyport:x", "größe"] {
+            assert_eq!(shown_tag(&fit_tag(tag)), tag);
+        }
+    }
+
+    #[test]
+    fn what_others_stored_is_shown_as_it_is() {
+        let headers = pairs(&[
+            ("Content-Type", "text/x"),
+            ("ETag", "x"),
+            ("x-amz-meta-Colour", "=?UTF-8?B?!?="),
+            ("x-amz-meta-sallyport-name-xy", "1"),
+            ("x-amz-meta-sallyport-etag", "2"),
+        ]);
+        let (write_id, object) = read(&headers);
+        assert_eq!(write_id, None);
+        assert_eq!(object.content, pairs(&[("content-type", "text/x")]));
+        let expected = [("colour", "=?UTF-8?B?!?="), ("sallyport-name-xy", "1"), ("sallyport-etag", "2")];
+        assert_eq!(object.metadata, pairs(&expected));
+        assert_eq!(shown_tag("sallyport:=FF"), "sallyport:=FF");
     }
 
     #[test]

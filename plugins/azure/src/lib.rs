@@ -14,6 +14,7 @@ mod objects;
 mod plugin;
 mod projection;
 mod requests;
+mod shown;
 mod tagging;
 
 pub use plugin::Azure;

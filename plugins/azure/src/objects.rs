@@ -6,13 +6,13 @@ use sallyport_plugin_sdk::objects::{
     HeadResponse, PutRequest,
 };
 use sallyport_plugin_sdk::types::{Failure, Span, Stored};
-use sallyport_plugin_sdk::{Body, checksum, failure};
+use sallyport_plugin_sdk::{Body, checksum, failure, shown as sdk_shown};
 
 use crate::locator::Locator;
 use crate::plugin::{Azure, condition, headers_of, projected, refused, unreadable};
 use crate::projection::WRITE_ID;
 use crate::requests::{Blob, etag, if_match, md5, range, repeat, send, with};
-use crate::tagging;
+use crate::{shown, tagging};
 
 pub(crate) async fn put(azure: &Azure, request: PutRequest, body: Body) -> Result<Stored, Failure> {
     let blob = azure.blob_of(&request.name);
@@ -120,7 +120,12 @@ pub(crate) async fn find(azure: &Azure, request: &FindRequest) -> Result<FindRes
     match now.copy_status.as_str() {
         "pending" => Err(failure::unavailable("a copy to this place is still under way")),
         "failed" | "aborted" => answer(None),
-        _ => answer(Some(Found { locator: now.locator(&blob).encode(), size: now.size, checksums: md5(&response) })),
+        _ => {
+            let found = Found { locator: now.locator(&blob).encode(), size: now.size, checksums: md5(&response) };
+            let asked = request.write_id.is_none() && sdk_shown::is_asked_for(request);
+            let attributes = if asked { shown::attributes(azure, &blob, &now, &response).await? } else { Vec::new() };
+            Ok(FindResponse { found: Some(found), attributes })
+        }
     }
 }
 

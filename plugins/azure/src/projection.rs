@@ -191,35 +191,70 @@ fn tags_json(tags: &[(String, String)]) -> String {
     ascii
 }
 
+/// What headers show of a blob that lies there already, tags left out. Names that this plugin
+/// encoded are decoded; those that others chose are shown as they are.
+pub(crate) fn shown<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+    is_ours: bool,
+) -> (Vec<Header>, Vec<Header>) {
+    let (mut content, mut metadata) = (Vec::new(), Vec::new());
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        if content_header(&name).is_some() {
+            content.push((name, value.to_owned()));
+            continue;
+        }
+        let Some(name) = name.strip_prefix(META) else { continue };
+        match name {
+            WRITE_ID | UPLOAD_ID | TAGS => {}
+            EXPIRES => content.push(("expires".to_owned(), decode_value(value))),
+            other if is_ours => {
+                let name = decode_name(other).unwrap_or_else(|| other.to_owned());
+                metadata.push((name, decode_value(value)));
+            }
+            other => metadata.push((other.to_owned(), decode_value(value))),
+        }
+    }
+    (content, metadata)
+}
+
+/// The tags that the metadata has, as this plugin and CloudServer wrote them.
+pub(crate) fn shown_tags(json: &str) -> Option<Vec<(String, String)>> {
+    let tags: BTreeMap<String, String> = serde_json::from_str(json).ok()?;
+    Some(tags.into_iter().collect())
+}
+
+/// The name that [`encode_name`] was given; `None` for what it never made.
+fn decode_name(encoded: &str) -> Option<String> {
+    if encoded == "__" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::new();
+    let mut rest = encoded;
+    while let Some(letter) = rest.chars().next() {
+        if let Some(behind) = rest.strip_prefix("__") {
+            let (digits, after) = behind.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = after;
+            continue;
+        }
+        bytes.push(if letter == '_' { b'-' } else { u8::try_from(letter).ok()? });
+        rest = rest.split_at_checked(letter.len_utf8())?.1;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The value that [`encode_value`] was given; what only looks encoded stays as it is.
+fn decode_value(encoded: &str) -> String {
+    let word = encoded.strip_prefix(WORD_START).and_then(|rest| rest.strip_suffix(WORD_END));
+    let bytes = word.and_then(|word| STANDARD.decode(word).ok());
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| encoded.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn decode_name(encoded: &str) -> String {
-        if encoded == "__" {
-            return String::new();
-        }
-        let mut bytes = Vec::new();
-        let mut rest = encoded;
-        while let Some(letter) = rest.chars().next() {
-            if let Some(behind) = rest.strip_prefix("__") {
-                bytes.push(u8::from_str_radix(&behind[..2], 16).unwrap());
-                rest = &behind[2..];
-                continue;
-            }
-            bytes.push(if letter == '_' { b'-' } else { u8::try_from(letter).unwrap() });
-            rest = &rest[1..];
-        }
-        String::from_utf8(bytes).unwrap()
-    }
-
-    fn decode_value(encoded: &str) -> String {
-        match encoded.strip_prefix(WORD_START).and_then(|rest| rest.strip_suffix(WORD_END)) {
-            Some(word) => String::from_utf8(STANDARD.decode(word).unwrap()).unwrap(),
-            None => encoded.to_owned(),
-        }
-    }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -289,13 +324,30 @@ mod tests {
         assert_eq!(metadata.headers, pairs(&[("x-ms-meta-tags", r#"{"gr\u00f6\u00dfe":"@"}"#)]));
     }
 
+    #[test]
+    fn a_blob_shows_what_it_was_stored_with() {
+        let headers = [
+            ("Content-Type", "text/plain"),
+            ("x-ms-blob-type", "BlockBlob"),
+            ("x-ms-meta-sallyportwriteid", "w"),
+            ("x-ms-meta-sallyportexpires", "Thu"),
+            ("x-ms-meta-a_b", "=?UTF-8?B?w6k=?="),
+            ("x-ms-meta-tags", "{}"),
+        ];
+        let content = pairs(&[("content-type", "text/plain"), ("expires", "Thu")]);
+        assert_eq!(shown(headers.into_iter(), true), (content.clone(), pairs(&[("a-b", "é")])));
+        assert_eq!(shown(headers.into_iter(), false), (content, pairs(&[("a_b", "é")])));
+        assert_eq!(shown_tags(r#"{"gr\u00f6\u00dfe":"1"}"#), Some(pairs(&[("größe", "1")])));
+        assert_eq!(shown_tags("[]"), None);
+    }
+
     proptest! {
         #[test]
         fn names_decode_to_what_they_were(name in prop_oneof!["[-_a-f0-9.]{0,8}", any::<String>()]) {
             let encoded = encode_name(&name);
             prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'));
             prop_assert!(!encoded.as_bytes()[0].is_ascii_digit());
-            prop_assert_eq!(decode_name(&encoded), name);
+            prop_assert_eq!(decode_name(&encoded), Some(name));
         }
 
         #[test]

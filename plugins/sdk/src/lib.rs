@@ -36,6 +36,7 @@ pub mod log;
 pub mod naming;
 pub mod path;
 pub mod retry;
+pub mod shown;
 
 pub use export::Opened;
 pub use optional::{Listing, Multipart, ServerCopy, Tagging, Versions};

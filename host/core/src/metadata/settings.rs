@@ -74,6 +74,9 @@ pub struct Attributes {
     /// How its bytes are encrypted; `None`: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<ObjectEncryption>,
+    /// Others stored its bytes, and may store others over them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_taken_in: bool,
 }
 
 impl Attributes {

@@ -108,6 +108,41 @@ impl Operation for Delete {
     }
 }
 
+/// Removes a version whose bytes are gone.
+pub(super) struct Forget {
+    pub(super) bucket: BucketName,
+    pub(super) key: ObjectKey,
+    pub(super) sequence: i64,
+    pub(super) now: i64,
+}
+
+#[async_trait]
+impl Operation for Forget {
+    type Answer = bool;
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<bool> {
+        transaction.changes(Change::Key(self.bucket.clone(), self.key.clone()));
+        let current = read_in(transaction, &self.bucket, &self.key, &Selector::Current).await?;
+        let Some(version) = current.filter(|version| version.sequence == self.sequence) else { return Ok(false) };
+        let sql = "SELECT b.id, EXISTS (SELECT 1 FROM version v WHERE v.bucket = b.id AND v.key = $2
+                AND v.sequence < $3) AS has_older FROM bucket b WHERE b.name = $1";
+        let query = sqlx::query(sql).bind(self.bucket.as_str().to_owned()).bind(bytes(self.key.as_str()));
+        let row = transaction.row(query.bind(self.sequence)).await?.ok_or(MetadataError::Gone("the bucket"))?;
+        if number(&row, "has_older")? != 0 || version.attributes.lock.protects(self.now, false) {
+            return Ok(false);
+        }
+        // Without segments there is nothing to free.
+        let sql = "DELETE FROM segment WHERE id IN (SELECT s.id FROM version v
+                JOIN segment s ON s.id >= v.first_segment AND s.id < v.first_segment + v.segments
+                WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3)";
+        let bucket = number(&row, "id")?;
+        let query = sqlx::query(sql).bind(bucket).bind(bytes(self.key.as_str())).bind(self.sequence);
+        transaction.execute(query).await?;
+        remove(transaction, bucket, &version).await?;
+        Ok(true)
+    }
+}
+
 async fn is_as_seen(
     transaction: &mut Transaction<'_>,
     bucket: i64,

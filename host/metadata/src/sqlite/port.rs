@@ -158,6 +158,10 @@ impl MetadataStore for SqliteStore {
         self.write(tags::SetTags { bucket, key, selector, tags }).await
     }
 
+    async fn forget(&self, bucket: &BucketName, key: &ObjectKey, sequence: i64, now: i64) -> MetadataResult<bool> {
+        self.write(deletes::Forget { bucket: bucket.clone(), key: key.clone(), sequence, now }).await
+    }
+
     async fn change_attributes(
         &self,
         bucket: &BucketName,

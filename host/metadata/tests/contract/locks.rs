@@ -68,3 +68,35 @@ pub async fn a_write_from_before_does_not_replace_a_protected_null_version(store
     let beside = new_write("k", Some(new_version(VersionId::random(), "e3")));
     assert!(matches!(store.begin(beside).await.unwrap(), Begun::Started { .. }));
 }
+
+pub async fn what_is_forgotten_frees_nothing(store: &Store) {
+    make_bucket(store, "bucket").await;
+    put(store, "k", VersionId::null(), "e1").await;
+    let sequence = current(store, "k").await.unwrap().sequence;
+    let forget = async |sequence| store.forget(&bucket_name("bucket"), &key("k"), sequence, 2_000).await.unwrap();
+    assert!(!forget(sequence + 1).await);
+    assert!(forget(sequence).await);
+    assert!(current(store, "k").await.is_none() && keys(store).await.is_empty());
+    assert!(due_deletions(store).await.is_empty());
+    assert!(!store.is_known(&location(), &locator("e1"), None).await.unwrap());
+    assert!(!forget(sequence).await);
+    assert_eq!(store.delete_bucket(&bucket_name("bucket")).await.unwrap(), BucketDeletion::Deleted);
+}
+
+pub async fn only_a_keys_only_version_is_forgotten(store: &Store) {
+    make_bucket(store, "bucket").await;
+    put_locked(store, VersionId::null(), retained(RetentionMode::Governance)).await;
+    let forget = async |now| {
+        let sequence = current(store, "k").await.unwrap().sequence;
+        store.forget(&bucket_name("bucket"), &key("k"), sequence, now).await.unwrap()
+    };
+    assert!(!forget(2_000).await);
+    store.set_versioning(&bucket_name("bucket"), Versioning::Enabled).await.unwrap();
+    put(store, "k", VersionId::random(), "e2").await;
+    assert!(!forget(3_000).await);
+    let newest = current(store, "k").await.unwrap();
+    assert_eq!(newest.etag, "e2");
+    store.delete(&deletion("k", Some(newest.id))).await.unwrap();
+    assert!(forget(3_000).await);
+    assert_eq!(due_deletions(store).await, ["e2"]);
+}

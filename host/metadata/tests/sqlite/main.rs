@@ -78,6 +78,8 @@ contract! {
     a_part_replaces_one_of_its_number
     a_completion_takes_the_upload_with_it
     an_aborted_upload_queues_what_it_held
+    what_is_forgotten_frees_nothing
+    only_a_keys_only_version_is_forgotten
     uploads_are_listed_by_key_then_initiation
     uploads_are_kept_alive
     jobs_are_claimed_once_and_retried

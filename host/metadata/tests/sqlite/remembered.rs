@@ -22,7 +22,7 @@ struct Step {
 }
 
 /// Every method of the port that is not a read.
-const OPERATIONS: [&str; 29] = [
+const OPERATIONS: [&str; 30] = [
     "create_bucket",
     "delete_bucket",
     "set_versioning",
@@ -37,6 +37,7 @@ const OPERATIONS: [&str; 29] = [
     "rollback",
     "abandon",
     "delete",
+    "forget",
     "mark_hidden",
     "set_tags",
     "change_attributes",
@@ -166,7 +167,7 @@ async fn apply(store: &Store, step: Step, number: i64, left: &mut Left) {
         "begin" | "prepare" | "commit" | "rollback" | "abandon" | "relocate" => write(store, step, number, left).await,
         "create_upload" | "put_part" | "abort_upload" | "upload_kept" => upload(store, step, number, left).await,
         "claim_jobs" | "finish_job" | "retry_job" | "queue_deletion" => job(store, step, left).await,
-        "delete" | "mark_hidden" | "set_tags" | "change_attributes" | "replace_locator" => {
+        "delete" | "forget" | "mark_hidden" | "set_tags" | "change_attributes" | "replace_locator" => {
             version(store, step, number).await;
         }
         "note_progress" => store.note_progress("work", Some(number.to_string())).await.unwrap(),
@@ -283,6 +284,10 @@ async fn version(store: &Store, step: Step, number: i64) {
             let version = current.filter(|_| step.pick % 2 == 0).map(|version| version.id);
             let hides = if step.pick % 3 == 0 { vec![location()] } else { Vec::new() };
             let _ = store.delete(&Deletion { hides, ..deletion(key_text, version) }).await;
+        }
+        "forget" => {
+            let Some(version) = current else { return };
+            let _ = store.forget(&name, &key, version.sequence, number).await;
         }
         "mark_hidden" => {
             let Some(marker) = current.filter(|version| version.is_delete_marker) else { return };

@@ -84,6 +84,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Notes a value of the right type that is wrong all the same. `key` may be a path below this.
+    pub(super) fn refuse(&mut self, key: &str, what: &str, expected: &str) {
+        let _: Option<()> = self.mistaken(key, what, expected);
+    }
+
     /// The keys that nobody took.
     pub(super) fn rest(&self) -> Vec<String> {
         self.map.keys().map(|key| self.path(key)).collect()

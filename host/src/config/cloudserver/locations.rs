@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::field::Fields;
+use super::watch;
 use crate::config::configuration::LocationConfiguration;
 use crate::config::problem::{Problem, Problems, Severity};
 
@@ -74,8 +75,10 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         size_limit_gb: fields.number("sizeLimitGB"),
         adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
         grants: fields.texts("grants").unwrap_or_default(),
+        watch: Vec::new(),
         fault: None,
     };
+    location.watch = watch::read(file, &mut fields);
     found.extend(
         fields.problems.iter().cloned().map(|problem| Problem { severity: Severity::Location, ..problem }.of(name)),
     );
@@ -107,6 +110,7 @@ fn empty(name: &str) -> LocationConfiguration {
         size_limit_gb: None,
         adopt_existing: false,
         grants: Vec::new(),
+        watch: Vec::new(),
         fault: None,
     }
 }
@@ -180,6 +184,8 @@ mod tests {
             ("a", json!({ "type": "x", "sizeLimitGB": -1 }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "details": [] }), Some("details")),
             ("a", json!({ "type": "x", "grants": "h" }), Some("grants")),
+            ("a", json!({ "type": "x", "watch": "bucket" }), Some("watch")),
+            ("a", json!({ "type": "x", "watch": [{ "bucket": "A" }] }), Some("watch[0].bucket")),
             ("a/b", good.clone(), None),
             ("..", good.clone(), None),
         ];

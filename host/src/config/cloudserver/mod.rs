@@ -7,6 +7,7 @@ mod load;
 mod locations;
 mod server;
 mod variables;
+mod watch;
 
 pub use load::{Overrides, draft, load};
 
