@@ -46,3 +46,4 @@ mod walkthrough;
 mod watches;
 mod ways_out;
 mod websites;
+mod wire;

@@ -57,7 +57,9 @@ pub(super) async fn serve<S, H, F, E>(
 
 fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).pipeline_flush(true);
+    // No pipeline_flush: it holds back what is to be sent while more is to be read, and with it
+    // the 400 of a request that cannot be read.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -6,6 +6,9 @@ use quick_xml::events::Event;
 
 /// The deepest that any of S3's documents goes, with room.
 const MAX_DEPTH: usize = 16;
+/// The most elements of a document: 10,000 parts of a completion with every checksum. An element
+/// takes four bytes on the wire and a hundred here.
+const MAX_ELEMENTS: usize = 150_000;
 
 /// An element with what is in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,8 +72,14 @@ fn read(document: &[u8]) -> Option<Element> {
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element> = Vec::new();
     let mut root: Option<Element> = None;
+    let mut count = 0;
     loop {
-        match reader.read_event().ok()? {
+        let event = reader.read_event().ok()?;
+        count += usize::from(matches!(event, Event::Start(_) | Event::Empty(_)));
+        if count > MAX_ELEMENTS {
+            return None;
+        }
+        match event {
             Event::Start(start) => {
                 if open.len() >= MAX_DEPTH || root.is_some() {
                     return None;
@@ -150,6 +159,9 @@ mod tests {
         for text in ["", "<a>", "<a></b>", "<a/><a/>", "text", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<b/>"] {
             assert_eq!(Element::parse(text.as_bytes(), "a").expect_err(text).code, Code::MalformedXML);
         }
+        let wide = |count: usize| format!("<a>{}</a>", "<b/>".repeat(count));
+        assert!(Element::parse(wide(MAX_ELEMENTS).as_bytes(), "a").is_err());
+        assert!(Element::parse(wide(MAX_ELEMENTS - 1).as_bytes(), "a").is_ok());
         let deep = format!("{}{}", "<a>".repeat(20), "</a>".repeat(20));
         assert!(Element::parse(deep.as_bytes(), "a").is_err());
     }
