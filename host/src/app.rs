@@ -1,10 +1,11 @@
 //! The composition root: the only file that names every part.
 
 use crate::config::{Configuration, Environment, Problem, Secret};
-use crate::keys::{EmbeddedKeys, KeyStore, MasterSource};
+use crate::keys::{AwsKmsOptions, EmbeddedKeys, ExternalKeys, KeyStore, MasterSource};
 use crate::locations::{LocationTable, Opener};
 use anyhow::Context;
 use sallyport_core::backend::Locations;
+use sallyport_core::encryption::KeyService;
 use sallyport_core::lifecycle::Clock;
 use sallyport_core::metadata::MetadataStore;
 use sallyport_core::names::{AccountId, BucketName, LocationName};
@@ -46,6 +47,18 @@ const MASTER_KEY: &str = "SALLYPORT_MASTER_KEY";
 const MASTER_KEY_FILE: &str = "SALLYPORT_MASTER_KEY_FILE";
 /// `true`: keys that clients name for SSE-KMS come to be with their first use.
 const CREATE_KEYS: &str = "SALLYPORT_KMS_CREATE_KEYS";
+/// Where an external KMS is that speaks AWS's protocol; absent: keys are embedded.
+const KMS_ENDPOINT: &str = "SALLYPORT_KMS_ENDPOINT";
+/// The region that its signatures name.
+const KMS_REGION: &str = "SALLYPORT_KMS_REGION";
+/// Who asks it.
+const KMS_ACCESS_KEY: &str = "SALLYPORT_KMS_ACCESS_KEY_ID";
+/// The secret of that.
+const KMS_SECRET_KEY: &str = "SALLYPORT_KMS_SECRET_ACCESS_KEY";
+/// Of temporary credentials.
+const KMS_SESSION_TOKEN: &str = "SALLYPORT_KMS_SESSION_TOKEN";
+/// The id, ARN or alias of the key for SSE-S3, and for SSE-KMS where nobody names one.
+const KMS_DEFAULT_KEY: &str = "SALLYPORT_KMS_KEY";
 /// `false`: clients may not send their own keys (SSE-C) without TLS.
 const CUSTOMER_KEYS_WITHOUT_TLS: &str = "SALLYPORT_SSE_C_OVER_HTTP";
 
@@ -104,6 +117,7 @@ impl App {
         }
         let keys = key_store(configuration, environment.as_ref())?;
         let keys = EmbeddedKeys::new(keys, switch(environment.as_ref(), CREATE_KEYS)?.unwrap_or(false));
+        let keys = key_service(environment.as_ref(), keys)?;
         let customer_keys_without_tls = switch(environment.as_ref(), CUSTOMER_KEYS_WITHOUT_TLS)?;
         let metadata: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(sqlite).await?);
         let host = PluginHost::new(host_options(configuration, environment.as_ref())?)?;
@@ -111,7 +125,7 @@ impl App {
         let (locations, problems) = LocationTable::open(configuration, opener, Arc::clone(&metadata)).await;
         let ports: Arc<dyn Locations> = Arc::clone(&locations) as Arc<dyn Locations>;
         metadata.allow_locations(size_limits(configuration)).await?;
-        let gateway = Arc::new(Gateway::new(metadata, ports, options).with_keys(Arc::new(keys)));
+        let gateway = Arc::new(Gateway::new(metadata, ports, options).with_keys(keys));
         let mut front = S3Options::new(Arc::new(Keys::new(configuration)));
         front.rest_endpoints = configuration.rest_endpoints.clone();
         front.website_endpoints.clone_from(&configuration.website_endpoints);
@@ -186,6 +200,26 @@ pub fn key_store(configuration: &Configuration, environment: &dyn Environment) -
         (None, None) => None,
     };
     Ok(KeyStore::new(&configuration.metadata_dir, master))
+}
+
+/// The operator's own key service when one is named, else the embedded keys.
+fn key_service(environment: &dyn Environment, embedded: EmbeddedKeys) -> anyhow::Result<Arc<dyn KeyService>> {
+    let Some(endpoint) = environment.variable(KMS_ENDPOINT) else { return Ok(Arc::new(embedded)) };
+    let endpoint: http::Uri = endpoint.parse().with_context(|| format!("{KMS_ENDPOINT} is no URL"))?;
+    if endpoint.scheme().is_none() || endpoint.host().is_none() {
+        anyhow::bail!("{KMS_ENDPOINT} is no URL: write https://kms.<region>.amazonaws.com, or where your KMS listens");
+    }
+    let needed = |name: &str| {
+        environment.variable(name).with_context(|| format!("{KMS_ENDPOINT} is set, so {name} has to be set, too"))
+    };
+    let options = AwsKmsOptions {
+        endpoint,
+        region: needed(KMS_REGION)?,
+        access_key: needed(KMS_ACCESS_KEY)?,
+        secret_key: needed(KMS_SECRET_KEY)?.into(),
+        session_token: environment.variable(KMS_SESSION_TOKEN).map(Into::into),
+    };
+    Ok(Arc::new(ExternalKeys::new(options, needed(KMS_DEFAULT_KEY)?, embedded)?))
 }
 
 fn switch(environment: &dyn Environment, name: &str) -> anyhow::Result<Option<bool>> {

@@ -1,9 +1,14 @@
-//! The embedded key service: named keys in a file, sealed by a master key.
+//! Key services: the embedded one, whose named keys are in a file, sealed by a master key, and
+//! the operator's own.
 
+mod aws_kms;
+mod external;
 mod file;
 mod master;
 mod store;
 
+pub use aws_kms::AwsKmsOptions;
+pub use external::ExternalKeys;
 pub use master::MasterSource;
 pub use store::{KeyStore, Listed};
 

@@ -27,6 +27,7 @@ mod health;
 mod hosts;
 mod imports;
 mod inventories;
+mod key_service;
 mod lifecycles;
 mod listener;
 mod logs;

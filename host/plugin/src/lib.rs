@@ -30,3 +30,4 @@ pub use egress::ProxySettings;
 pub use error::{OpenError, PluginError, Problem};
 pub use host::{HostOptions, LocationSpec, OpenedLocation, PluginHost};
 pub use limits::Limits;
+pub use sign::{AwsIdentity, AwsSigner};

@@ -166,8 +166,10 @@ fn key(error: KeyError) -> S3Error {
             S3Error::because(Code::KmsNotFoundException, format!("Key '{name}' does not exist"))
         }
         KeyError::Disabled(name) => S3Error::because(Code::KmsDisabledException, format!("{name} is disabled.")),
+        KeyError::Denied(_) => Code::AccessDenied.into(),
         KeyError::InvalidName(_) => S3Error::because(Code::InvalidArgument, EncryptionRefusal::KmsKeyName.to_string()),
-        KeyError::Unreadable(_) | KeyError::Unavailable(_) => Code::InternalError.into(),
+        KeyError::Unreadable(_) => Code::InternalError.into(),
+        KeyError::Unavailable(_) => Code::ServiceUnavailable.into(),
     }
 }
 

@@ -40,6 +40,17 @@ impl DataKey {
         Ok(Self(key))
     }
 
+    /// Takes 32 bytes in, as a key service gives them back.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; KEY] = bytes.try_into().ok()?;
+        Some(Self(Zeroizing::new(*bytes)))
+    }
+
+    /// The bytes, for the key service that wraps them.
+    pub fn reveal(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
     /// The cipher of one run.
     ///
     /// # Errors
@@ -212,6 +223,9 @@ pub enum KeyError {
     /// The operator disabled it.
     #[error("the key {0} is disabled")]
     Disabled(String),
+    /// The service does not let this gateway use it.
+    #[error("the key {0} may not be used")]
+    Denied(String),
     /// A name that no key can have.
     #[error("{0} is no name of a key")]
     InvalidName(String),
@@ -224,7 +238,9 @@ pub enum KeyError {
 }
 
 /// The port to whatever keeps the keys that wrap data keys: the embedded key store, or an
-/// external KMS. Names are the clients'.
+/// external KMS. Names are the clients': ids, ARNs and aliases as they came. What an
+/// implementation asks for over a network it bounds in time, and tries again where that is
+/// right: its callers do neither. Dropping a call leaves nothing behind.
 #[async_trait]
 pub trait KeyService: Send + Sync {
     /// Wraps a data key under the current version of a key. It is unwrapped only with the

@@ -1,10 +1,12 @@
 //! Authenticates requests on their way out, so that no secret ever enters a plugin.
 
+mod aws;
 mod azure_shared_key;
 mod oauth;
 mod query;
 mod sigv4;
 
+pub use aws::{AwsIdentity, AwsSigner};
 pub(crate) use query::Replacements;
 
 use crate::egress::Plain;
