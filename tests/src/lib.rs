@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for other processes, in real time")]
 
 pub mod azure;
-pub mod chaos;
 pub mod client;
 pub mod commands;
 pub mod gateway;
@@ -17,3 +16,5 @@ pub mod tools;
 pub mod upstream;
 pub mod wait;
 pub mod wrapped;
+
+pub use sallyport_kit::chaos;

@@ -38,6 +38,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Exact<B> {
                 None => return Poll::Ready(Some(Err(self.wrong_length()))),
             };
             self.counted += data.len() as u64;
+            self.call.usage().moved(data.len());
             if self.counted > self.length {
                 return Poll::Ready(Some(Err(self.wrong_length())));
             }

@@ -1,8 +1,9 @@
 //! One call of a plugin, as those who time it, cut it or feed it see it.
 
+use crate::usage::Usage;
 use sallyport_core::body::BodyError;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,10 +21,16 @@ pub(crate) struct Call {
     cutting: Notify,
     /// Why the client's body ended early.
     body_error: OnceLock<BodyError>,
+    usage: Arc<Usage>,
 }
 
 impl Call {
     pub(crate) fn new(wall: Duration, idle: Duration) -> Self {
+        Self::counted(wall, idle, Arc::default())
+    }
+
+    /// A call whose cost is counted.
+    pub(crate) fn counted(wall: Duration, idle: Duration, usage: Arc<Usage>) -> Self {
         Self {
             started: Instant::now(),
             wall,
@@ -33,11 +40,17 @@ impl Call {
             cut: AtomicBool::new(false),
             cutting: Notify::new(),
             body_error: OnceLock::new(),
+            usage,
         }
     }
 
     pub(crate) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// What the call costs.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// Some of a body moved.

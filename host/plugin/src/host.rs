@@ -6,10 +6,11 @@ use crate::cache::CodeCache;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Egress, EgressParts, Proxies, ProxySettings};
+use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings};
 use crate::engine::TickingEngine;
 use crate::error::{OpenError, PluginError, Problem};
 use crate::files::Folder;
+use crate::inspection::{self, Inspection};
 use crate::limits::Limits;
 use crate::log::{PluginLog, printable};
 use crate::plugin::{self, Plugin, Workshop};
@@ -17,12 +18,13 @@ use crate::pool::{OpenParts, Pool};
 use crate::run::Work;
 use crate::sign::{Replacements, Signer};
 use crate::state::{self, Grants};
+use crate::usage::Usage;
 use sallyport_core::backend::{Backend, Traits};
 use sallyport_core::names::LocationName;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
@@ -42,6 +44,8 @@ pub struct HostOptions {
     pub resolver_overrides: HashMap<String, SocketAddr>,
     /// The operator's proxies.
     pub proxies: ProxySettings,
+    /// Leads connections elsewhere; for tests of what becomes of upstreams that misbehave.
+    pub diversion: Option<Arc<dyn Diversion>>,
 }
 
 /// A location as it is configured.
@@ -68,6 +72,8 @@ pub struct OpenedLocation {
     pub warnings: Vec<String>,
     /// Identifies the container behind it.
     pub target: String,
+    /// What its calls cost, counted from now on.
+    pub usage: Arc<Usage>,
 }
 
 /// All plugins of this server.
@@ -150,6 +156,7 @@ impl PluginHost {
             replacements: Replacements::new(details.in_queries.clone()),
             authorities: details.authorities.as_deref(),
             limits: &self.options.limits,
+            diversion: self.options.diversion.clone(),
         })?;
         let grants = Grants {
             egress: Some(Arc::new(egress)),
@@ -159,12 +166,21 @@ impl PluginHost {
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
         let traits = traits(&plugin.description, &validation);
         let pool = Pool::new(plugin.program.clone(), grants, self.options.limits.clone(), spec.kind, open);
-        let target = traits.target.clone();
+        let (target, usage) = (traits.target.clone(), pool.usage());
         Ok(OpenedLocation {
             backend: Arc::new(PluginBackend::new(pool, traits, learnable(&plugin.description))),
             warnings,
             target,
+            usage,
         })
+    }
+
+    /// Looks into a file, whatever it is called: what it says of itself and what it needs.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no plugin, or breaks when it is asked.
+    pub async fn inspect(&self, path: &Path) -> Result<Inspection, PluginError> {
+        inspection::inspect(&self.workshop, path).await
     }
 
     async fn plugin(&self, kind: &str) -> Result<Arc<Plugin>, PluginError> {

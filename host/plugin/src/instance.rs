@@ -64,6 +64,17 @@ impl Program {
         present.into_iter().filter_map(|(name, present)| present.then_some(name)).collect()
     }
 
+    /// The names of the imported and of the exported interfaces, each sorted.
+    pub(crate) fn interfaces(&self) -> (Vec<String>, Vec<String>) {
+        let (ty, engine) = (self.pre.component().component_type(), self.pre.engine());
+        let sorted = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names
+        };
+        let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        (sorted(imports), sorted(ty.exports(engine).map(|(name, _)| name.to_owned()).collect()))
+    }
+
     /// Makes an instance; nothing of it was called yet.
     pub(crate) async fn instantiate(
         &self,

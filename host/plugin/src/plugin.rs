@@ -75,7 +75,7 @@ pub(crate) async fn ask<T: Send + 'static>(
 }
 
 #[expect(clippy::disallowed_methods, reason = "called where blocking is allowed")]
-fn prepare(workshop: &Workshop, path: &Path) -> Result<(Program, String), PluginError> {
+pub(crate) fn prepare(workshop: &Workshop, path: &Path) -> Result<(Program, String), PluginError> {
     let refused = |why: String| PluginError::Refused { path: path.to_owned(), why };
     let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
@@ -95,7 +95,7 @@ fn prepare(workshop: &Workshop, path: &Path) -> Result<(Program, String), Plugin
 }
 
 /// Whether `SHA256SUMS` beside the plugin lists it: then it came with the release.
-async fn is_listed(path: &Path, digest: &str) -> bool {
+pub(crate) async fn is_listed(path: &Path, digest: &str) -> bool {
     let Some(folder) = path.parent() else { return false };
     let Ok(sums) = tokio::fs::read_to_string(folder.join("SHA256SUMS")).await else { return false };
     let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

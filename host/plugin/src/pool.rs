@@ -6,6 +6,7 @@ use crate::instance::{Instance, Program};
 use crate::limits::Limits;
 use crate::run::{self, Broke, Work};
 use crate::state::Grants;
+use crate::usage::Usage;
 use sallyport_core::backend::{BackendError, FailureCode};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ pub(crate) struct Pool {
     writes: Semaphore,
     /// Failed openings in a row; they are spaced out.
     failures: AtomicU32,
+    usage: Arc<Usage>,
 }
 
 /// What every instance is opened with.
@@ -56,13 +58,19 @@ impl Pool {
             reads: Semaphore::new(limits.reads),
             writes: Semaphore::new(limits.writes),
             failures: AtomicU32::new(0),
+            usage: Arc::default(),
             limits,
         })
     }
 
     /// A call to be made; its clock starts now.
     pub(crate) fn call(&self) -> Arc<Call> {
-        Arc::new(Call::new(self.limits.wall, self.limits.idle))
+        Arc::new(Call::counted(self.limits.wall, self.limits.idle, self.usage.clone()))
+    }
+
+    /// What all of its calls cost.
+    pub(crate) fn usage(&self) -> Arc<Usage> {
+        self.usage.clone()
     }
 
     /// Makes one call on an instance of its own.

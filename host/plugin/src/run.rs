@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::instance::{Exports, Instance};
 use crate::limits::Limits;
 use crate::state::{Budget, State};
+use crate::usage;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -77,7 +78,7 @@ pub(crate) async fn run<T: Send + 'static>(
             Err(error) => Some(describe(&error)),
         }
     };
-    let mut driving = Box::pin(Metered { inner: driving, budget });
+    let mut driving = Box::pin(Metered { inner: driving, budget, call: call.clone() });
     let mut cut = false;
     loop {
         let deadline = call.deadline() + if cut { limits.grace } else { Duration::ZERO };
@@ -151,21 +152,22 @@ pub(crate) fn describe(error: &wasmtime::Error) -> String {
 struct Metered<F> {
     inner: F,
     budget: Arc<Budget>,
+    call: Arc<Call>,
 }
 
 impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `inner` is never moved out of its place; `budget` is not pinned.
+        // SAFETY: `inner` is never moved out of its place; the others are not pinned.
         #[expect(unsafe_code, reason = "a projection to one field, which no macro in reach makes shorter")]
-        let (inner, budget) = unsafe {
+        let (inner, budget, call) = unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.inner), &this.budget)
+            (Pin::new_unchecked(&mut this.inner), &this.budget, &this.call)
         };
         budget.begin_poll();
-        let polled = inner.poll(cx);
-        budget.end_poll();
+        let polled = usage::in_store(|| inner.poll(cx));
+        call.usage().add_busy(budget.end_poll());
         polled
     }
 }

@@ -156,14 +156,15 @@ impl Budget {
         clocks.thread = clocks.used.is_some().then(thread_time);
     }
 
-    pub(crate) fn end_poll(&self) {
+    /// Answers how long the poll took.
+    pub(crate) fn end_poll(&self) -> Duration {
         let mut clocks = self.clocks();
-        if let Some(began) = clocks.poll.take() {
-            self.polled.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        }
+        let took = clocks.poll.take().map(|began| began.elapsed()).unwrap_or_default();
+        self.polled.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         if let (Some(used), Some(began)) = (clocks.used, clocks.thread.take()) {
             clocks.used = Some(used + thread_time().saturating_sub(began));
         }
+        took
     }
 
     fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {

@@ -2,10 +2,12 @@
 
 mod azurite;
 mod ceph;
+mod dav;
 mod moto;
 mod rclone;
 
 pub use azurite::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite};
 pub use ceph::{CEPH_ACCESS_KEY, CEPH_SECRET_KEY, Ceph};
+pub use dav::Dav;
 pub use moto::Moto;
 pub use rclone::Rclone;

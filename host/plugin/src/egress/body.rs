@@ -61,12 +61,14 @@ impl Drop for Watched {
 pub(crate) struct Patient {
     body: Incoming,
     idle: Duration,
+    /// Whose plugin may read it; `None` for an answer to the host.
+    call: Option<Arc<Call>>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
-    pub(crate) fn new(body: Incoming, idle: Duration) -> Self {
-        Self { body, idle, sleep: None }
+    pub(crate) fn new(body: Incoming, idle: Duration, call: Option<Arc<Call>>) -> Self {
+        Self { body, idle, call, sleep: None }
     }
 }
 
@@ -78,6 +80,9 @@ impl Body for Patient {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.sleep = None;
+                if let (Some(Ok(frame)), Some(call)) = (&frame, &self.call) {
+                    call.usage().moved(frame.data_ref().map_or(0, Bytes::len));
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Error::Hyper)))
             }
             Poll::Pending => {

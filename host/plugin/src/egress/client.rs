@@ -1,7 +1,7 @@
 //! One location's pool of connections, with what is done to each request and answer.
 
 use super::body::{Patient, Watched};
-use super::connector::Connector;
+use super::connector::{Connector, Diversion};
 use super::policy::Policy;
 use super::proxy::Proxies;
 use crate::call::Call;
@@ -49,6 +49,7 @@ pub(crate) struct EgressParts<'a> {
     /// A PEM file with further authorities.
     pub(crate) authorities: Option<&'a str>,
     pub(crate) limits: &'a Limits,
+    pub(crate) diversion: Option<Arc<dyn Diversion>>,
 }
 
 impl Egress {
@@ -59,6 +60,7 @@ impl Egress {
             overrides: parts.overrides,
             proxies: parts.proxies.clone(),
             timeout: parts.limits.connect,
+            diversion: parts.diversion,
         };
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls(parts.authorities)?)
@@ -113,7 +115,7 @@ impl Egress {
         let mut response = response.map_err(Failed::into_error)?;
         self.replacements.hide(response.headers_mut());
         let idle = options.and_then(|options| options.between_bytes_timeout).unwrap_or(self.idle).min(self.idle);
-        Ok(response.map(|body| Patient::new(body, idle).boxed_unsync()))
+        Ok(response.map(|body| Patient::new(body, idle, Some(call.clone())).boxed_unsync()))
     }
 
     fn admit(&self, request: &http::Request<WasiBody>) -> Result<(), Error> {
@@ -185,7 +187,7 @@ impl Plain<'_> {
         let sent = tokio::time::timeout(self.egress.first_byte, self.egress.client.request(request)).await;
         let response =
             sent.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| Failed::from(error).into_error())?;
-        Ok(response.map(|body| Patient::new(body, self.egress.idle).boxed_unsync()))
+        Ok(response.map(|body| Patient::new(body, self.egress.idle, None).boxed_unsync()))
     }
 }
 

@@ -22,6 +22,17 @@ pub(crate) struct Connector {
     pub(crate) overrides: Arc<HashMap<String, SocketAddr>>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) timeout: Duration,
+    pub(crate) diversion: Option<Arc<dyn Diversion>>,
+}
+
+/// Leads connections elsewhere once their addresses were checked: for tests of what becomes of
+/// a location whose upstream misbehaves.
+pub trait Diversion: std::fmt::Debug + Send + Sync {
+    /// Where to connect instead of to this address.
+    ///
+    /// # Errors
+    /// When there is no way round; the connection fails with it.
+    fn divert(&self, checked: SocketAddr) -> io::Result<SocketAddr>;
 }
 
 impl tower_service::Service<http::Uri> for Connector {
@@ -80,6 +91,10 @@ impl Connector {
                 refused = true;
                 continue;
             }
+            let address = match &self.diversion {
+                Some(diversion) => diversion.divert(address)?,
+                None => address,
+            };
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;

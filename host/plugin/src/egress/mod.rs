@@ -7,6 +7,7 @@ pub(crate) mod policy;
 mod proxy;
 
 pub(crate) use client::{Egress, EgressParts, Plain};
+pub use connector::Diversion;
 pub(crate) use proxy::Proxies;
 pub use proxy::ProxySettings;
 

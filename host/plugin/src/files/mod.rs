@@ -13,6 +13,7 @@ use crate::bindings::base::sallyport::plugin::files::{
 use crate::bindings::base::sallyport::plugin::types::Failure;
 use crate::handover;
 use crate::state::State;
+use crate::usage::HostWork;
 use std::sync::Arc;
 use wasmtime::component::{Accessor, HasSelf, StreamReader};
 
@@ -33,8 +34,10 @@ impl HostWithStore<State> for Files {
             Err(failure) => return Ok(Err(failure)),
         };
         let call = accessor.with(|mut access| access.get().call().clone());
+        // The bytes go to the file within this store's turn; the plugin has handed them on.
+        let writing = HostWork(Box::pin(write::write(folder, request.path, request.size, request.replace, body)));
         let written = tokio::select! {
-            written = write::write(folder, request.path, request.size, request.replace, body) => written,
+            written = writing => written,
             () = call.cut() => Err(failure("unavailable", "the call was cut off")),
         };
         Ok(written.map(|()| WriteResponse { attributes: Vec::new() }))

@@ -1,11 +1,13 @@
 //! A TCP proxy that misbehaves on command.
 
-use anyhow::Result;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What happens to connections that are made from now on.
@@ -54,37 +56,60 @@ impl Mood {
 /// The proxy, which ends when dropped.
 #[derive(Debug)]
 pub struct Chaos {
-    port: u16,
+    address: SocketAddr,
     mood: Arc<Mutex<Mood>>,
     requests: Arc<AtomicUsize>,
+    cuts: watch::Sender<u64>,
     task: JoinHandle<()>,
 }
 
 impl Chaos {
-    /// Stands in front of a local port.
+    /// Stands in front of a local port. To be called within a runtime.
     ///
     /// # Errors
     /// When nothing can be bound.
-    pub async fn before(upstream: u16) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
+    pub async fn before(upstream: u16) -> io::Result<Self> {
+        Self::before_address((Ipv4Addr::LOCALHOST, upstream).into())
+    }
+
+    /// Stands in front of any address. To be called within a runtime.
+    ///
+    /// # Errors
+    /// When nothing can be bound.
+    pub fn before_address(upstream: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
         let mood = Arc::new(Mutex::new(Mood::Honest));
         let requests = Arc::new(AtomicUsize::new(0));
-        let shared = Shared { upstream, mood: Arc::clone(&mood), requests: Arc::clone(&requests) };
-        let task = tokio::spawn(listen(listener, port, shared));
-        Ok(Self { port, mood, requests, task })
+        let (cuts, cut) = watch::channel(0);
+        let shared = Shared { upstream, mood: Arc::clone(&mood), requests: Arc::clone(&requests), cut };
+        let task = tokio::spawn(listen(listener, address, shared));
+        Ok(Self { address, mood, requests, cuts, task })
     }
 
     /// Where it listens.
     #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port that it listens on.
+    #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Changes what happens. Connections that are open and of another mood are cut when they
     /// next carry a byte, so that a pooled connection does not outlive the change.
     pub fn turn(&self, mood: Mood) {
         *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+
+    /// Cuts all connections that are open, at once.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// How many requests were passed on so far.
@@ -102,9 +127,10 @@ impl Drop for Chaos {
 
 #[derive(Clone)]
 struct Shared {
-    upstream: u16,
+    upstream: SocketAddr,
     mood: Arc<Mutex<Mood>>,
     requests: Arc<AtomicUsize>,
+    cut: watch::Receiver<u64>,
 }
 
 impl Shared {
@@ -113,7 +139,7 @@ impl Shared {
     }
 }
 
-async fn listen(listener: TcpListener, port: u16, shared: Shared) {
+async fn listen(listener: TcpListener, address: SocketAddr, shared: Shared) {
     let mut listener = Some(listener);
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -124,14 +150,22 @@ async fn listen(listener: TcpListener, port: u16, shared: Shared) {
             continue;
         }
         let Some(open) = &listener else {
-            listener = TcpListener::bind(("127.0.0.1", port)).await.ok();
+            listener = TcpListener::bind(address).await.ok();
             tokio::time::sleep(PAUSE).await;
             continue;
         };
         // Now and then it looks whether it is still to listen.
         if let Ok(Ok((client, _))) = tokio::time::timeout(PAUSE, open.accept()).await {
             let mood = shared.mood();
-            connections.spawn(serve(client, mood, shared.clone()));
+            let (mut cut, shared) = (shared.cut.clone(), shared.clone());
+            cut.mark_unchanged();
+            connections.spawn(async move {
+                tokio::select! {
+                    () = serve(client, mood, shared) => {}
+                    // When nobody can cut any more the proxy is gone, too.
+                    _ = cut.changed() => {}
+                }
+            });
             while connections.try_join_next().is_some() {}
         }
     }
@@ -154,7 +188,7 @@ async fn serve(mut client: TcpStream, mood: Mood, shared: Shared) {
             }
         }
         Mood::Honest | Mood::Slow(_) | Mood::CutRequest(_) | Mood::CutAnswer(_) => {
-            let Ok(server) = TcpStream::connect(("127.0.0.1", shared.upstream)).await else { return };
+            let Ok(server) = TcpStream::connect(shared.upstream).await else { return };
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let (request, answer, delay) = match mood {
                 Mood::CutRequest(after) => (after, usize::MAX, Duration::ZERO),

@@ -1,0 +1,45 @@
+//! What can be told of a plugin's file by looking into it.
+
+use crate::description::Description;
+use crate::error::PluginError;
+use crate::plugin::{self, Workshop};
+use crate::run::Work;
+use std::path::Path;
+
+/// A file that is a plugin.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// What it says of itself.
+    pub description: Description,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The interfaces that it imports, with their versions, sorted.
+    pub imports: Vec<String>,
+    /// The interfaces that it exports, with their versions, sorted.
+    pub exports: Vec<String>,
+}
+
+impl Inspection {
+    /// The version of the contract that it was built against.
+    pub fn contract(&self) -> Option<&str> {
+        self.exports.iter().find_map(|name| name.strip_prefix("sallyport:plugin/storage@"))
+    }
+}
+
+/// Reads, compiles and asks a file what it is, without any grant.
+pub(crate) async fn inspect(workshop: &Workshop, path: &Path) -> Result<Inspection, PluginError> {
+    let (shop, file) = (workshop.clone(), path.to_owned());
+    let prepared = tokio::task::spawn_blocking(move || plugin::prepare(&shop, &file)).await;
+    let prepared = prepared.map_err(|error| PluginError::Host(format!("compiling broke: {error}")))?;
+    let (program, digest) = prepared?;
+    let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
+    let size = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
+    let own = plugin::is_listed(path, &digest).await;
+    let work: Work<_> = Box::new(|accessor, exports| {
+        Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
+    });
+    let kind = path.file_stem().map_or_else(|| "plugin".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let said = plugin::ask(&program, &workshop.limits, &kind, "describe", work).await?;
+    let (imports, exports) = program.interfaces();
+    Ok(Inspection { description: Description::from_wit(said, program.optional(), own, digest), size, imports, exports })
+}

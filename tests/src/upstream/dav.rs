@@ -1,0 +1,43 @@
+//! `rclone serve webdav` over a folder: a WebDAV server of the strict kind.
+
+use crate::process::{Process, accepting, free_port};
+use crate::tools;
+use anyhow::Result;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// A running WebDAV server.
+#[derive(Debug)]
+pub struct Dav {
+    port: u16,
+    folder: TempDir,
+    _process: Process,
+}
+
+impl Dav {
+    /// Starts one over an empty folder.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start() -> Result<Self> {
+        let (folder, port) = (tempfile::tempdir()?, free_port()?);
+        let mut command = Command::new(tools::python_program("rclone")?);
+        command.args(["serve", "webdav", "--addr", &format!("127.0.0.1:{port}"), "--vfs-cache-mode", "off"]);
+        command.arg(folder.path()).env("RCLONE_CONFIG", "/dev/null");
+        let mut process = Process::start(&mut command)?;
+        accepting(&mut process, port).await?;
+        Ok(Self { port, folder, _process: process })
+    }
+
+    /// `http://127.0.0.1:port`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder that it serves.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
