@@ -51,7 +51,8 @@ pub fn of_status(status: u16, message: impl Into<String>) -> Failure {
         412 => changed(message),
         413 => too_large(message),
         400 | 405 | 409 | 411 | 414 | 416 | 431 => invalid(message),
-        429 => throttled(message),
+        // 423: somebody else writes there at this moment.
+        423 | 429 => throttled(message),
         503 => unavailable(message),
         501 => unsupported(message),
         507 => no_space(message),

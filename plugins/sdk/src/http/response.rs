@@ -83,6 +83,24 @@ impl Response {
         Some((first, length, whole.trim().parse().ok()))
     }
 
+    /// First byte and length of the body of a 200 or 206 that answers a read of an object of
+    /// `size` bytes.
+    ///
+    /// `changed` when the answer says that the object has another size; `internal` when it
+    /// does not say what it holds.
+    pub fn extent(&self, size: u64) -> Result<(u64, u64), Failure> {
+        let (offset, length, whole) = if self.status == 206 {
+            self.content_range().ok_or_else(|| failure::internal("a part of an object without its range"))?
+        } else {
+            let length = self.content_length().ok_or_else(|| failure::internal("an answer without its length"))?;
+            (0, length, Some(length))
+        };
+        match whole {
+            Some(whole) if whole != size => Err(failure::changed(format!("{whole} bytes are there instead of {size}"))),
+            _ => Ok((offset, length)),
+        }
+    }
+
     /// The seconds of a `retry-after` header, in milliseconds.
     pub fn retry_after(&self) -> Option<u64> {
         let seconds: u64 = self.header("retry-after")?.parse().ok()?;
@@ -158,6 +176,20 @@ mod tests {
         assert_eq!(response.content_range(), Some((0, 1, None)));
         let response = Response::canned(206, &[("content-range", "bytes 9-5/100")], "");
         assert_eq!(response.content_range(), None);
+    }
+
+    #[test]
+    fn an_answer_says_where_its_bytes_are_and_of_how_many() {
+        let part = Response::canned(206, &[("content-range", "bytes 5-9/100")], "hello");
+        assert_eq!(part.extent(100), Ok((5, 5)));
+        assert_eq!(part.extent(99).unwrap_err().code, "changed");
+        let unknown = Response::canned(206, &[("content-range", "bytes 5-9/*")], "hello");
+        assert_eq!(unknown.extent(100), Ok((5, 5)));
+        let whole = Response::canned(200, &[("content-length", "5")], "hello");
+        assert_eq!(whole.extent(5), Ok((0, 5)));
+        assert_eq!(whole.extent(6).unwrap_err().code, "changed");
+        assert_eq!(Response::canned(206, &[], "").extent(5).unwrap_err().code, "internal");
+        assert_eq!(Response::canned(200, &[], "").extent(5).unwrap_err().code, "internal");
     }
 
     #[test]
