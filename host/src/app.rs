@@ -245,6 +245,7 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
             https: reveal(&proxies.https),
             except: (!proxies.no_proxy.is_empty()).then(|| proxies.no_proxy.join(",")),
         },
+        diversion: None,
     })
 }
 

@@ -1,5 +1,9 @@
 //! The command line.
 
+mod plugin;
+
+pub use plugin::{Cache, Inspect, Language, New, PluginCommand, Test};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -67,6 +71,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Look into a plugin, test it, or begin a new one
+    Plugin {
+        /// What to do.
+        #[command(subcommand)]
+        command: PluginCommand,
     },
     /// Take objects that a location holds already into a bucket, where they are, with the server stopped
     Import {

@@ -4,12 +4,14 @@ mod care;
 mod check;
 mod import;
 mod key;
+mod plugin;
 mod serve;
 
 pub use care::{backup, fsck, rebind, restore};
 pub use check::check;
 pub use import::import;
 pub use key::key;
+pub use plugin::plugin;
 pub use serve::serve;
 
 use crate::app::inspect;

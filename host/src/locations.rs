@@ -2,6 +2,7 @@
 
 mod opening;
 
+pub(crate) use opening::field_specs;
 pub use opening::{Opened, Opener};
 
 use crate::config::{Configuration, LocationConfiguration, Problem, Severity};

