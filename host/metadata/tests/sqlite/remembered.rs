@@ -204,10 +204,10 @@ async fn bucket(store: &Store, step: Step, number: i64) {
             let _ = store.change_settings(&name, Box::new(change)).await;
         }
         "claim_namespace" => drop(store.claim_namespace(&name, &location(), "account/container").await),
-        "allow_bucket" => drop(store.allow_bucket(&name, (step.pick % 2 == 0).then_some(10_000)).await),
+        "allow_bucket" => drop(store.allow_bucket(&name, step.pick.is_multiple_of(2).then_some(10_000)).await),
         "bind_location" => {
             let target = format!("target-{}", step.pick % 2);
-            store.bind_location(&location(), &target, step.pick % 3 == 0).await.unwrap();
+            store.bind_location(&location(), &target, step.pick.is_multiple_of(3)).await.unwrap();
         }
         "allow_locations" => store.allow_locations(vec![(location(), 1_000_000)]).await.unwrap(),
         other => panic!("no step does {other}"),
@@ -222,11 +222,11 @@ async fn write(store: &Store, step: Step, number: i64, left: &mut Left) {
     let key_text = KEYS[step.key];
     match (step.operation, picked) {
         ("begin", _) => {
-            let mut write = new_write(key_text, (step.pick % 4 > 0).then_some(new));
-            write.wants_plain = step.pick % 3 > 0;
-            write.exclusive = step.pick % 5 > 0;
+            let mut write = new_write(key_text, (!step.pick.is_multiple_of(4)).then_some(new));
+            write.wants_plain = !step.pick.is_multiple_of(3);
+            write.exclusive = !step.pick.is_multiple_of(5);
             let upload = left.uploads.iter().find(|upload| upload.key.as_str() == key_text);
-            if let Some(upload) = upload.filter(|_| step.pick % 8 == 0)
+            if let Some(upload) = upload.filter(|_| step.pick.is_multiple_of(8))
                 && let Some((name, token)) = upload.backend.clone()
             {
                 write.kind = WriteKind::Completion { upload: upload.id.clone(), name, token };
@@ -281,8 +281,8 @@ async fn version(store: &Store, step: Step, number: i64) {
     let current = current(store, key_text).await;
     match step.operation {
         "delete" => {
-            let version = current.filter(|_| step.pick % 2 == 0).map(|version| version.id);
-            let hides = if step.pick % 3 == 0 { vec![location()] } else { Vec::new() };
+            let version = current.filter(|_| step.pick.is_multiple_of(2)).map(|version| version.id);
+            let hides = if step.pick.is_multiple_of(3) { vec![location()] } else { Vec::new() };
             let _ = store.delete(&Deletion { hides, ..deletion(key_text, version) }).await;
         }
         "forget" => {
