@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/tests/.tools
 SERVER := target/release/sallyport
 WASM := $(BUILD_DIR)/$(WASM_TARGET)/plugin
 
-.PHONY: build plugins run test tools lint bench soak clean compat wasm-target cargo-deny
+.PHONY: build plugins run test tools lint bench soak fuzz clean compat wasm-target cargo-deny
 
 ## build: the server at target/release/sallyport
 build:
@@ -64,6 +64,7 @@ cargo-deny:
 ## lint: formatting, clippy on both targets, and what may be depended upon
 lint: wasm-target cargo-deny
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --target $(WASM_TARGET) $(addprefix --package ,$(PLUGINS)) -- --deny warnings
 	PATH=$(TOOLS)/bin:$$PATH cargo deny --log-level error check bans licenses sources
@@ -82,6 +83,10 @@ compat: build plugins tools
 ## soak: the fault tests, a thousand kills long
 soak: tools plugins
 	SALLYPORT_KILLS=1000 tests/tools/run_tests.sh faults
+
+## fuzz: each target of tests/fuzz (or those that FUZZ_TARGETS names) for FUZZ_SECONDS; wants a C++ compiler
+fuzz:
+	tests/tools/fuzz.sh $(FUZZ_TARGETS)
 
 clean:
 	cargo clean

@@ -11,5 +11,7 @@ pub use acl::{AccessControlList, CannedAcl, Grant, Grantee, MAX_GRANTS, Permissi
 pub use action::Action;
 pub use caller::{Caller, RequestContext, ServiceCall};
 pub use ownership::{ObjectOwnership, PublicAccessBlock};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use policy::fuzz;
 pub use policy::{MalformedPolicy, Policy, Verdict};
 pub(crate) use policy::{Request, Steps};

@@ -171,6 +171,8 @@ pub fn encode(digest: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn the_check_values_of_the_catalogue_hold() {
@@ -188,5 +190,36 @@ mod tests {
             assert_eq!(algorithm.combine(&pieces), Some(algorithm.digest(b"123456789")));
         }
         assert_eq!(Algorithm::Sha1.combine(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn where_bytes_are_cut_says_nothing(pieces in vec(vec(any::<u8>(), 0..100), 0..8)) {
+            let whole = pieces.concat();
+            let mut hashers = Hashers::new(&Algorithm::ALL);
+            pieces.iter().for_each(|piece| hashers.update(piece));
+            let digests = hashers.finish();
+            prop_assert_eq!(digests.md5, <[u8; 16]>::from(Md5::digest(&whole)));
+            for (algorithm, digest) in digests.others {
+                prop_assert_eq!(&digest, &algorithm.digest(&whole), "{:?}", algorithm);
+                prop_assert_eq!(digest.len(), algorithm.digest_length());
+                let parts: Vec<_> = pieces.iter().map(|piece| (algorithm.digest(piece), piece.len() as u64)).collect();
+                if let Some(combined) = algorithm.combine(&parts) {
+                    prop_assert_eq!(combined, digest, "{:?} combined", algorithm);
+                }
+            }
+        }
+
+        #[test]
+        fn a_digest_survives_its_header_and_nothing_else_is_one(bytes in vec(any::<u8>(), 0..40), text in "[A-Za-z0-9+/=]{0,50}") {
+            for algorithm in Algorithm::ALL {
+                let read = algorithm.decode(&encode(&bytes));
+                prop_assert_eq!(read, (bytes.len() == algorithm.digest_length()).then(|| bytes.clone()));
+                if let Some(digest) = algorithm.decode(&text) {
+                    prop_assert_eq!(digest.len(), algorithm.digest_length());
+                }
+                prop_assert_eq!(Algorithm::parse(&algorithm.name().to_ascii_uppercase()), Some(algorithm));
+            }
+        }
     }
 }

@@ -7,6 +7,9 @@ pub mod body;
 pub mod checksum;
 pub mod cors;
 pub mod encryption;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inventory;
 pub mod lifecycle;
 pub mod logging;

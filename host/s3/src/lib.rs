@@ -8,6 +8,9 @@ mod dates;
 mod drain;
 mod error;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod log_line;
 mod ops;
 mod payload;

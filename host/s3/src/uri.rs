@@ -85,6 +85,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_query_keeps_order_and_decodes() {
@@ -98,5 +99,29 @@ mod tests {
     #[test]
     fn a_path_that_is_not_utf8_is_refused() {
         assert_eq!(decode("%ff").expect_err("refused").code, Code::InvalidURI);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_itself(text in "\\PC{0,30}") {
+            for encoded in [encode(text.as_bytes()), encode_path(text.as_bytes()), encode_listed(&text)] {
+                prop_assert_eq!(decode(&encoded).expect("legal"), text.as_str());
+                prop_assert!(encoded.is_ascii());
+            }
+        }
+
+        #[test]
+        fn a_canonical_query_says_the_same_and_is_its_own_canonical_form(raw in "[a-c=&+%2fé]{0,20}") {
+            let Ok(query) = Query::parse(&raw) else { return Ok(()) };
+            let canonical = query.canonical(None);
+            let again = Query::parse(&canonical).expect("legal");
+            prop_assert_eq!(again.canonical(None), canonical.as_str());
+            let sorted = |query: &Query| {
+                let mut pairs = query.pairs.clone();
+                pairs.sort();
+                pairs
+            };
+            prop_assert_eq!(sorted(&again), sorted(&query));
+        }
     }
 }

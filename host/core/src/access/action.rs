@@ -10,6 +10,10 @@ macro_rules! actions {
         }
 
         impl Action {
+            /// All of them.
+            #[cfg(any(test, feature = "fuzzing"))]
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
             /// Its name in policies.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => concat!("s3:", stringify!($name)),)* }

@@ -3,6 +3,8 @@
 
 mod condition;
 mod evaluate;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod json;
 mod parse;
 mod pattern;

@@ -31,9 +31,12 @@ pub(crate) fn parse_iso(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok().filter(|_| text.contains('T'))
 }
 
-/// Any of the forms that a Date header comes in.
+/// Any of the forms that a Date header comes in: the three of HTTP, and what clients send besides.
 pub(crate) fn parse_http(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
+    if let Ok(time) = httpdate::parse_http_date(text) {
+        return Some(time.into());
+    }
     let zoned = text.replace("GMT", "+0000").replace("UTC", "+0000");
     OffsetDateTime::parse(&zoned, &Rfc2822)
         .ok()
@@ -62,6 +65,8 @@ mod tests {
         assert!(expected.is_some());
         assert_eq!(parse_http("Tue, 27 Mar 2007 19:36:42 +0000"), expected);
         assert_eq!(parse_http("Tue, 27 Mar 2007 19:36:42 GMT"), expected);
+        assert_eq!(parse_http("Tuesday, 27-Mar-07 19:36:42 GMT"), expected);
+        assert_eq!(parse_http("Tue Mar 27 19:36:42 2007"), expected);
         assert_eq!(parse_http("2007-03-27T19:36:42Z"), expected);
         assert_eq!(parse_http("Bad Date"), None);
     }

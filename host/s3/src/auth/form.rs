@@ -23,14 +23,8 @@ pub(crate) fn authenticate_form(
     } else {
         version2(fields, policy, credentials)?
     };
-    Ok(Identity {
-        account: account.id,
-        short_id: account.short_id,
-        display_name: account.display_name,
-        // A form's file has no hash and no chunks of its own.
-        payload: None,
-        seed: None,
-    })
+    // A form's file has no hash and no chunks of its own.
+    Ok(account.into())
 }
 
 fn required<'a>(fields: &'a Fields, shown: &str) -> Result<&'a str, S3Error> {
@@ -87,29 +81,7 @@ fn differs(access_key: &str, policy: &str, signature: &str) -> S3Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Person, Secret};
-    use sallyport_core::names::AccountId;
-
-    struct Example;
-
-    impl Credentials for Example {
-        fn lookup(&self, access_key: &str) -> Option<Account> {
-            (access_key == "AKIAIOSFODNN7EXAMPLE").then(|| Account {
-                id: AccountId::new("example"),
-                short_id: "123456789012".into(),
-                display_name: "Example".into(),
-                secret: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-            })
-        }
-
-        fn account(&self, _: &AccountId) -> Option<Person> {
-            None
-        }
-
-        fn by_email(&self, _: &str) -> Option<Person> {
-            None
-        }
-    }
+    use crate::auth::example::Example;
 
     /// The policy and signature that AWS publishes as the example of
     /// [browser-based uploads](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html).

@@ -2,6 +2,8 @@
 
 mod credentials;
 mod dates;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod example;
 mod form;
 mod head;
 mod identity;
@@ -61,22 +63,4 @@ pub(crate) fn authenticate(
         return v2::verify_query(head, bucket, presign_expiry, credentials, now);
     }
     Ok(Identity::anonymous())
-}
-
-/// The start of a chain of AWS's example account.
-#[cfg(test)]
-pub(crate) fn test_seed(time: &str, signature: &str) -> SeedSignature {
-    let secret = Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-    let credential = signing::Credential {
-        access_key: "AKIAIOSFODNN7EXAMPLE".into(),
-        date: "20130524".into(),
-        region: "us-east-1".into(),
-        service: "s3".into(),
-    };
-    SeedSignature {
-        key: signing::SigningKey::derive(&secret, &credential),
-        time: time.into(),
-        scope: credential.scope(),
-        signature: signature.into(),
-    }
 }

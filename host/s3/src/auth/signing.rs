@@ -85,7 +85,7 @@ impl SigningKey {
         })
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn sign(&self, text: &str) -> String {
         hex::encode(hmac_sha256(&self.0, text.as_bytes()))
     }

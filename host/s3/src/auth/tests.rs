@@ -1,33 +1,11 @@
 //! AWS's published examples, and every way in which a signature can be wrong.
 
+use super::example::{Example, SECRET};
 use super::*;
 use http::Request;
-use sallyport_core::names::AccountId;
 use time::macros::datetime;
 
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const WEEK: Duration = Duration::from_secs(604_800);
-
-struct Example;
-
-impl Credentials for Example {
-    fn lookup(&self, access_key: &str) -> Option<Account> {
-        (access_key == "AKIAIOSFODNN7EXAMPLE").then(|| Account {
-            id: AccountId::new("id"),
-            short_id: "123456789012".into(),
-            display_name: "example".into(),
-            secret: Secret::new(SECRET),
-        })
-    }
-
-    fn account(&self, _: &AccountId) -> Option<Person> {
-        None
-    }
-
-    fn by_email(&self, _: &str) -> Option<Person> {
-        None
-    }
-}
 
 fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Head {
     let mut request = Request::builder().method(method).uri(uri);

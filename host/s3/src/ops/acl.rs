@@ -1,6 +1,6 @@
 //! Access control lists: of buckets and objects, as documents and as headers.
 
-use crate::auth::Head;
+use crate::auth::{Credentials, Head};
 use crate::error::{Code, S3Error};
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::Call;
@@ -60,7 +60,7 @@ pub(crate) async fn set_object(call: &Call, body: Body) -> Result<Answer, S3Erro
 pub(crate) fn from_headers(call: &Call) -> Result<Option<RequestedAcl>, S3Error> {
     let head = &call.head;
     let canned = head.header("x-amz-acl").map(canned).transpose()?;
-    let grants = grants(call, head)?;
+    let grants = grants(call.credentials.as_ref(), head)?;
     match (canned, grants) {
         (Some(_), Some(_)) => {
             let message = "Specifying both Canned ACLs and Header Grants is not allowed";
@@ -80,7 +80,7 @@ pub(crate) fn canned(name: &str) -> Result<CannedAcl, S3Error> {
     CannedAcl::parse(name).ok_or_else(|| S3Error::argument("x-amz-acl", name, ""))
 }
 
-fn grants(call: &Call, head: &Head) -> Result<Option<Vec<Grant>>, S3Error> {
+fn grants(credentials: &dyn Credentials, head: &Head) -> Result<Option<Vec<Grant>>, S3Error> {
     let mut grants: Option<Vec<Grant>> = None;
     for (name, permission) in GRANT_HEADERS {
         let Some(text) = head.joined(name) else { continue };
@@ -90,8 +90,8 @@ fn grants(call: &Call, head: &Head) -> Result<Option<Vec<Grant>>, S3Error> {
             let (kind, value) = one.split_once('=').ok_or_else(invalid)?;
             let value = value.trim().trim_matches('"');
             let grantee = match kind.trim() {
-                "id" => account(call, value)?,
-                "emailAddress" => by_email(call, value)?,
+                "id" => account(credentials, value)?,
+                "emailAddress" => by_email(credentials, value)?,
                 "uri" => group(value)?,
                 _ => return Err(invalid()),
             };
@@ -117,18 +117,18 @@ async fn requested(call: &Call, body: Body) -> Result<RequestedAcl, S3Error> {
             "Your request was missing a required header: x-amz-acl, x-amz-grant-*, or a body with a list.",
         )
         .with("MissingHeaderName", "x-amz-acl")),
-        None => Ok(RequestedAcl::List(read(call, &text)?)),
+        None => Ok(RequestedAcl::List(read(call.credentials.as_ref(), &text)?)),
     }
 }
 
-fn read(call: &Call, text: &[u8]) -> Result<AccessControlList, S3Error> {
+pub(crate) fn read(credentials: &dyn Credentials, text: &[u8]) -> Result<AccessControlList, S3Error> {
     let root = Element::parse(text, "AccessControlPolicy").map_err(|_| malformed_acl())?;
     root.only(&["Owner", "AccessControlList"])?;
     let owner = root.optional("Owner")?.ok_or_else(malformed_acl)?;
     let owner = owner.optional_text("ID")?.filter(|id| !id.is_empty()).ok_or_else(malformed_acl)?;
     let list = root.optional("AccessControlList")?.ok_or_else(malformed_acl)?;
     list.only(&["Grant"])?;
-    let grants = list.all("Grant").map(|grant| read_grant(call, grant)).collect::<Result<Vec<_>, _>>()?;
+    let grants = list.all("Grant").map(|grant| read_grant(credentials, grant)).collect::<Result<Vec<_>, _>>()?;
     if grants.len() > MAX_GRANTS {
         return Err(malformed_acl());
     }
@@ -136,7 +136,7 @@ fn read(call: &Call, text: &[u8]) -> Result<AccessControlList, S3Error> {
 }
 
 /// One line of a list.
-pub(crate) fn read_grant(call: &Call, grant: &Element) -> Result<Grant, S3Error> {
+pub(crate) fn read_grant(credentials: &dyn Credentials, grant: &Element) -> Result<Grant, S3Error> {
     grant.only(&["Grantee", "Permission"])?;
     let permission = match grant.required_text("Permission")?.trim() {
         "FULL_CONTROL" => Permission::FullControl,
@@ -150,24 +150,24 @@ pub(crate) fn read_grant(call: &Call, grant: &Element) -> Result<Grant, S3Error>
     grantee.only(&["ID", "DisplayName", "URI", "EmailAddress"])?;
     let texts = (grantee.optional_text("ID")?, grantee.optional_text("URI")?, grantee.optional_text("EmailAddress")?);
     let grantee = match texts {
-        (Some(id), None, None) => account(call, id)?,
+        (Some(id), None, None) => account(credentials, id)?,
         (None, Some(uri), None) => group(uri)?,
-        (None, None, Some(email)) => by_email(call, email)?,
+        (None, None, Some(email)) => by_email(credentials, email)?,
         _ => return Err(malformed_acl()),
     };
     Ok(Grant { grantee, permission })
 }
 
-fn account(call: &Call, id: &str) -> Result<Grantee, S3Error> {
+fn account(credentials: &dyn Credentials, id: &str) -> Result<Grantee, S3Error> {
     let id = AccountId::new(id.trim());
-    if call.credentials.account(&id).is_none() {
+    if credentials.account(&id).is_none() {
         return Err(S3Error::argument("CanonicalUser/ID", id.as_str(), "Invalid id"));
     }
     Ok(Grantee::Account(id))
 }
 
-fn by_email(call: &Call, email: &str) -> Result<Grantee, S3Error> {
-    let found = call.credentials.by_email(email.trim());
+fn by_email(credentials: &dyn Credentials, email: &str) -> Result<Grantee, S3Error> {
+    let found = credentials.by_email(email.trim());
     found.map(|person| Grantee::Account(person.id)).ok_or_else(|| Code::UnresolvableGrantByEmailAddress.into())
 }
 

@@ -14,13 +14,7 @@ const MAX_DOCUMENT: u64 = 64 << 10;
 
 /// PutBucketRequestPayment.
 pub(crate) async fn set_payer(call: &Call, body: Body) -> Result<Answer, S3Error> {
-    let root = Element::parse(&call.document(body, MAX_DOCUMENT).await?, "RequestPaymentConfiguration")?;
-    root.only(&["Payer"])?;
-    let pays = match root.required_text("Payer")?.trim() {
-        "Requester" => true,
-        "BucketOwner" => false,
-        _ => return Err(malformed()),
-    };
+    let pays = parse_payer(&call.document(body, MAX_DOCUMENT).await?)?;
     let change = move |settings: &mut BucketSettings| settings.requester_pays = pays;
     call.gateway.configure(&call.caller, Action::PutBucketRequestPayment, &call.bucket()?, change).await?;
     Ok(answer::empty(StatusCode::OK))
@@ -36,13 +30,7 @@ pub(crate) async fn payer(call: &Call) -> Result<Answer, S3Error> {
 /// PutBucketAccelerateConfiguration.
 pub(crate) async fn set_acceleration(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let name = call.bucket()?;
-    let root = Element::parse(&call.document(body, MAX_DOCUMENT).await?, "AccelerateConfiguration")?;
-    root.only(&["Status"])?;
-    let accelerated = match root.required_text("Status")?.trim() {
-        "Enabled" => true,
-        "Suspended" => false,
-        _ => return Err(malformed()),
-    };
+    let accelerated = parse_acceleration(&call.document(body, MAX_DOCUMENT).await?)?;
     if name.as_str().contains('.') {
         let message = "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names";
         return Err(S3Error::because(Code::InvalidRequest, message));
@@ -60,4 +48,26 @@ pub(crate) async fn acceleration(call: &Call) -> Result<Answer, S3Error> {
         Some(true) => root.text("Status", "Enabled"),
         Some(false) => root.text("Status", "Suspended"),
     })))
+}
+
+/// Whether who asks pays.
+pub(crate) fn parse_payer(document: &[u8]) -> Result<bool, S3Error> {
+    let root = Element::parse(document, "RequestPaymentConfiguration")?;
+    root.only(&["Payer"])?;
+    match root.required_text("Payer")?.trim() {
+        "Requester" => Ok(true),
+        "BucketOwner" => Ok(false),
+        _ => Err(malformed()),
+    }
+}
+
+/// Whether it is on.
+pub(crate) fn parse_acceleration(document: &[u8]) -> Result<bool, S3Error> {
+    let root = Element::parse(document, "AccelerateConfiguration")?;
+    root.only(&["Status"])?;
+    match root.required_text("Status")?.trim() {
+        "Enabled" => Ok(true),
+        "Suspended" => Ok(false),
+        _ => Err(malformed()),
+    }
 }

@@ -96,7 +96,7 @@ pub(crate) async fn create(call: &Call, body: Body) -> Result<Answer, S3Error> {
 }
 
 /// The location and the tags of a new bucket.
-fn creation(document: &[u8]) -> Result<(Option<String>, Tags), S3Error> {
+pub(crate) fn creation(document: &[u8]) -> Result<(Option<String>, Tags), S3Error> {
     let root = Element::parse(document, "CreateBucketConfiguration")?;
     root.only(&["LocationConstraint", "Location", "Bucket", "Tags"])?;
     for name in ["Location", "Bucket"] {
@@ -158,17 +158,21 @@ pub(crate) async fn versioning(call: &Call) -> Result<Answer, S3Error> {
 /// PutBucketVersioning.
 pub(crate) async fn set_versioning(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let name = call.bucket()?;
-    let root = Element::parse(&call.document(body, MAX_DOCUMENT).await?, "VersioningConfiguration")?;
+    let versioning = parse_versioning(&call.document(body, MAX_DOCUMENT).await?)?;
+    call.gateway.set_versioning(&call.caller(), &name, versioning).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+pub(crate) fn parse_versioning(document: &[u8]) -> Result<Versioning, S3Error> {
+    let root = Element::parse(document, "VersioningConfiguration")?;
     root.only(&["Status", "MfaDelete"])?;
     if root.optional_text("MfaDelete")? == Some("Enabled") {
         return Err(S3Error::not_implemented("MFA delete"));
     }
-    let versioning = match root.optional_text("Status")? {
-        Some("Enabled") => Versioning::Enabled,
-        Some("Suspended") => Versioning::Suspended,
-        Some(_) => return Err(malformed()),
-        None => return Err(Code::IllegalVersioningConfigurationException.into()),
-    };
-    call.gateway.set_versioning(&call.caller(), &name, versioning).await?;
-    Ok(answer::empty(StatusCode::OK))
+    match root.optional_text("Status")? {
+        Some("Enabled") => Ok(Versioning::Enabled),
+        Some("Suspended") => Ok(Versioning::Suspended),
+        Some(_) => Err(malformed()),
+        None => Err(Code::IllegalVersioningConfigurationException.into()),
+    }
 }

@@ -139,9 +139,9 @@ fn replaces(call: &Call, directive: &'static str) -> Result<bool, S3Error> {
 }
 
 /// `bytes=first-last`; unlike a read's range it has both ends.
-fn range(text: &str) -> Result<(u64, u64), S3Error> {
+pub(crate) fn range(text: &str) -> Result<(u64, u64), S3Error> {
     let parsed = text.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
-    let parsed = parsed.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let parsed = parsed.and_then(|(first, last)| Some((headers::position(first)?, headers::position(last)?)));
     parsed.filter(|(first, last): &(u64, u64)| first <= last).ok_or_else(|| {
         let message = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last \
                        are the zero-based offsets of the first and last bytes to copy";
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_copied_range_has_both_ends() {
         assert_eq!(range("bytes=0-9"), Ok((0, 9)));
-        for text in ["bytes=0-", "bytes=-9", "bytes=9-0", "0-9", "bytes=0-9,10-11"] {
+        for text in ["bytes=0-", "bytes=-9", "bytes=9-0", "0-9", "bytes=0-9,10-11", "bytes=+0-9"] {
             assert!(range(text).is_err(), "{text}");
         }
     }

@@ -47,7 +47,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-fn describe(element: &mut Document, rule: &CorsRule) {
+pub(crate) fn describe(element: &mut Document, rule: &CorsRule) {
     if let Some(id) = &rule.id {
         element.text("ID", id);
     }
@@ -66,7 +66,7 @@ fn describe(element: &mut Document, rule: &CorsRule) {
     }
 }
 
-fn parse(document: &[u8]) -> Result<CorsConfiguration, S3Error> {
+pub(crate) fn parse(document: &[u8]) -> Result<CorsConfiguration, S3Error> {
     let root = Element::parse(document, "CORSConfiguration")?;
     root.only(&["CORSRule"])?;
     let rules = root.all("CORSRule").map(parse_rule).collect::<Result<Vec<_>, S3Error>>()?;

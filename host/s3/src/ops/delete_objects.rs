@@ -18,7 +18,7 @@ const MAX_DOCUMENT: u64 = 2 << 20;
 /// How many are deleted at a time.
 const CONCURRENCY: usize = 16;
 
-struct Asked {
+pub(crate) struct Asked {
     key: String,
     version: Option<String>,
     conditions: WriteConditions,
@@ -82,7 +82,7 @@ async fn delete(call: &Call, bucket: &BucketName, asked: Asked) -> (Asked, Resul
     (asked, outcome)
 }
 
-fn parse(document: &[u8]) -> Result<(Vec<Asked>, bool), S3Error> {
+pub(crate) fn parse(document: &[u8]) -> Result<(Vec<Asked>, bool), S3Error> {
     let root = Element::parse(document, "Delete")?;
     root.only(&["Object", "Quiet"])?;
     let quiet = root.optional_text("Quiet")?.is_some_and(|quiet| quiet.trim().eq_ignore_ascii_case("true"));

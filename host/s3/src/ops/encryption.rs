@@ -128,7 +128,7 @@ pub(crate) async fn delete_bucket(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-fn parse(document: &[u8]) -> Result<BucketEncryption, S3Error> {
+pub(crate) fn parse(document: &[u8]) -> Result<BucketEncryption, S3Error> {
     let root = Element::parse(document, "ServerSideEncryptionConfiguration")?;
     root.only(&["Rule"])?;
     let rule = root.optional("Rule")?.ok_or_else(malformed)?;
@@ -159,7 +159,7 @@ fn parse(document: &[u8]) -> Result<BucketEncryption, S3Error> {
     Ok(BucketEncryption { method, bucket_key })
 }
 
-fn document(encryption: &BucketEncryption) -> String {
+pub(crate) fn document(encryption: &BucketEncryption) -> String {
     Document::s3("ServerSideEncryptionConfiguration", |root| {
         root.nest("Rule", |rule| {
             rule.nest("ApplyServerSideEncryptionByDefault", |default| match &encryption.method {

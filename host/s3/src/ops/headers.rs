@@ -142,7 +142,13 @@ pub(crate) fn etags(text: &str) -> EtagCondition {
     if text.trim() == "*" {
         return EtagCondition::Any;
     }
-    EtagCondition::OneOf(text.split(',').map(etag).collect())
+    let mut quoted = false;
+    // A comma between quotes is one of the ETag's characters.
+    let separates = |character: char| {
+        quoted ^= character == '"';
+        character == ',' && !quoted
+    };
+    EtagCondition::OneOf(text.split(separates).map(etag).collect())
 }
 
 /// An ETag without quotes and weakness.
@@ -153,27 +159,39 @@ pub(crate) fn etag(text: &str) -> String {
 
 /// A `Range` of one range; every other form asks for the whole object, as HTTP has it.
 pub(crate) fn range(text: &str) -> Option<ByteRange> {
-    let (first, last) = text.trim().strip_prefix("bytes=")?.trim().split_once('-')?;
-    match (first.trim(), last.trim()) {
-        ("", length) => length.parse().ok().map(ByteRange::Last),
-        (first, "") => first.parse().ok().map(ByteRange::From),
+    let (unit, range) = text.trim().split_once('=')?;
+    let (first, last) = range.trim().split_once('-').filter(|_| unit.eq_ignore_ascii_case("bytes"))?;
+    match (first, last) {
+        ("", length) => position(length).map(ByteRange::Last),
+        (first, "") => position(first).map(ByteRange::From),
         (first, last) => {
-            let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+            let (first, last) = (position(first)?, position(last)?);
             (first <= last).then_some(ByteRange::FromTo(first, last))
         }
     }
 }
 
+/// Digits, and nothing else. What no `u64` holds is beyond every object.
+pub(crate) fn position(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ranges_of_one_range_are_read() {
         assert_eq!(range("bytes=0-0"), Some(ByteRange::FromTo(0, 0)));
         assert_eq!(range("bytes=5-"), Some(ByteRange::From(5)));
         assert_eq!(range("bytes=-5"), Some(ByteRange::Last(5)));
-        for other in ["bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=", "bytes=-", "bytes=a-b"] {
+        assert_eq!(range("Bytes=0-1"), Some(ByteRange::FromTo(0, 1)));
+        assert_eq!(range("bytes=99999999999999999999-"), Some(ByteRange::From(u64::MAX)), "416, not the whole object");
+        for other in
+            ["bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=", "bytes=-", "bytes=a-b", "bytes=+1-+5", "bytes=0 - 1"]
+        {
             assert_eq!(range(other), None, "{other}");
         }
     }
@@ -228,5 +246,23 @@ mod tests {
     fn etags_lose_quotes_and_weakness() {
         assert_eq!(etags("*"), EtagCondition::Any);
         assert_eq!(etags("\"a\", W/\"b\",c"), EtagCondition::OneOf(vec!["a".into(), "b".into(), "c".into()]));
+        assert_eq!(etags("\"a,b\",c"), EtagCondition::OneOf(vec!["a,b".into(), "c".into()]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_of_etags_has_just_these(list in proptest::collection::vec("[!#-~]{1,12}", 1..4), blanks in " {0,2}") {
+            let quoted: Vec<String> = list.iter().map(|one| format!("{blanks}\"{one}\"{blanks}")).collect();
+            prop_assert_eq!(etags(&quoted.join(",")), EtagCondition::OneOf(list));
+        }
+
+        #[test]
+        fn a_range_is_read_as_it_is_written(first in any::<u64>(), last in any::<u64>()) {
+            let (first, last) = (first.min(last), first.max(last));
+            prop_assert_eq!(range(&format!("bytes={first}-{last}")), Some(ByteRange::FromTo(first, last)));
+            prop_assert_eq!(range(&format!("bytes={first}-")), Some(ByteRange::From(first)));
+            prop_assert_eq!(range(&format!("bytes=-{last}")), Some(ByteRange::Last(last)));
+            prop_assert_eq!(range(&format!("bytes={first}-{last},0-0")), None);
+        }
     }
 }

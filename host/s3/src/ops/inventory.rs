@@ -95,7 +95,7 @@ async fn accounts(call: &Call, destination: &InventoryDestination) -> Result<Inv
     Ok(accounts)
 }
 
-fn parse(document: &[u8]) -> Result<InventoryConfiguration, S3Error> {
+pub(crate) fn parse(document: &[u8]) -> Result<InventoryConfiguration, S3Error> {
     let root = Element::parse(document, "InventoryConfiguration")?;
     root.only(&["Destination", "IsEnabled", "Filter", "Id", "IncludedObjectVersions", "OptionalFields", "Schedule"])?;
     let id = root.required_text("Id")?.trim();
@@ -195,7 +195,7 @@ fn parse_encryption(element: &Element) -> Result<Option<ReportEncryption>, S3Err
     }
 }
 
-fn describe(element: &mut Document, configuration: &InventoryConfiguration) {
+pub(crate) fn describe(element: &mut Document, configuration: &InventoryConfiguration) {
     element.text("Id", &configuration.id);
     element.text("IsEnabled", configuration.is_enabled.to_string());
     if let Some(prefix) = &configuration.prefix {

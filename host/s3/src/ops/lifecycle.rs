@@ -1,7 +1,7 @@
 //! Lifecycle configurations: their document, and the headers that say what they will do.
 
-mod checks;
-mod parse;
+pub(crate) mod checks;
+pub(crate) mod parse;
 
 use crate::dates;
 use crate::error::{Code, S3Error};
@@ -78,7 +78,7 @@ fn minimum_size(small_to_archives: bool) -> &'static str {
     if small_to_archives { "varies_by_storage_class" } else { "all_storage_classes_128K" }
 }
 
-fn write_rule(element: &mut Document, rule: &Rule) {
+pub(crate) fn write_rule(element: &mut Document, rule: &Rule) {
     element.text("ID", &rule.id);
     match rule.filter.form {
         FilterForm::RulePrefix => element.text("Prefix", rule.filter.prefix.as_deref().unwrap_or_default()),

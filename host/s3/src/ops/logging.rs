@@ -20,7 +20,7 @@ pub(crate) async fn put(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let document = call.document(body, MAX_DOCUMENT).await?;
     let owner = call.credentials.account(&call.gateway.bucket(&name).await?.owner);
     let account = owner.map(|person| person.short_id).unwrap_or_default();
-    let logging = parse(&document, account, &|grant| acl::read_grant(call, grant))?;
+    let logging = parse(&document, account, &|grant| acl::read_grant(call.credentials.as_ref(), grant))?;
     call.gateway.set_logging(&call.caller, &name, logging).await?;
     Ok(answer::empty(StatusCode::OK))
 }
@@ -57,7 +57,7 @@ fn describe(element: &mut Document, logging: &BucketLogging, name: &dyn Fn(&Acco
     }
 }
 
-fn parse(
+pub(crate) fn parse(
     document: &[u8],
     account: String,
     read_grant: &dyn Fn(&Element) -> Result<Grant, S3Error>,

@@ -1,29 +1,29 @@
 //! The operations: each reads its request, asks the gateway, and words the answer.
 
-mod acl;
+pub(crate) mod acl;
 pub(crate) mod answer;
-mod billing;
+pub(crate) mod billing;
 mod bucket_tags;
-mod buckets;
+pub(crate) mod buckets;
 pub(crate) mod call;
-mod copy;
+pub(crate) mod copy;
 pub(crate) mod cors;
-mod delete_objects;
+pub(crate) mod delete_objects;
 pub(crate) mod encryption;
 pub(crate) mod headers;
-mod inventory;
-mod lifecycle;
+pub(crate) mod inventory;
+pub(crate) mod lifecycle;
 mod list;
-mod logging;
-mod multipart;
-mod object_lock;
+pub(crate) mod logging;
+pub(crate) mod multipart;
+pub(crate) mod object_lock;
 mod objects;
 mod patience;
-mod policy;
+pub(crate) mod policy;
 mod post;
 mod probes;
 mod quota;
-mod tags;
+pub(crate) mod tags;
 pub(crate) mod website;
 
 use crate::error::S3Error;

@@ -135,7 +135,7 @@ pub(crate) async fn complete(call: &Call, body: Body) -> Result<Answer, S3Error>
     .await
 }
 
-fn listed_parts(document: &[u8]) -> Result<Vec<ListedPart>, S3Error> {
+pub(crate) fn listed_parts(document: &[u8]) -> Result<Vec<ListedPart>, S3Error> {
     let root = Element::parse(document, "CompleteMultipartUpload")?;
     root.only(&["Part"])?;
     let parts = root.all("Part").map(listed_part).collect::<Result<Vec<_>, S3Error>>()?;

@@ -80,9 +80,7 @@ pub(crate) async fn retain(call: &Call, body: Body) -> Result<Answer, S3Error> {
 
 /// PutObjectLegalHold.
 pub(crate) async fn hold(call: &Call, body: Body) -> Result<Answer, S3Error> {
-    let root = Element::parse(&call.document(body, MAX_DOCUMENT).await?, "LegalHold")?;
-    root.only(&["Status"])?;
-    let on = parse_status(root.required_text("Status")?).ok_or_else(malformed)?;
+    let on = parse_legal_hold(&call.document(body, MAX_DOCUMENT).await?)?;
     Ok(changed(call.gateway.set_legal_hold(target(call)?, on).await?))
 }
 
@@ -160,7 +158,7 @@ pub(crate) fn show(answer: &mut Answer, lock: &ObjectLock) {
     }
 }
 
-fn parse_configuration(document: &[u8]) -> Result<ObjectLockConfiguration, S3Error> {
+pub(crate) fn parse_configuration(document: &[u8]) -> Result<ObjectLockConfiguration, S3Error> {
     let root = Element::parse(document, "ObjectLockConfiguration")?;
     root.only(&["ObjectLockEnabled", "Rule"])?;
     if root.optional_text("ObjectLockEnabled")?.is_some_and(|enabled| enabled != "Enabled") {
@@ -190,7 +188,7 @@ fn parse_period(text: &str, most: i64) -> Result<u32, S3Error> {
 }
 
 /// An empty document takes the retention off.
-fn parse_retention(document: &[u8]) -> Result<Option<Retention>, S3Error> {
+pub(crate) fn parse_retention(document: &[u8]) -> Result<Option<Retention>, S3Error> {
     let root = Element::parse(document, "Retention")?;
     root.only(&["Mode", "RetainUntilDate"])?;
     match (root.optional_text("Mode")?, root.optional_text("RetainUntilDate")?) {
@@ -201,6 +199,12 @@ fn parse_retention(document: &[u8]) -> Result<Option<Retention>, S3Error> {
         })),
         _ => Err(malformed()),
     }
+}
+
+pub(crate) fn parse_legal_hold(document: &[u8]) -> Result<bool, S3Error> {
+    let root = Element::parse(document, "LegalHold")?;
+    root.only(&["Status"])?;
+    parse_status(root.required_text("Status")?).ok_or_else(malformed)
 }
 
 fn parse_mode(text: &str) -> Option<RetentionMode> {

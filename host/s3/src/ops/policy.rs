@@ -58,11 +58,7 @@ pub(crate) async fn ownership(call: &Call) -> Result<Answer, S3Error> {
 
 /// PutBucketOwnershipControls.
 pub(crate) async fn set_ownership(call: &Call, body: Body) -> Result<Answer, S3Error> {
-    let root = Element::parse(&call.document(body, MAX_DOCUMENT).await?, "OwnershipControls")?;
-    root.only(&["Rule"])?;
-    let rule = root.optional("Rule")?.ok_or_else(malformed)?;
-    rule.only(&["ObjectOwnership"])?;
-    let ownership = ObjectOwnership::parse(rule.required_text("ObjectOwnership")?.trim()).ok_or_else(malformed)?;
+    let ownership = parse_ownership(&call.document(body, MAX_DOCUMENT).await?)?;
     call.gateway.set_ownership(&call.caller, &call.bucket()?, Some(ownership)).await?;
     Ok(answer::empty(StatusCode::OK))
 }
@@ -98,20 +94,7 @@ pub(crate) async fn public_access_block(call: &Call) -> Result<Answer, S3Error> 
 
 /// PutPublicAccessBlock.
 pub(crate) async fn set_public_access_block(call: &Call, body: Body) -> Result<Answer, S3Error> {
-    let root = Element::parse(&call.document(body, MAX_DOCUMENT).await?, "PublicAccessBlockConfiguration")?;
-    root.only(&["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"])?;
-    let flag = |name: &str| match root.optional_text(name)?.map(str::trim) {
-        None => Ok(false),
-        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
-        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(_) => Err(malformed()),
-    };
-    let block = PublicAccessBlock {
-        block_public_acls: flag("BlockPublicAcls")?,
-        ignore_public_acls: flag("IgnorePublicAcls")?,
-        block_public_policy: flag("BlockPublicPolicy")?,
-        restrict_public_buckets: flag("RestrictPublicBuckets")?,
-    };
+    let block = parse_block(&call.document(body, MAX_DOCUMENT).await?)?;
     call.gateway.set_public_access_block(&call.caller, &call.bucket()?, Some(block)).await?;
     Ok(answer::empty(StatusCode::OK))
 }
@@ -120,4 +103,29 @@ pub(crate) async fn set_public_access_block(call: &Call, body: Body) -> Result<A
 pub(crate) async fn delete_public_access_block(call: &Call) -> Result<Answer, S3Error> {
     call.gateway.set_public_access_block(&call.caller, &call.bucket()?, None).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) fn parse_ownership(document: &[u8]) -> Result<ObjectOwnership, S3Error> {
+    let root = Element::parse(document, "OwnershipControls")?;
+    root.only(&["Rule"])?;
+    let rule = root.optional("Rule")?.ok_or_else(malformed)?;
+    rule.only(&["ObjectOwnership"])?;
+    ObjectOwnership::parse(rule.required_text("ObjectOwnership")?.trim()).ok_or_else(malformed)
+}
+
+pub(crate) fn parse_block(document: &[u8]) -> Result<PublicAccessBlock, S3Error> {
+    let root = Element::parse(document, "PublicAccessBlockConfiguration")?;
+    root.only(&["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"])?;
+    let flag = |name: &str| match root.optional_text(name)?.map(str::trim) {
+        None => Ok(false),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Some(_) => Err(malformed()),
+    };
+    Ok(PublicAccessBlock {
+        block_public_acls: flag("BlockPublicAcls")?,
+        ignore_public_acls: flag("IgnorePublicAcls")?,
+        block_public_policy: flag("BlockPublicPolicy")?,
+        restrict_public_buckets: flag("RestrictPublicBuckets")?,
+    })
 }

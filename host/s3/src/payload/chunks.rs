@@ -140,7 +140,9 @@ impl Chunks {
     fn header(&mut self, line: &[u8]) -> Result<(), Refusal> {
         let line = std::str::from_utf8(line).map_err(|_| malformed("a chunk's header is not text"))?;
         let (size, extension) = line.split_once(';').unwrap_or((line, ""));
-        let size = u64::from_str_radix(size.trim(), 16).map_err(|_| malformed("a chunk's size is not a hex number"))?;
+        let digits = Some(size.trim()).filter(|size| size.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let size = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let size = size.ok_or_else(|| malformed("a chunk's size is not a hex number"))?;
         if let Some(signatures) = &mut self.signatures {
             let signature = extension.trim().strip_prefix("chunk-signature=");
             let signature = signature.ok_or_else(|| malformed("a chunk has no signature"))?;

@@ -2,6 +2,8 @@
 
 mod chunks;
 mod decoded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 

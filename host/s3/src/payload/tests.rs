@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::SeedSignature;
-use crate::auth::test_seed;
+use crate::auth::example;
 use futures::StreamExt;
 use http_body_util::StreamBody;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use sallyport_core::body::{BodyError, Refusal};
 const IDLE: Duration = Duration::from_secs(5);
 
 fn seed(signature: &str) -> SeedSignature {
-    test_seed("20130524T000000Z", signature)
+    example::seed("20130524T000000Z", signature)
 }
 
 /// AWS's example of signed chunks: 64 KiB, 1 KiB, nothing.

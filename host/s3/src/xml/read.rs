@@ -3,6 +3,7 @@
 use crate::error::{Code, S3Error};
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use std::borrow::Cow;
 
 /// The deepest that any of S3's documents goes, with room.
 const MAX_DEPTH: usize = 16;
@@ -68,8 +69,10 @@ pub(crate) fn malformed() -> S3Error {
 }
 
 fn read(document: &[u8]) -> Option<Element> {
-    let text = std::str::from_utf8(document).ok()?;
-    let mut reader = Reader::from_str(text);
+    // NUL is no character of XML, and of no name or value of S3.
+    let text = std::str::from_utf8(document).ok().filter(|text| !text.contains('\0'))?;
+    let text = with_plain_ends_of_lines(text);
+    let mut reader = Reader::from_str(&text);
     let mut open: Vec<Element> = Vec::new();
     let mut root: Option<Element> = None;
     let mut count = 0;
@@ -115,6 +118,12 @@ fn read(document: &[u8]) -> Option<Element> {
     }
 }
 
+/// As [XML](https://www.w3.org/TR/xml/#sec-line-ends) has them whoever wrote the document. A
+/// carriage return that is meant is written as a reference.
+fn with_plain_ends_of_lines(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { Cow::Borrowed(text) }
+}
+
 fn named(name: &str) -> Element {
     Element { name: name.to_owned(), ..Element::default() }
 }
@@ -152,6 +161,13 @@ mod tests {
         assert_eq!(root.required_text("Quiet").expect("there"), "true");
         assert_eq!(root.all("Object").next().expect("there").required_text("Key").expect("there"), "a&b");
         assert!(root.only(&["Quiet"]).is_err());
+    }
+
+    #[test]
+    fn a_line_ends_alike_on_every_system() {
+        let root = Element::parse(b"<a><b>1\r\n2\r3&#13;\n</b></a>", "a").expect("legal");
+        assert_eq!(root.required_text("b"), Ok("1\n2\n3\r\n"));
+        assert!(Element::parse(b"<a>\0</a>", "a").is_err());
     }
 
     #[test]

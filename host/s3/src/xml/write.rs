@@ -66,9 +66,9 @@ impl Document {
         self.element(name, "", |document| document.text.push_str(&value.to_string()));
     }
 
-    /// Characters that XML 1.0 cannot hold are written as references all the same, as S3
+    /// Text on its own. Characters that XML 1.0 cannot hold are written as references all the same, as S3
     /// does: who lists such keys asks for `encoding-type=url`.
-    fn escape(&mut self, value: &str) {
+    pub(crate) fn escape(&mut self, value: &str) {
         for character in value.chars() {
             match character {
                 '&' => self.text.push_str("&amp;"),

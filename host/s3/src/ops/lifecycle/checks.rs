@@ -12,7 +12,7 @@ const LONGEST_ID: usize = 255;
 const DAYS_BEFORE_SELDOM: u32 = 30;
 
 /// Checks a configuration; `is_class` knows the storage classes.
-pub(super) fn check(lifecycle: &Lifecycle, is_class: impl Fn(&str) -> bool) -> Result<(), S3Error> {
+pub(crate) fn check(lifecycle: &Lifecycle, is_class: impl Fn(&str) -> bool) -> Result<(), S3Error> {
     if lifecycle.rules.is_empty() || lifecycle.rules.len() > MOST_RULES {
         return Err(malformed());
     }

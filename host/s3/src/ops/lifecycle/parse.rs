@@ -14,7 +14,7 @@ const CONDITIONS: &[&str] = &["Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectS
 const DAY: i64 = 86_400_000;
 
 /// The document; what its values mean together is checked later.
-pub(super) fn lifecycle(document: &[u8]) -> Result<Lifecycle, S3Error> {
+pub(crate) fn lifecycle(document: &[u8]) -> Result<Lifecycle, S3Error> {
     let root = Element::parse(document, "LifecycleConfiguration")
         .or_else(|_| Element::parse(document, "BucketLifecycleConfiguration"))?;
     root.only(&["Rule"])?;

@@ -37,7 +37,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-fn describe(root: &mut Document, configuration: &WebsiteConfiguration) {
+pub(crate) fn describe(root: &mut Document, configuration: &WebsiteConfiguration) {
     match configuration {
         WebsiteConfiguration::Elsewhere { host, protocol } => root.nest("RedirectAllRequestsTo", |element| {
             element.text("HostName", host);
@@ -89,7 +89,7 @@ fn optional(element: &mut Document, name: &str, value: Option<&str>) {
     }
 }
 
-fn parse(document: &[u8]) -> Result<WebsiteConfiguration, S3Error> {
+pub(crate) fn parse(document: &[u8]) -> Result<WebsiteConfiguration, S3Error> {
     let root = Element::parse(document, "WebsiteConfiguration")?;
     root.only(&["RedirectAllRequestsTo", "IndexDocument", "ErrorDocument", "RoutingRules"])?;
     if let Some(all) = root.optional("RedirectAllRequestsTo")? {

@@ -1,6 +1,6 @@
 //! Websites: their configuration, and the pages that visitors get.
 
-mod configuration;
+pub(crate) mod configuration;
 mod pages;
 
 pub(crate) use configuration::{delete, get, put};
