@@ -1,5 +1,6 @@
 //! Who a request turned out to come from, with what its body is bound to.
 
+use crate::auth::credentials::Account;
 use crate::auth::signing::SigningKey;
 use sallyport_core::names::AccountId;
 
@@ -16,6 +17,19 @@ pub(crate) struct Identity {
     pub(crate) payload: Option<String>,
     /// Where the chain of chunk signatures begins; `None` under SigV2.
     pub(crate) seed: Option<SeedSignature>,
+}
+
+impl From<Account> for Identity {
+    /// Somebody whose signature says nothing of the body.
+    fn from(account: Account) -> Self {
+        Self {
+            account: account.id,
+            short_id: account.short_id,
+            display_name: account.display_name,
+            payload: None,
+            seed: None,
+        }
+    }
 }
 
 impl Identity {

@@ -139,13 +139,7 @@ fn finish(account: Account, access_key: &str, texts: &[String], signature: &str)
             .with("SignatureProvided", signature)
             .with("StringToSignBytes", spaced_hex(text)));
     }
-    Ok(Identity {
-        account: account.id,
-        short_id: account.short_id,
-        display_name: account.display_name,
-        payload: None,
-        seed: None,
-    })
+    Ok(account.into())
 }
 
 /// Compares in constant time.

@@ -156,13 +156,8 @@ impl Claim<'_> {
                 .with("CanonicalRequest", canonical.clone())
                 .with("CanonicalRequestBytes", spaced_hex(&canonical)));
         }
-        Ok(Identity {
-            account: account.id,
-            short_id: account.short_id,
-            display_name: account.display_name,
-            payload: Some(self.payload),
-            seed: Some(SeedSignature { key, time: self.time, scope, signature: self.signature.to_owned() }),
-        })
+        let seed = SeedSignature { key, time: self.time, scope, signature: self.signature.to_owned() };
+        Ok(Identity { payload: Some(self.payload), seed: Some(seed), ..account.into() })
     }
 
     /// What is not signed could have been added by anybody on the way.
