@@ -186,6 +186,9 @@ pub struct Settings {
     /// The locations [default: locationConfig.json]
     #[arg(long, env = "SALLYPORT_LOCATIONS", value_name = "FILE")]
     pub locations: Option<PathBuf>,
+    /// Folder of tenants' own locations, a file <account>.json each [default: none]
+    #[arg(long, env = "SALLYPORT_TENANT_LOCATIONS", value_name = "FOLDER")]
+    pub tenant_locations: Option<PathBuf>,
     /// Accounts and their keys [default: conf/authdata.json]
     #[arg(long, env = "SALLYPORT_AUTH", value_name = "FILE")]
     pub auth: Option<PathBuf>,
@@ -217,6 +220,7 @@ impl From<Settings> for Overrides {
         Self {
             config: settings.config,
             locations: settings.locations,
+            tenant_locations: settings.tenant_locations,
             auth: settings.auth,
             plugins: settings.plugins,
             data_dir: settings.data_dir,

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use futures::{StreamExt, stream};
 use sallyport_core::backend::{Backend, BackendError, Checked, Location, Locations, Unhealthy};
 use sallyport_core::metadata::MetadataStore;
-use sallyport_core::names::LocationName;
+use sallyport_core::names::{AccountId, LocationName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct LocationTable {
 
 struct Entry {
     configuration: LocationConfiguration,
+    /// Whose it is; absent when it is everybody's.
+    accounts: Option<Arc<[AccountId]>>,
     state: ArcSwap<State>,
 }
 
@@ -72,7 +74,8 @@ impl LocationTable {
             let Ok(name) = LocationName::parse(&location.name) else { continue };
             let state = State { opened: None, fault: Some("it is not opened yet".to_owned()), learned: Vec::new() };
             let state = ArcSwap::from_pointee(state);
-            entries.insert(name, Entry { configuration: location.clone(), state });
+            let accounts = location.accounts.as_ref().map(|ids| ids.iter().map(AccountId::new).collect());
+            entries.insert(name, Entry { configuration: location.clone(), accounts, state });
         }
         let table = Arc::new(Self { entries, opener, metadata });
         let problems = stream::iter(table.names())
@@ -196,13 +199,14 @@ impl LocationTable {
         thorough: bool,
         problems: &mut Vec<Problem>,
     ) -> Result<Learned, String> {
+        let file = self.entries.get(name).map_or(self.opener.file(), |entry| entry.configuration.file.as_str());
         let target = &opened.backend.traits().target;
         match self.metadata.bind_location(name, target, false).await {
             Ok(None) => {}
             Ok(Some(before)) => {
                 let what = format!("it points at {target}, but its objects are in {before}");
                 let fix = format!("point it back, or run `sallyport rebind {name}` when the objects were moved there");
-                problems.push(Problem::location(self.opener.file(), name.as_str(), what.clone(), fix));
+                problems.push(Problem::location(file, name.as_str(), what.clone(), fix));
                 return Err(what);
             }
             Err(error) => return Err(error.to_string()),
@@ -267,6 +271,10 @@ fn told(problems: &[Problem]) -> String {
 impl Locations for LocationTable {
     fn is_cold(&self, name: &LocationName) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.configuration.is_cold)
+    }
+
+    fn accounts(&self, name: &LocationName) -> Option<Arc<[AccountId]>> {
+        self.entries.get(name)?.accounts.clone()
     }
 
     fn adopts_existing(&self, name: &LocationName) -> bool {

@@ -42,6 +42,7 @@ mod renewal;
 mod starts;
 mod support;
 mod surface;
+mod tenants;
 mod third_party;
 mod tidy;
 mod variables;

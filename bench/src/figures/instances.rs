@@ -38,6 +38,7 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
             name: LocationName::parse("up")?,
             kind: "aws_s3".to_owned(),
             tenant: "bench".to_owned(),
+            is_trusted: true,
             details: configuration.get("details").context("details")?.clone(),
             grants: Vec::new(),
         };

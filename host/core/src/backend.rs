@@ -1,7 +1,7 @@
 //! The port to where bytes are: what the gateway asks of a location's storage.
 
 use crate::body::Body;
-use crate::names::{BucketName, LocationName, ObjectKey, WriteId};
+use crate::names::{AccountId, BucketName, LocationName, ObjectKey, WriteId};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -92,6 +92,12 @@ pub trait Locations: Send + Sync {
 
     /// All names, sorted.
     fn names(&self) -> Vec<LocationName>;
+
+    /// The accounts that the location belongs to; `None` when it belongs to all of them. To any
+    /// other account it is as if it was not there.
+    fn accounts(&self, _name: &LocationName) -> Option<Arc<[AccountId]>> {
+        None
+    }
 
     /// `isCold`: no bucket is created there.
     fn is_cold(&self, _name: &LocationName) -> bool {

@@ -26,6 +26,7 @@ mod rewrap;
 mod split;
 mod sweep;
 mod taking;
+mod tenants;
 mod upload;
 mod watch;
 mod write;
@@ -155,10 +156,7 @@ impl Gateway {
     }
 
     fn location(&self, name: &LocationName) -> Result<Location> {
-        self.locations.location(name).ok_or_else(|| Error::LocationUnavailable {
-            location: name.clone(),
-            cause: "it is not in locationConfig.json any more".to_owned(),
-        })
+        self.locations.location(name).ok_or_else(|| tenants::gone(name))
     }
 
     fn backend(&self, name: &LocationName) -> Result<Arc<dyn Backend>> {
@@ -182,7 +180,7 @@ impl Gateway {
     /// Where a write goes: the object's own header, else its storage class when that is a
     /// location, else the bucket's location.
     fn choose_location(&self, header: Option<&str>, storage_class: &str, bucket: &Bucket) -> Result<LocationName> {
-        let of_class = self.location_of_class(storage_class);
+        let of_class = self.location_of_class(&bucket.owner, storage_class);
         if of_class.is_none() && !storage_class::is_known(storage_class) {
             return Err(Error::InvalidStorageClass(storage_class.to_owned()));
         }
@@ -191,7 +189,7 @@ impl Gateway {
         };
         let unknown = || Error::InvalidObjectLocation(header.to_owned());
         let name = LocationName::parse(header).map_err(|_| unknown())?;
-        self.locations.location(&name).map(|location| location.name).ok_or_else(unknown)
+        self.location_for(&bucket.owner, &name).map(|location| location.name).ok_or_else(unknown)
     }
 }
 

@@ -57,6 +57,8 @@ pub struct LocationSpec {
     pub kind: String,
     /// An opaque id of who it belongs to.
     pub tenant: String,
+    /// The operator wrote it, so that its names may resolve to private addresses.
+    pub is_trusted: bool,
     /// Its `details`, secrets and resolved profiles included.
     pub details: Value,
     /// Hosts beyond those of `details` that the operator grants, as `scheme://host:port`.
@@ -292,7 +294,7 @@ fn policy(
         };
         let named = details.endpoints.iter().any(|endpoint| pattern.is_below(endpoint));
         if named || plugin.description.own {
-            allowed.push(pattern.with_private(named));
+            allowed.push(pattern.with_private(named && spec.is_trusted));
         } else {
             let text = printable(text, 256);
             warnings.push(format!(

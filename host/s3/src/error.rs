@@ -1,6 +1,7 @@
 //! Every answer that is not the one the client hoped for: S3's codes, statuses and texts.
 
 use http::StatusCode;
+use sallyport_core::names::LocationName;
 
 macro_rules! codes {
     ($($name:ident $status:literal $message:literal;)*) => {
@@ -150,6 +151,8 @@ pub struct S3Error {
     pub headers: Vec<(&'static str, String)>,
     /// What only the operator is told.
     pub(crate) operator: Option<String>,
+    /// The location that the message speaks of.
+    pub(crate) location: Option<LocationName>,
 }
 
 impl S3Error {
@@ -160,7 +163,7 @@ impl S3Error {
 
     /// The code with a text of its own.
     pub fn because(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), headers: Vec::new(), operator: None }
+        Self { code, message: message.into(), fields: Vec::new(), headers: Vec::new(), operator: None, location: None }
     }
 
     /// Adds an element to the error document.
@@ -174,6 +177,14 @@ impl S3Error {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same for somebody who may not know of the location that it speaks of.
+    #[must_use]
+    pub(crate) fn without_location(mut self) -> Self {
+        self.message = self.code.message().to_owned();
+        self.fields.retain(|(name, _)| *name != "Location");
         self
     }
 

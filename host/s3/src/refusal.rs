@@ -6,11 +6,12 @@ use sallyport_core::Error;
 use sallyport_core::body::Refusal;
 use sallyport_core::encryption::{EncryptionRefusal, KeyError};
 use sallyport_core::metadata::MetadataError;
+use sallyport_core::names::LocationName;
 
 impl From<Error> for S3Error {
     fn from(error: Error) -> Self {
-        let operator = for_operator(&error);
-        Self { operator, ..Self::worded(error) }
+        let (operator, location) = (for_operator(&error), location(&error));
+        Self { operator, location, ..Self::worded(error) }
     }
 }
 
@@ -173,6 +174,16 @@ fn key(error: KeyError) -> S3Error {
     }
 }
 
+/// The location that an error speaks of.
+fn location(error: &Error) -> Option<LocationName> {
+    if let Error::LocationUnavailable { location, .. } | Error::LocationLost { location } | Error::NoSpace(location) =
+        error
+    {
+        return Some(location.clone());
+    }
+    None
+}
+
 /// What an operator has to know of an error that its client is not told; `None` when it
 /// tells all.
 fn for_operator(error: &Error) -> Option<String> {
@@ -224,7 +235,6 @@ fn for_operator(error: &Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sallyport_core::names::LocationName;
 
     #[test]
     fn client_and_operator_read_which_location_is_down_and_why() {

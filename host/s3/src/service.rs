@@ -171,7 +171,9 @@ impl S3Service {
         access.bytes_in = content_length(parts);
         let (body, home) = drain::lend(body);
         let outcome = match Head::parse(parts).and_then(|head| self.identify(head, peer, access)) {
-            Ok(Asked::Operation(call, operation)) => ops::run(&call, operation, body).await,
+            Ok(Asked::Operation(call, operation)) => {
+                ops::run(&call, operation, body).await.map_err(|error| call.tell(error))
+            }
             Ok(Asked::Visit(call)) => {
                 access.operation = "WebsiteGet";
                 Ok(website::visit(&call).await)

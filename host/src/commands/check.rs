@@ -2,7 +2,7 @@
 
 use super::{configuration, report, say};
 use crate::app::App;
-use crate::config::{Overrides, ProcessEnvironment, Severity};
+use crate::config::{Configuration, Overrides, ProcessEnvironment, Severity};
 
 /// Asks each location for its health; answers whether all is well.
 ///
@@ -28,5 +28,40 @@ pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
         let fault = one.fault.unwrap_or_else(|| "ok".to_owned());
         say(format_args!("{:width$}  {:10}  {fault}", one.name.as_str(), one.kind))?;
     }
+    for line in trust_domains(&configuration) {
+        say(line)?;
+    }
     Ok(well)
+}
+
+/// Who can reach what by way of a plugin: whoever shares a location shares its plugin's
+/// instances, credentials and limits.
+fn trust_domains(configuration: &Configuration) -> Vec<String> {
+    let mut lines = Vec::new();
+    if configuration.accounts.len() < 2 {
+        return lines;
+    }
+    let own: Vec<&str> = configuration
+        .locations
+        .iter()
+        .filter(|location| location.accounts.is_none())
+        .map(|location| location.name.as_str())
+        .collect();
+    if !own.is_empty() {
+        lines.push(format!("all accounts share {}, and are one trust domain there", own.join(", ")));
+    }
+    for location in &configuration.locations {
+        let Some(ids) = &location.accounts else { continue };
+        let meant = configuration.accounts.iter().filter(|account| ids.contains(&account.canonical_id));
+        let names: Vec<&str> = meant.map(|account| account.name.as_str()).collect();
+        let location = &location.name;
+        lines.push(match names.as_slice() {
+            [] => format!("{location} belongs to nobody"),
+            [one] => format!("{location} belongs to {one} alone"),
+            [others @ .., last] => {
+                format!("{} and {last} share {location}, and are one trust domain there", others.join(", "))
+            }
+        });
+    }
+    lines
 }

@@ -35,6 +35,8 @@ pub struct Configuration {
     pub locations: Vec<LocationConfiguration>,
     /// Their file, as reports name it.
     pub locations_file: String,
+    /// The folder of tenants' own files, `<account>.json` each.
+    pub tenant_locations: Option<PathBuf>,
     /// Below it lie the folders of locations that keep bytes on this machine.
     pub data_dir: PathBuf,
     /// The database and what else the server itself remembers.
@@ -90,6 +92,14 @@ pub struct LocationConfiguration {
     pub grants: Vec<String>,
     /// Buckets that show what others store in it.
     pub watch: Vec<WatchConfiguration>,
+    /// Canonical ids of the accounts that it belongs to; absent when it belongs to all. To
+    /// others it is as if it was not there.
+    pub accounts: Option<Vec<String>>,
+    /// It stands in a tenant's own file: what it says of this machine, of the network around it
+    /// or of the operator's credentials counts for nothing.
+    pub is_tenants: bool,
+    /// The file that it stands in, as reports name it.
+    pub file: String,
     /// Why the location cannot be used, when its entry has a mistake.
     pub fault: Option<String>,
 }
@@ -135,6 +145,9 @@ impl fmt::Debug for LocationConfiguration {
             .field("adopt_existing", &self.adopt_existing)
             .field("grants", &self.grants)
             .field("watch", &self.watch)
+            .field("accounts", &self.accounts)
+            .field("is_tenants", &self.is_tenants)
+            .field("file", &self.file)
             .field("fault", &self.fault)
             .finish()
     }

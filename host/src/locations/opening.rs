@@ -8,7 +8,8 @@ use sallyport_core::backend::Backend;
 use sallyport_core::names::LocationName;
 use sallyport_plugin::{Description, Field, LocationSpec, OpenError, PluginHost};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An opened location.
@@ -52,7 +53,8 @@ impl Opener {
             // A plugin that cannot be asked is reported when its locations are opened.
             let Ok(description) = host.description(kind).await else { continue };
             let fields = field_specs(&description);
-            for location in locations.iter().filter(|location| location.kind == kind) {
+            // The environment is the operator's: no tenant's location takes anything from it.
+            for location in locations.iter().filter(|location| location.kind == kind && !location.is_tenants) {
                 owners.add(&location.name, &fields);
             }
         }
@@ -79,10 +81,9 @@ impl Opener {
         location: &LocationConfiguration,
         before: Option<&Opened>,
     ) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
-        let name = &location.name;
         let mut problems = Vec::new();
         if let Some(fault) = &location.fault {
-            problems.push(self.problem(name, fault.clone(), "put the entry right"));
+            problems.push(problem(location, fault.clone(), "put the entry right"));
         }
         let description = match self.host.description(&location.kind).await {
             Ok(description) => description,
@@ -90,7 +91,7 @@ impl Opener {
             Err(_) if !problems.is_empty() => return Err(problems),
             Err(error) => {
                 let fix = "put the plugin's file into a folder of --plugins, or write another type";
-                return Err(vec![self.problem(name, error.to_string(), fix).at("type")]);
+                return Err(vec![problem(location, error.to_string(), fix).at("type")]);
             }
         };
         let resolved = self.resolve(location, &description);
@@ -124,42 +125,74 @@ impl Opener {
     ) -> Result<(Arc<dyn Backend>, Vec<Problem>), Vec<Problem>> {
         let name = &location.name;
         let spec = LocationSpec {
-            name: LocationName::parse(name)
-                .map_err(|error| vec![self.problem(name, error.to_string(), "rename it")])?,
+            name: LocationName::parse(name).map_err(|error| vec![problem(location, error.to_string(), "rename it")])?,
             kind: location.kind.clone(),
-            tenant: name.clone(),
+            tenant: tenant(location),
+            is_trusted: !location.is_tenants,
             details: Value::Object(details.with_secrets()),
             grants: location.grants.clone(),
         };
         match self.host.open(spec).await {
             Ok(opened) => {
-                let told = opened.warnings.into_iter().map(|what| Problem::warning(&self.file, what, "").of(name));
+                let told = opened.warnings.into_iter().map(|what| Problem::warning(&location.file, what, "").of(name));
                 Ok((opened.backend, told.collect()))
             }
             Err(OpenError::Plugin(error)) => {
-                Err(vec![self.problem(name, error.to_string(), "see the plugin's own log lines")])
+                Err(vec![problem(location, error.to_string(), "see the plugin's own log lines")])
             }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
-                .map(|problem| self.problem(name, problem.message, problem.fix).at(format!("details.{}", problem.path)))
+                .map(|found| problem(location, found.message, found.fix).at(format!("details.{}", found.path)))
                 .collect()),
         }
-    }
-
-    fn problem(&self, location: &str, what: String, fix: impl Into<String>) -> Problem {
-        Problem::location(&self.file, location, what, fix)
     }
 
     fn resolve(&self, location: &LocationConfiguration, description: &Description) -> ResolvedDetails {
         let fields = field_specs(description);
         let unresolved =
-            Unresolved { file: &self.file, location: &location.name, details: &location.details, fields: &fields };
-        let mut resolved = resolve(unresolved, &self.owners, self.environment.as_ref());
+            Unresolved { file: &location.file, location: &location.name, details: &location.details, fields: &fields };
+        let nothing = BTreeMap::new();
+        let environment: &dyn Environment = if location.is_tenants { &nothing } else { self.environment.as_ref() };
+        let mut resolved = resolve(unresolved, &self.owners, environment);
+        if location.is_tenants {
+            resolved.problems.extend(of_this_machine(location, description));
+        }
         for problem in resolved.problems.iter_mut().chain(&mut resolved.warnings) {
             problem.field = problem.field.take().map(|field| format!("details.{field}"));
         }
         resolved
     }
+}
+
+fn problem(location: &LocationConfiguration, what: String, fix: impl Into<String>) -> Problem {
+    Problem::location(&location.file, &location.name, what, fix)
+}
+
+/// An opaque id of whose the location is: the same for all locations of the same accounts.
+fn tenant(location: &LocationConfiguration) -> String {
+    let Some(accounts) = &location.accounts else { return "all".to_owned() };
+    let mut hash = Sha256::new();
+    for account in accounts {
+        hash.update(account.as_bytes());
+        hash.update([0]);
+    }
+    let mut id = hex::encode(hash.finalize());
+    id.truncate(32);
+    id
+}
+
+/// What a tenant's details say of this machine's files, its operator's credentials among them.
+fn of_this_machine(location: &LocationConfiguration, description: &Description) -> Vec<Problem> {
+    let is_of_it = |field: &&Field| {
+        matches!(field.role.as_str(), "path" | "profile") || field.attribute("host") == Some("ca-bundle")
+    };
+    let named = description.fields.iter().filter(is_of_it).filter(|field| {
+        let mut names = field.path.split('.');
+        let first = names.next().and_then(|name| location.details.get(name));
+        names.fold(first, |value, name| value?.get(name)).is_some()
+    });
+    let fix = "remove it: only the operator names files of the server, in locationConfig.json";
+    named.map(|field| problem(location, "is not for a tenant's file".to_owned(), fix).at(field.path.clone())).collect()
 }
 
 /// A plugin's fields in the words of the configuration.

@@ -32,7 +32,7 @@ impl Gateway {
         let location = location.as_str();
         let unknown = || Error::InvalidLocationConstraint(location.to_owned());
         let location_name = LocationName::parse(location).map_err(|_| unknown())?;
-        let location = self.locations.location(&location_name).ok_or_else(unknown)?;
+        let location = self.location_for(&caller.account, &location_name).ok_or_else(unknown)?;
         if self.locations.is_cold(&location_name) {
             return Err(unknown());
         }
@@ -47,11 +47,14 @@ impl Gateway {
         };
         match self.metadata.create_bucket(bucket).await? {
             BucketCreation::Created(bucket) => {
-                let warning = self.claim(&bucket.name, &location_name).await.ok().and_then(collision_warning);
-                if let Some(warning) = &warning {
-                    tracing::warn!(bucket.name = %name, location = %location_name, "{warning}");
-                }
-                Ok(CreatedBucket { warning })
+                let claim = self.claim(&bucket.name, &location_name).await.ok().filter(|claim| !claim.plain);
+                let Some(claim) = claim else { return Ok(CreatedBucket::default()) };
+                let others: Vec<String> =
+                    claim.others.iter().map(|(bucket, location)| format!("{bucket} in {location}")).collect();
+                let warning = collision_warning(&others);
+                tracing::warn!(bucket.name = %name, location = %location_name, "{warning}");
+                let visible = self.visible_neighbours(&caller.account, &claim.others).await?;
+                Ok(CreatedBucket { warning: Some(collision_warning(&visible)) })
             }
             BucketCreation::Exists(bucket) if bucket.owner != caller.account => {
                 Err(Error::BucketAlreadyExists(name.clone()))
@@ -173,7 +176,7 @@ impl Gateway {
     }
 
     async fn claim(&self, bucket: &BucketName, location: &LocationName) -> Result<NamespaceClaim> {
-        let backend = self.backend(location)?;
+        let backend = self.backend_of(bucket, location).await?;
         let namespace = backend.namespace(bucket).await.map_err(|error| Error::from_backend(location, error))?;
         let claim = self.metadata.claim_namespace(bucket, location, &namespace).await?;
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,14 +194,10 @@ fn first_list(owner: &AccountId, acl: &RequestedAcl, ownership: ObjectOwnership)
     Ok(list)
 }
 
-fn collision_warning(claim: NamespaceClaim) -> Option<String> {
-    if claim.plain {
-        return None;
-    }
-    let others: Vec<String> = claim.others.iter().map(|(bucket, location)| format!("{bucket} in {location}")).collect();
-    Some(format!(
+fn collision_warning(others: &[String]) -> String {
+    format!(
         "this bucket would write the same names on the backend as {}: its objects get names of their own instead; \
          set bucketMatch to false, or give each bucket a container of its own, to have plain names",
         others.join(", ")
-    ))
+    )
 }

@@ -119,7 +119,7 @@ impl Gateway {
     /// Where the backend shows no names, as many versions may share bytes as like: they are
     /// freed with the last one.
     async fn copy_by_reference(&self, draft: &Draft, source: &Version) -> Result<Option<PutOutcome>> {
-        let backend = self.backend(&draft.location)?;
+        let backend = self.backend_for(&draft.bucket.owner, &draft.location)?;
         let traits = backend.traits();
         let here = source.segments.iter().all(|segment| segment.location == draft.location);
         if !here || !traits.keeps_overwritten || traits.copy || traits.tagging {
@@ -133,7 +133,7 @@ impl Gateway {
     }
 
     async fn copy_on_backend(&self, draft: &Draft, source: &Version) -> Result<Option<PutOutcome>> {
-        let backend = self.backend(&draft.location)?;
+        let backend = self.backend_for(&draft.bucket.owner, &draft.location)?;
         let Some(segment) = whole_segment(source) else { return Ok(None) };
         if segment.location != draft.location
             || !backend.traits().copy
@@ -202,7 +202,7 @@ impl Gateway {
         source: &Version,
         span: Span,
     ) -> Result<Option<PutOutcome>> {
-        let backend = self.backend(&upload.location)?;
+        let backend = self.backend_of(&upload.bucket, &upload.location).await?;
         let traits = backend.traits();
         let (Some(segment), Some((_, token))) = (whole_segment(source), &upload.backend) else {
             return Ok(None);
@@ -254,6 +254,10 @@ impl Gateway {
             }
             other => other?,
         };
+        // Also for a copy that never opens the source.
+        if let Some(segment) = version.segments.iter().find(|one| !self.belongs_to(&one.location, &bucket.owner)) {
+            return Err(super::tenants::gone(&segment.location));
+        }
         self.check_reader_key(&version, &source.customer)?;
         source.conditions.decide_source(&version)?;
         Ok((bucket, version))

@@ -110,7 +110,7 @@ impl Gateway {
         if bucket.versioning == Versioning::Off {
             return Vec::new();
         }
-        let names = self.locations.names().into_iter();
+        let names = self.locations.names().into_iter().filter(|name| self.belongs_to(name, &bucket.owner));
         names.filter(|name| self.backend(name).map_or(true, |backend| backend.traits().versions)).collect()
     }
 

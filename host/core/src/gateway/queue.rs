@@ -54,6 +54,12 @@ impl Gateway {
     }
 
     async fn try_job(&self, job: &Job) -> Result<()> {
+        if let JobKind::Tags { bucket, .. } | JobKind::Hide { bucket, .. } = &job.kind
+            && !self.may_show(bucket, &job.location).await?
+        {
+            return Ok(());
+        }
+        // Bytes that nothing refers to any more are freed, whosever the location is by now.
         let backend = self.backend(&job.location)?;
         let failed = |error: BackendError| Error::from_backend(&job.location, error);
         match &job.kind {

@@ -11,6 +11,7 @@ use crate::encryption::{self, DataKey, Plan};
 use crate::error::{Error, Result};
 use crate::lifecycle::{Expiry, Standing};
 use crate::metadata::{Bucket, Segment, Version};
+use crate::names::BucketName;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -115,17 +116,17 @@ impl Gateway {
         let Some(first) = cuts.next() else {
             return Ok(body::empty());
         };
-        let head = self.open_cut(&first).await?;
+        let head = self.open_cut(&version.bucket, &first).await?;
         let rest: Vec<Cut> = cuts.collect();
         if rest.is_empty() {
             return Ok(counted(head, first.get.length()));
         }
         let this = Arc::clone(self);
-        let first_part = counted(head, first.get.length());
+        let (bucket, first_part) = (version.bucket.clone(), counted(head, first.get.length()));
         let tail = stream::iter(rest).then(move |cut| {
-            let this = Arc::clone(&this);
+            let (this, bucket) = (Arc::clone(&this), bucket.clone());
             async move {
-                match this.open_cut(&cut).await {
+                match this.open_cut(&bucket, &cut).await {
                     Ok(body) => Ok(chunks(counted(body, cut.get.length()))),
                     Err(Opening::Refused(error)) => Err(BodyError::Backend(error.to_string())),
                     Err(Opening::Backend(_, error)) => Err(BodyError::Backend(error.to_string())),
@@ -135,8 +136,8 @@ impl Gateway {
         Ok(body::from_stream(chunks(first_part).chain(tail.try_flatten())))
     }
 
-    async fn open_cut(&self, cut: &Cut) -> Result<Body, Opening> {
-        let backend = self.backend(&cut.segment.location).map_err(Opening::Refused)?;
+    async fn open_cut(&self, bucket: &BucketName, cut: &Cut) -> Result<Body, Opening> {
+        let backend = self.backend_of(bucket, &cut.segment.location).await.map_err(Opening::Refused)?;
         let get = cut.get.clone();
         backend.get(get).await.map_err(|error| Opening::Backend(cut.segment.location.clone(), error))
     }

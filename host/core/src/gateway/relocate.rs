@@ -11,21 +11,21 @@ use crate::body::{self, Body};
 use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, ChecksumKind, Relocation, Segment, Version, WriteConditions};
-use crate::names::LocationName;
+use crate::names::{AccountId, LocationName};
 use crate::storage_class;
 use std::sync::Arc;
 
 impl Gateway {
-    /// Whether objects can have this storage class.
-    pub fn is_storage_class(&self, class: &str) -> bool {
-        storage_class::is_known(class) || self.location_of_class(class).is_some()
+    /// Whether objects in buckets of this account can have the storage class.
+    pub fn is_storage_class(&self, owner: &AccountId, class: &str) -> bool {
+        storage_class::is_known(class) || self.location_of_class(owner, class).is_some()
     }
 
-    /// The location that a storage class is. One that has the name of a class of S3's makes
-    /// that class real.
-    pub(super) fn location_of_class(&self, class: &str) -> Option<LocationName> {
+    /// The location that a storage class is, in buckets of this account. One that has the name
+    /// of a class of S3's makes that class real.
+    pub(super) fn location_of_class(&self, owner: &AccountId, class: &str) -> Option<LocationName> {
         let name = LocationName::parse(class).ok()?;
-        self.locations.location(&name).map(|location| location.name)
+        self.location_for(owner, &name).map(|location| location.name)
     }
 
     /// Gives a version another storage class, and moves its bytes when that is a location.
@@ -47,7 +47,7 @@ impl Gateway {
         }) else {
             return Ok(false);
         };
-        let target = self.location_of_class(storage_class);
+        let target = self.location_of_class(&bucket.owner, storage_class);
         let stays = |target: &LocationName| version.segments.iter().all(|segment| segment.location == *target);
         match target.filter(|target| !stays(target)) {
             None => {

@@ -80,7 +80,7 @@ impl Gateway {
                 return Ok(self.metadata.rollback(&write.id, None).await?);
             }
             WriteKind::Object | WriteKind::Part { .. } | WriteKind::Completion { .. } => {
-                self.backend(&write.location)?
+                self.backend_of(&write.bucket, &write.location).await?
             }
         };
         let _guard = self.keys.lock(&write.bucket, &write.key).await;
@@ -155,7 +155,7 @@ impl Gateway {
         };
         let before = now() - millis(after / 3);
         for upload in self.metadata.uploads_to_keep(before, KEPT).await? {
-            let Ok(backend) = self.backend(&upload.location) else { continue };
+            let Ok(backend) = self.backend_of(&upload.bucket, &upload.location).await else { continue };
             let Some((_, token)) = &upload.backend else { continue };
             if backend.traits().uploads_expire_after.is_some()
                 && let Err(error) = backend.keep_upload(token).await

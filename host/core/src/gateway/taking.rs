@@ -53,8 +53,15 @@ impl Gateway {
     /// The place of a bucket in a location, when others may store there.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `LocationUnavailable`, `NotImplemented` without a listing.
+    /// `NoSuchBucket`, `LocationUnavailable`, `NotImplemented` without a listing,
+    /// `InvalidRequest` when the location is not that of the bucket's owner.
     pub(super) async fn ground(&self, bucket: Bucket, location: &LocationName) -> Result<Ground> {
+        if !self.belongs_to(location, &bucket.owner) {
+            return Err(Error::InvalidRequest(format!(
+                "the location {location} does not belong to the account that owns {}: name it in the location's `accounts`",
+                bucket.name
+            )));
+        }
         let backend = self.backend(location)?;
         if !backend.traits().listing {
             return Err(Error::NotImplemented(format!("Listing what the location {location} holds")));

@@ -39,7 +39,7 @@ impl Gateway {
         let bucket = self.write_for(&request.caller, target, brings).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         let location = self.choose_location(request.location.as_deref(), &request.storage_class, &bucket)?;
-        let backend = self.backend(&location)?;
+        let backend = self.backend_for(&bucket.owner, &location)?;
         let encryption =
             self.encryption_of_write(&bucket, &request.encryption).await?.map(|(encryption, _)| encryption);
         let checksum = request.checksum.map(checksum_type).transpose()?;
@@ -200,7 +200,7 @@ impl Gateway {
         number: u32,
         part_body: PartBody,
     ) -> Result<PutOutcome> {
-        let backend = self.backend(&upload.location)?;
+        let backend = self.backend_of(&upload.bucket, &upload.location).await?;
         let limit = split::largest_part(backend.traits());
         if part_body.stored_size > limit {
             return Err(Error::EntityTooLarge { size: part_body.stored_size, limit });
@@ -235,7 +235,7 @@ impl Gateway {
     }
 
     async fn store_part_object(&self, upload: &Upload, number: u32, part_body: PartBody) -> Result<PutOutcome> {
-        let backend = self.backend(&upload.location)?;
+        let backend = self.backend_of(&upload.bucket, &upload.location).await?;
         let write = NewWrite {
             id: WriteId::random(),
             kind: WriteKind::Part { upload: upload.id.clone(), number },

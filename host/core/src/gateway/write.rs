@@ -235,7 +235,7 @@ impl Gateway {
 
     /// Records the intent. With a version it is prepared at once, and its condition decided.
     pub(super) async fn begin(&self, draft: &Draft, wants_plain: bool, prepared: Option<NewVersion>) -> Result<Begin> {
-        let backend = self.backend(&draft.location)?;
+        let backend = self.backend_for(&draft.bucket.owner, &draft.location)?;
         let exclusive = !backend.traits().keeps_overwritten;
         let write = NewWrite {
             id: WriteId::random(),

@@ -54,6 +54,7 @@ pub fn spec(kind: &str, details: Value) -> LocationSpec {
         name: LocationName::parse("here").unwrap(),
         kind: kind.to_owned(),
         tenant: "t".to_owned(),
+        is_trusted: true,
         details,
         grants: Vec::new(),
     }

@@ -46,6 +46,15 @@ impl Call {
         self.caller.clone()
     }
 
+    /// An error as this caller may read it: who reads an object of somebody else's bucket is
+    /// told nothing of a location that only its owner knows.
+    pub(crate) fn tell(&self, error: S3Error) -> S3Error {
+        match &error.location {
+            Some(location) if !self.gateway.belongs_to(location, &self.caller.account) => error.without_location(),
+            Some(_) | None => error,
+        }
+    }
+
     /// The bucket.
     pub(crate) fn bucket(&self) -> Result<BucketName, S3Error> {
         bucket_name(self.bucket.as_deref().unwrap_or_default())

@@ -43,7 +43,9 @@ pub(crate) async fn put(call: &Call, body: Body) -> Result<Answer, S3Error> {
         Some("varies_by_storage_class") => true,
         Some(other) => return Err(S3Error::argument(MINIMUM_SIZE, other, "Unknown minimum object size.")),
     };
-    checks::check(&lifecycle, |class| call.gateway.is_storage_class(class))?;
+    // Whose locations are meant is known once the caller may ask: not before is one named.
+    let bucket = call.bucket_for(Action::PutLifecycleConfiguration).await?;
+    checks::check(&lifecycle, |class| call.gateway.is_storage_class(&bucket.owner, class))?;
     let small_to_archives = lifecycle.small_to_archives;
     call.gateway.set_lifecycle(&call.caller(), &call.bucket()?, Some(lifecycle)).await?;
     let mut answer = answer::empty(StatusCode::OK);

@@ -97,24 +97,23 @@ fn refuse_anonymous_overrides(call: &Call) -> Result<(), S3Error> {
 /// GetObject.
 pub(crate) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let (found, body) = call.gateway.get_object(&read_request(call)?).await?;
-    require_location(call, &found)?;
+    require_location(call, &found).await?;
     Ok(show(call, &found).map(|_| body))
 }
 
 /// HeadObject.
 pub(crate) async fn head(call: &Call) -> Result<Answer, S3Error> {
     let found = call.gateway.head_object(&read_request(call)?).await?;
-    require_location(call, &found)?;
+    require_location(call, &found).await?;
     Ok(show(call, &found))
 }
 
 /// `x-amz-location-constraint` asks for the bytes of one location, as CloudServer's replicas
 /// need it. There are no replicas: it has to be where the object is.
-fn require_location(call: &Call, found: &Found) -> Result<(), S3Error> {
+async fn require_location(call: &Call, found: &Found) -> Result<(), S3Error> {
     let Some(asked) = call.head.header("x-amz-location-constraint") else { return Ok(()) };
     let is_there = found.version.segments.iter().all(|segment| segment.location.as_str() == asked);
-    let is_known = call.gateway.locations().names().iter().any(|name| name.as_str() == asked);
-    if is_there && is_known {
+    if is_there && call.gateway.has_location(&found.version.bucket, asked).await? {
         return Ok(());
     }
     Err(sallyport_core::Error::InvalidLocationConstraint(asked.to_owned()).into())

@@ -29,7 +29,8 @@ pub(crate) async fn wait(
     call: &Call,
     work: impl Future<Output = Result<Answer, S3Error>> + Send + 'static,
 ) -> Result<Answer, S3Error> {
-    let mut work: Working = Box::pin(work);
+    let caller = call.clone();
+    let mut work: Working = Box::pin(async move { work.await.map_err(|error| caller.tell(error)) });
     if let Ok(outcome) = tokio::time::timeout(call.patience, &mut work).await {
         return outcome;
     }

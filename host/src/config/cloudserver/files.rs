@@ -13,7 +13,7 @@ pub(super) struct Chosen {
     /// Shown in reports.
     pub(super) name: String,
     /// What to set to choose another one.
-    setting: &'static str,
+    pub(super) setting: &'static str,
 }
 
 /// The three ways by which a file is chosen, the strongest first.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::files::{Choice, read_object};
 use super::server::{CertificatePaths, Server};
 use super::variables::{ENVIRONMENT, Variables};
-use super::{accounts, locations, server};
+use super::{accounts, locations, server, tenants};
 use crate::config::configuration::{
     Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings, Proxies, TlsSource,
 };
@@ -24,6 +24,8 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     /// Instead of `locationConfig.json`.
     pub locations: Option<PathBuf>,
+    /// Instead of `tenantLocations`.
+    pub tenant_locations: Option<PathBuf>,
     /// Instead of `conf/authdata.json`.
     pub auth: Option<PathBuf>,
     /// Instead of the folders beside the server's binary.
@@ -74,7 +76,13 @@ impl Reader<'_> {
         for host in &self.variables.endpoints {
             server.rest_endpoints.insert(host.clone(), locations::FALLBACK.to_owned());
         }
-        let (Some((locations_file, locations)), Some(accounts)) = (locations, accounts) else { return None };
+        let (Some((locations_file, mut locations)), Some(accounts)) = (locations, accounts) else { return None };
+        tenants::resolve(&mut locations, &accounts, problems);
+        let tenant_locations = self.tenant_locations(&server);
+        if let Some(folder) = &tenant_locations {
+            let theirs = tenants::read(folder, &accounts, self.variables.all_local, &locations, problems);
+            locations.extend(theirs);
+        }
         for (host, location) in &server.rest_endpoints {
             if !locations.iter().any(|known| known.name == *location) {
                 let what = format!("{location} is not a location");
@@ -101,6 +109,7 @@ impl Reader<'_> {
             accounts,
             locations,
             locations_file,
+            tenant_locations,
             data_dir: self.folder(self.overrides.data_dir.as_deref(), self.variables.data_path.as_deref(), "localData"),
             cache_dir: self.overrides.cache_dir.clone().unwrap_or_else(|| metadata_dir.join("compiled")),
             metadata_dir,
@@ -144,6 +153,12 @@ impl Reader<'_> {
         let map = read_object(&file, problems)?;
         let locations = locations::read(&file.name, map, self.variables.all_local, problems);
         Some((file.name, locations))
+    }
+
+    /// The folder of tenants' own files; there need be none.
+    fn tenant_locations(&self, server: &Server) -> Option<PathBuf> {
+        let of_file = server.tenant_locations.as_deref().map(|folder| self.root.join(folder));
+        self.overrides.tenant_locations.clone().or(of_file)
     }
 
     fn accounts(&self, problems: &mut Problems) -> Option<Vec<crate::config::configuration::Account>> {

@@ -23,16 +23,30 @@ pub(super) fn read(
     all_local: bool,
     problems: &mut Problems,
 ) -> Vec<LocationConfiguration> {
+    let locations = read_entries(file, map, all_local, problems);
+    if !locations.iter().any(|location| location.name == FALLBACK) {
+        let fix = "add it: buckets go there that name no location through a host without one";
+        problems.push(Problem::fatal(file, "is missing", fix).of(FALLBACK));
+    }
+    report_shared_ids(file, &locations, problems);
+    locations
+}
+
+/// Reads the locations of one file, whosever it is.
+pub(super) fn read_entries(
+    file: &str,
+    map: Map<String, Value>,
+    all_local: bool,
+    problems: &mut Problems,
+) -> Vec<LocationConfiguration> {
     let mut replaced: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut locations = Vec::new();
     for (name, entry) in map {
         let (mut location, found) = read_location(file, &name, entry);
-        let fault = found.iter().find(|problem| problem.severity == Severity::Location);
-        location.fault = fault.map(|problem| match &problem.field {
-            Some(field) => format!("{field}: {}", problem.what),
-            None => problem.what.clone(),
-        });
-        problems.extend(found);
+        for problem in found {
+            note(&mut location, &problem);
+            problems.push(problem);
+        }
         let elsewhere = REPLACED.contains(&location.kind.as_str());
         if elsewhere || (all_local && location.kind != LOCAL) {
             replaced.entry(location.kind).or_default().push(name);
@@ -42,12 +56,17 @@ pub(super) fn read(
         locations.push(location);
     }
     problems.extend(replaced.into_iter().map(|(kind, names)| report_replaced(file, &kind, &names)));
-    if !locations.iter().any(|location| location.name == FALLBACK) {
-        let fix = "add it: buckets go there that name no location through a host without one";
-        problems.push(Problem::fatal(file, "is missing", fix).of(FALLBACK));
-    }
-    report_shared_ids(file, &locations, problems);
     locations
+}
+
+/// Lets a mistake of its entry stop the location, unless an earlier one does.
+pub(super) fn note(location: &mut LocationConfiguration, problem: &Problem) {
+    if location.fault.is_none() && problem.severity == Severity::Location {
+        location.fault = Some(match &problem.field {
+            Some(field) => format!("{field}: {}", problem.what),
+            None => problem.what.clone(),
+        });
+    }
 }
 
 fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration, Vec<Problem>) {
@@ -60,7 +79,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         Value::Object(map) => map,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             found.push(stopped("is not an object", "write { \"type\": …, \"details\": { } }"));
-            return (empty(name), found);
+            return (empty(file, name), found);
         }
     };
     let mut fields = Fields::new(file, "", map);
@@ -76,9 +95,14 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
         grants: fields.texts("grants").unwrap_or_default(),
         watch: Vec::new(),
+        accounts: None,
+        is_tenants: false,
+        file: file.to_owned(),
         fault: None,
     };
     location.watch = watch::read(file, &mut fields);
+    let restricted = fields.take("accounts");
+    location.accounts = restricted.map(|value| accounts_of(file, name, value, &mut found));
     found.extend(
         fields.problems.iter().cloned().map(|problem| Problem { severity: Severity::Location, ..problem }.of(name)),
     );
@@ -98,7 +122,24 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
     (location, found)
 }
 
-fn empty(name: &str) -> LocationConfiguration {
+/// Who is named, as the file has it. A list that cannot be read names nobody: a location that
+/// was meant for some is not one for all.
+fn accounts_of(file: &str, name: &str, value: Value, found: &mut Vec<Problem>) -> Vec<String> {
+    let texts = match &value {
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => None,
+    };
+    let what = match &texts {
+        Some(texts) if !texts.is_empty() => return texts.clone(),
+        Some(_) => "is empty",
+        None => "is not a list of accounts",
+    };
+    let fix = "name accounts of authdata.json, such as [\"Bart\"], or leave it out when the location is for all";
+    found.push(Problem::location(file, name, what, fix).at("accounts"));
+    Vec::new()
+}
+
+fn empty(file: &str, name: &str) -> LocationConfiguration {
     LocationConfiguration {
         name: name.to_owned(),
         kind: String::new(),
@@ -111,6 +152,10 @@ fn empty(name: &str) -> LocationConfiguration {
         adopt_existing: false,
         grants: Vec::new(),
         watch: Vec::new(),
+        // What it was meant to say is not known.
+        accounts: Some(Vec::new()),
+        is_tenants: false,
+        file: file.to_owned(),
         fault: None,
     }
 }

@@ -62,6 +62,8 @@ pub(super) struct Server {
     pub(super) log_level: Option<LogLevel>,
     pub(super) health_allow: Vec<Network>,
     pub(super) certificate: Option<CertificatePaths>,
+    /// The folder of tenants' own locations.
+    pub(super) tenant_locations: Option<String>,
     /// `outboundProxy.url`.
     pub(super) outbound_proxy: Option<Secret>,
 }
@@ -86,6 +88,7 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
         log_level: log_level(file, &mut fields, problems),
         health_allow: health_allow(file, &mut fields, problems),
         certificate: certificate(file, &mut fields, problems),
+        tenant_locations: fields.text("tenantLocations"),
         outbound_proxy: outbound_proxy(file, &mut fields, problems),
     };
     for key in REMOVED {

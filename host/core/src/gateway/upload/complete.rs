@@ -146,7 +146,7 @@ impl Gateway {
         parts: &[Part],
         size: u64,
     ) -> Result<Stored, Assembling> {
-        let backend = self.backend(&upload.location).map_err(Assembling::Refused)?;
+        let backend = self.backend_of(&upload.bucket, &upload.location).await.map_err(Assembling::Refused)?;
         let pieces = parts.iter().flat_map(|part| &part.pieces);
         let parts =
             pieces.map(|(number, part, size)| CompletedPart { number: *number, part: part.clone(), size: *size });

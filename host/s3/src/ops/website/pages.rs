@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) async fn visit(call: &Call) -> Answer {
     match route(call).await {
         Ok(answer) => answer,
-        Err(error) => page(call, &error, None),
+        Err(error) => page(call, &call.tell(error), None),
     }
 }
 
@@ -56,7 +56,7 @@ impl Pages<'_> {
         let visit = for_key(call, &key);
         let error = match read(&visit).await {
             Ok((found, body)) => return Ok(shown(&visit, &found, body)),
-            Err(error) => error,
+            Err(error) => call.tell(error),
         };
         if matches!(error.code, Code::NotModified | Code::PreconditionFailed | Code::InvalidRange) {
             return Err(error);
@@ -90,7 +90,7 @@ impl Pages<'_> {
                 say(&mut answer, &error);
                 answer
             }
-            Err(second) => page(call, &error, Some(&second)),
+            Err(second) => page(call, &error, Some(&call.tell(second))),
         }
     }
 }
