@@ -235,6 +235,7 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
     let proxies = &configuration.proxies;
     let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
     Ok(HostOptions {
+        own_listeners: configuration.listen.iter().chain(&configuration.metrics_listen).copied().collect(),
         plugin_folders: configuration.plugin_dirs.clone(),
         cache_folder: configuration.cache_dir.clone(),
         data_folder: configuration.data_dir.clone(),

@@ -40,7 +40,7 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
             tenant: "bench".to_owned(),
             is_trusted: true,
             details: configuration.get("details").context("details")?.clone(),
-            grants: Vec::new(),
+            grants: sallyport_plugin::LocationGrants::default(),
         };
         Ok(PluginHost::new(options)?.open(spec).await?.backend)
     };

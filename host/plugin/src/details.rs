@@ -25,7 +25,8 @@ pub(crate) struct Details {
 }
 
 impl Details {
-    pub(crate) fn take_apart(real: Value, description: &Description) -> Self {
+    /// Secrets of the fields that `revealed` names stay as they are.
+    pub(crate) fn take_apart(real: Value, description: &Description, revealed: &[String]) -> Self {
         let mut shown = real.clone();
         let mut apart = Self {
             real,
@@ -40,6 +41,9 @@ impl Details {
             let Some(value) = find_mut(&mut shown, &field.path) else { continue };
             let Some(text) = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned) else { continue };
             match field.role.as_str() {
+                "secret" if revealed.contains(&field.path) => {
+                    apart.secrets.push((Secret::new(text.clone()), text.clone()));
+                }
                 "secret" => *value = Value::String(apart.hide(text.clone())),
                 "endpoint" => apart.endpoints.extend(Endpoint::parse(&text)),
                 "path" => apart.folder = Some(text.clone()),
@@ -121,7 +125,7 @@ mod tests {
             digest: String::new(),
         };
         let real = json!({ "credentials": { "secretKey": "very-secret-indeed" }, "endpoint": "s3.example.com:9000", "other": 1 });
-        let details = Details::take_apart(real, &description);
+        let details = Details::take_apart(real, &description, &[]);
         assert!(!details.shown.contains("very-secret-indeed") && details.shown.contains("\"other\":1"));
         assert_eq!(details.endpoints.first().map(|endpoint| endpoint.port), Some(Some(9000)));
         let signing = Signing {

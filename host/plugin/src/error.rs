@@ -53,14 +53,38 @@ pub enum OpenError {
     #[error(transparent)]
     Plugin(#[from] PluginError),
     /// Its configuration is wrong; all that is, not the first thing.
-    #[error("the location's details have {} problem(s): {}", .0.len(), summary(.0))]
+    #[error("the location has {} problem(s): {}", .0.len(), summary(.0))]
     Problems(Vec<Problem>),
 }
 
-/// One thing that is wrong with a location's `details`.
+/// The part of a location's entry that a problem is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `details`
+    Details,
+    /// `grants`
+    Grants,
+    /// `limits`
+    Limits,
+}
+
+impl Section {
+    /// Its key in the entry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Details => "details",
+            Self::Grants => "grants",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// One thing that is wrong with a location's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The field's path within `details`, with dots; empty for `details` itself.
+    /// Where it is.
+    pub section: Section,
+    /// The field's path within the section, with dots; empty for the section itself.
     pub path: String,
     /// What is wrong.
     pub message: String,

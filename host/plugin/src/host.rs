@@ -6,10 +6,11 @@ use crate::cache::CodeCache;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings};
+use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings, Whose};
 use crate::engine::TickingEngine;
-use crate::error::{OpenError, PluginError, Problem};
+use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
+use crate::grants::LocationGrants;
 use crate::inspection::{self, Inspection};
 use crate::limits::Limits;
 use crate::log::{PluginLog, printable};
@@ -46,6 +47,8 @@ pub struct HostOptions {
     pub proxies: ProxySettings,
     /// Leads connections elsewhere; for tests of what becomes of upstreams that misbehave.
     pub diversion: Option<Arc<dyn Diversion>>,
+    /// Where this server listens itself: no plugin is connected to it without a grant.
+    pub own_listeners: Vec<SocketAddr>,
 }
 
 /// A location as it is configured.
@@ -61,8 +64,8 @@ pub struct LocationSpec {
     pub is_trusted: bool,
     /// Its `details`, secrets and resolved profiles included.
     pub details: Value,
-    /// Hosts beyond those of `details` that the operator grants, as `scheme://host:port`.
-    pub grants: Vec<String>,
+    /// What the operator grants beyond `details`, and how far requests may go.
+    pub grants: LocationGrants,
 }
 
 /// A location that can be used.
@@ -133,9 +136,16 @@ impl PluginHost {
     /// Opens a location. It does not talk to the backend: that is `Backend::check`.
     pub async fn open(&self, spec: LocationSpec) -> Result<OpenedLocation, OpenError> {
         let plugin = self.plugin(&spec.kind).await?;
-        let details = Details::take_apart(spec.details.clone(), &plugin.description);
+        let details = Details::take_apart(spec.details.clone(), &plugin.description, &spec.grants.reveal);
         let validation = self.validate(&plugin, &spec.name, &details).await?;
         let mut problems = problems(&validation);
+        let granted = spec.grants.patterns(&mut problems);
+        let narrowing = spec.grants.narrowing(&mut problems);
+        spec.grants.check_reveal(&plugin.description, &mut problems);
+        let folder = self.folder(&plugin, &spec.name, &details);
+        if let Some((folder, _)) = &folder {
+            spec.grants.check_folder(folder, &mut problems);
+        }
         let signer = signer(&details, &validation).unwrap_or_else(|problem| {
             problems.push(problem);
             None
@@ -149,9 +159,17 @@ impl PluginHost {
             .filter(|(name, _)| name == "warning")
             .map(|(_, text)| printable(text, 1024))
             .collect();
-        let policy = policy(&plugin, &spec, &details, &validation, &mut warnings);
+        warnings.extend(spec.grants.reveal.iter().map(|path| {
+            format!("the plugin sees the secret details.{path} itself: it is granted by grants.reveal")
+        }));
+        let policy = policy(granted, &plugin, &spec, &details, &validation, &mut warnings);
+        let whose = Whose { plugin: spec.kind.clone(), location: spec.name.as_str().to_owned() };
         let egress = Egress::new(EgressParts {
+            whose,
             policy,
+            narrowing,
+            secrets: &details.secrets,
+            own: self.options.own_listeners.clone().into(),
             overrides: self.overrides.clone(),
             proxies: self.proxies.clone(),
             signer,
@@ -162,7 +180,7 @@ impl PluginHost {
         })?;
         let grants = Grants {
             egress: Some(Arc::new(egress)),
-            folder: self.folder(&plugin, &spec.name, &details).await?,
+            folder: opened(folder).await?,
             log: PluginLog::new(&spec.kind, spec.name.as_str(), self.options.limits.log_lines),
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
@@ -228,29 +246,27 @@ impl PluginHost {
         plugin::ask(&plugin.program, &self.options.limits, &plugin.kind, "validate", work).await
     }
 
-    /// The folder of a location whose type has a field for one.
-    async fn folder(
-        &self,
-        plugin: &Plugin,
-        name: &LocationName,
-        details: &Details,
-    ) -> Result<Option<Arc<Folder>>, PluginError> {
+    /// The folder of a location whose type has a field for one, and whether it is the default.
+    fn folder(&self, plugin: &Plugin, name: &LocationName, details: &Details) -> Option<(PathBuf, bool)> {
         if !plugin.description.fields.iter().any(|field| field.role == "path") {
-            return Ok(None);
+            return None;
         }
-        let path = match &details.folder {
-            Some(path) => PathBuf::from(path),
-            None => {
-                let path = self.options.data_folder.join(folder_name(name));
-                // Only the default folder is made at once: one that the operator named may be
-                // a disk that is not mounted now.
-                let made = tokio::fs::create_dir_all(&path).await;
-                made.map_err(|error| PluginError::Host(format!("{} cannot be made: {error}", path.display())))?;
-                path
-            }
-        };
-        Ok(Some(Arc::new(Folder::new(path))))
+        Some(match &details.folder {
+            Some(path) => (PathBuf::from(path), false),
+            None => (self.options.data_folder.join(folder_name(name)), true),
+        })
     }
+}
+
+/// Only the default folder is made at once: one that the operator named may be a disk that is
+/// not mounted now.
+async fn opened(folder: Option<(PathBuf, bool)>) -> Result<Option<Arc<Folder>>, PluginError> {
+    let Some((path, is_default)) = folder else { return Ok(None) };
+    if is_default {
+        let made = tokio::fs::create_dir_all(&path).await;
+        made.map_err(|error| PluginError::Host(format!("{} cannot be made: {error}", path.display())))?;
+    }
+    Ok(Some(Arc::new(Folder::new(path))))
 }
 
 /// A location's name as one segment of a path; injective.
@@ -263,6 +279,7 @@ fn folder_name(name: &LocationName) -> String {
 
 fn problems(validation: &Validation) -> Vec<Problem> {
     let problem = |problem: &crate::bindings::base::exports::sallyport::plugin::storage::Problem| Problem {
+        section: Section::Details,
         path: printable(&problem.path, 256),
         message: printable(&problem.message, 1024),
         fix: printable(&problem.fix, 1024),
@@ -273,20 +290,21 @@ fn problems(validation: &Validation) -> Vec<Problem> {
 fn signer(details: &Details, validation: &Validation) -> Result<Option<Signer>, Problem> {
     let Some(signing) = &validation.signing else { return Ok(None) };
     let signer = Signer::new(&signing.scheme, &details.parameters(signing));
-    let problem = |message| Problem { path: String::new(), message, fix: "Complete the credentials.".to_owned() };
+    let section = Section::Details;
+    let problem = |message| Problem { section, path: String::new(), message, fix: "Complete the credentials.".to_owned() };
     signer.map(Some).map_err(problem)
 }
 
 /// What the location may be connected to: what the plugin asks for, as far as the operator's
 /// own words, an explicit grant or the release vouch for it.
 fn policy(
+    mut allowed: Vec<Pattern>,
     plugin: &Plugin,
     spec: &LocationSpec,
     details: &Details,
     validation: &Validation,
     warnings: &mut Vec<String>,
 ) -> Policy {
-    let mut allowed: Vec<Pattern> = spec.grants.iter().filter_map(|grant| Pattern::parse(grant, true)).collect();
     for text in validation.egress.iter().take(64) {
         let Some(pattern) = Pattern::parse(text, false) else {
             warnings.push(format!("the plugin asks for the host `{}`, which cannot be read", printable(text, 256)));

@@ -13,6 +13,7 @@ mod egress;
 mod engine;
 mod error;
 mod files;
+mod grants;
 mod handover;
 mod host;
 mod inspection;
@@ -29,7 +30,8 @@ mod usage;
 
 pub use description::{Description, Field, Profile, StorageLimits};
 pub use egress::{Diversion, ProxySettings};
-pub use error::{OpenError, PluginError, Problem};
+pub use error::{OpenError, PluginError, Problem, Section};
+pub use grants::LocationGrants;
 pub use host::{HostOptions, LocationSpec, OpenedLocation, PluginHost};
 pub use inspection::Inspection;
 pub use limits::Limits;

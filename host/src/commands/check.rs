@@ -28,6 +28,10 @@ pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
         let fault = one.fault.unwrap_or_else(|| "ok".to_owned());
         say(format_args!("{:width$}  {:10}  {fault}", one.name.as_str(), one.kind))?;
     }
+    let proxies = &configuration.proxies;
+    if proxies.http.is_some() || proxies.https.is_some() {
+        say("behind the proxy the names of hosts are checked, and their addresses are not: the proxy looks them up")?;
+    }
     for line in trust_domains(&configuration) {
         say(line)?;
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
-    let configuration = configuration(overrides).await?;
+    let mut configuration = configuration(overrides).await?;
     telemetry::log(configuration.log);
     let metrics = telemetry::metrics()?;
     let certificate = configuration.tls.as_ref().map(Certificate::read).transpose()?;
@@ -23,6 +23,8 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     // The addresses are taken before anything is opened: a second start says so at once.
     let listening = serving::bind(&configuration.listen).await?;
     let admin_listening = serving::bind(&configuration.metrics_listen).await?;
+    // With the ports that were taken: no plugin is to be connected to them.
+    (configuration.listen, configuration.metrics_listen) = (listening.addresses(), admin_listening.addresses());
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
     report(app.problems.iter());
     if app.gateway.metadata().is_restored().await.is_ok_and(|restored| restored) {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use sallyport_plugin::LocationGrants;
+
 use super::network::Network;
 use super::secret::Secret;
 
@@ -87,9 +89,8 @@ pub struct LocationConfiguration {
     /// Objects that are on the backend already belong to the location: a write of the same
     /// name replaces them, also where that loses them.
     pub adopt_existing: bool,
-    /// Hosts that its plugin may connect to beyond what its endpoints name, as
-    /// `scheme://host:port`.
-    pub grants: Vec<String>,
+    /// What its plugin may reach beyond its details, and how far its requests may go.
+    pub grants: LocationGrants,
     /// Buckets that show what others store in it.
     pub watch: Vec<WatchConfiguration>,
     /// Canonical ids of the accounts that it belongs to; absent when it belongs to all. To

@@ -142,7 +142,7 @@ impl Opener {
             }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
-                .map(|found| problem(location, found.message, found.fix).at(format!("details.{}", found.path)))
+                .map(|found| problem(location, found.message, found.fix).at(format!("{}.{}", found.section.name(), found.path)))
                 .collect()),
         }
     }

@@ -2,11 +2,15 @@
 
 use super::body::{Patient, Watched};
 use super::connector::{Connector, Diversion};
+use super::minting::minted_by;
+use super::narrow::Narrowing;
 use super::policy::Policy;
 use super::proxy::Proxies;
+use super::redact::Redactor;
 use crate::call::Call;
 use crate::error::PluginError;
 use crate::limits::Limits;
+use crate::secret::Secret;
 use crate::sign::{Replacements, Signer};
 use http::header;
 use http_body::Body as _;
@@ -30,18 +34,32 @@ const IDLE_TIME: Duration = Duration::from_secs(15);
 
 /// How one location's requests leave.
 pub(crate) struct Egress {
+    /// The location and its plugin, for logs and counters.
+    whose: Whose,
     client: Client<HttpsConnector<Connector>, WasiBody>,
     policy: Arc<Policy>,
+    narrowing: Narrowing,
     proxies: Arc<Proxies>,
     signer: Option<Signer>,
     replacements: Replacements,
+    /// What travels with requests.
+    travelling: Redactor,
+    /// All secrets of the location.
+    secrets: Redactor,
+    header_bytes: usize,
     first_byte: Duration,
     idle: Duration,
 }
 
 /// What an [`Egress`] is made of.
 pub(crate) struct EgressParts<'a> {
+    pub(crate) whose: Whose,
     pub(crate) policy: Policy,
+    pub(crate) narrowing: Narrowing,
+    /// Secrets with their placeholders.
+    pub(crate) secrets: &'a [(Secret, String)],
+    /// Where this server itself listens.
+    pub(crate) own: Arc<[SocketAddr]>,
     pub(crate) overrides: Arc<HashMap<String, SocketAddr>>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) signer: Option<Signer>,
@@ -59,6 +77,7 @@ impl Egress {
             policy: policy.clone(),
             overrides: parts.overrides,
             proxies: parts.proxies.clone(),
+            own: parts.own,
             timeout: parts.limits.connect,
             diversion: parts.diversion,
         };
@@ -75,7 +94,16 @@ impl Egress {
             // byte was sent, bodies included, which is safe: none of the body was taken.
             .retry_canceled_requests(true)
             .build(https);
+        let secrets = parts.secrets.iter().map(|(secret, _)| (secret.clone(), None));
+        let in_queries = parts.replacements.pairs().map(|(placeholder, secret)| (secret, Some(placeholder)));
+        let travels = parts.signer.as_ref().and_then(Signer::travelling).map(|secret| (secret, None));
+        let travelling = Redactor::new(in_queries.clone().chain(travels));
         Ok(Self {
+            whose: parts.whose,
+            travelling,
+            secrets: Redactor::new(in_queries.chain(secrets)),
+            header_bytes: parts.limits.header_bytes,
+            narrowing: parts.narrowing,
             client,
             policy,
             proxies: parts.proxies,
@@ -89,15 +117,18 @@ impl Egress {
     /// Sends a request on behalf of a call.
     pub(crate) async fn send(
         &self,
-        mut request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         call: &Arc<Call>,
     ) -> Result<http::Response<WasiBody>, Error> {
         self.admit(&request)?;
+        let mut request = self.hold(request)?;
         request.headers_mut().remove(header::EXPECT);
+        let reads_object = reads_object(&request);
         self.replacements.fill(&mut request, &self.policy);
+        let mut token = None;
         if let Some(signer) = &self.signer {
-            signer.sign(&mut request, &Plain { egress: self }).await?;
+            token = signer.sign(&mut request, &Plain { egress: self }).await?;
         }
         self.authorize_at_proxy(&mut request);
         // Not a PUT, though HTTP has it idempotent: where versions are kept, each that was
@@ -112,10 +143,47 @@ impl Egress {
             (Err(Failed::Stale), Some(again)) => self.attempt(again, first_byte, call).await,
             (first, _) => first,
         };
+        if let Err(Failed::Answer(Error::DestinationIpProhibited)) = &response {
+            self.whose.deny("address");
+        }
         let mut response = response.map_err(Failed::into_error)?;
-        self.replacements.hide(response.headers_mut());
+        if size_of(response.headers()) > self.header_bytes {
+            self.whose.deny("response-headers");
+            return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(self.header_bytes).ok()));
+        }
+        let is_success = response.status().is_success();
+        let travelling = token.map(|token| self.travelling.with(&token));
+        let travelling = travelling.as_ref().unwrap_or(&self.travelling);
+        let redactor = if is_success { travelling } else { &self.secrets };
+        redactor.headers(response.headers_mut());
         let idle = options.and_then(|options| options.between_bytes_timeout).unwrap_or(self.idle).min(self.idle);
-        Ok(response.map(|body| Patient::new(body, idle, Some(call.clone())).boxed_unsync()))
+        // An object's own bytes are what they are; all else may repeat what it was asked with.
+        let looks_through = !(is_success && reads_object) && !response.body().is_end_stream();
+        Ok(response.map(|body| {
+            let body = Patient::new(body, idle, Some(call.clone())).boxed_unsync();
+            if looks_through { redactor.body(body).boxed_unsync() } else { body }
+        }))
+    }
+
+    /// Refuses what a signature would carry too far, before there is one.
+    fn hold(&self, request: http::Request<WasiBody>) -> Result<http::Request<WasiBody>, Error> {
+        let (parts, body) = request.into_parts();
+        let refused = |reason: &str, what: &str| {
+            self.whose.deny(reason);
+            let (plugin, location) = (&self.whose.plugin, &self.whose.location);
+            tracing::warn!(plugin, location, reason, "a plugin's request was refused: {what}");
+            Err(Error::HttpRequestDenied)
+        };
+        if let Some(what) = self.narrowing.oversteps(&parts) {
+            return refused(what, "it is not within the location's grants");
+        }
+        if let Some(what) = minted_by(&parts, self.signer.as_ref().is_some_and(Signer::is_sigv4)) {
+            return refused("credentials", &format!("it asks for credentials ({what})"));
+        }
+        if size_of(&parts.headers) > self.header_bytes {
+            return refused("request-headers", "its headers are too large");
+        }
+        Ok(http::Request::from_parts(parts, body))
     }
 
     fn admit(&self, request: &http::Request<WasiBody>) -> Result<(), Error> {
@@ -129,12 +197,14 @@ impl Egress {
             authority.port_u16().or_else(|| super::policy::default_port(scheme)).ok_or(Error::HttpRequestUriInvalid)?;
         if self.policy.admit(scheme, authority.host(), port).is_none() {
             tracing::warn!(
-                host = authority.host(),
+                plugin = self.whose.plugin,
+                location = self.whose.location,
+                host = crate::log::printable(authority.host(), 256),
                 port,
                 scheme,
                 "a plugin's request to a host that its location does not name"
             );
-            metrics::counter!("sallyport_plugin_egress_denied_total").increment(1);
+            self.whose.deny("host");
             return Err(Error::HttpRequestDenied);
         }
         Ok(())
@@ -174,6 +244,35 @@ impl Egress {
             }
         }
     }
+}
+
+/// A location and its plugin.
+#[derive(Debug, Clone)]
+pub(crate) struct Whose {
+    pub(crate) plugin: String,
+    pub(crate) location: String,
+}
+
+impl Whose {
+    /// Counts a request that was not sent, or not answered.
+    fn deny(&self, reason: &str) {
+        let (plugin, location) = (self.plugin.clone(), self.location.clone());
+        metrics::counter!("sallyport_plugin_egress_denied_total", "plugin" => plugin, "location" => location, "reason" => reason.to_owned())
+            .increment(1);
+    }
+}
+
+/// Whether the answer's body is an object's own bytes.
+fn reads_object(request: &http::Request<WasiBody>) -> bool {
+    const OF_OBJECTS: [&str; 5] = ["versionid", "snapshot", "partnumber", "x-id", ""];
+    let query = request.uri().query().unwrap_or_default();
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    request.method() == http::Method::GET
+        && names.into_iter().all(|name| OF_OBJECTS.contains(&name.to_ascii_lowercase().as_str()))
+}
+
+fn size_of(headers: &http::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Sends requests of the host's own, such as for a token, without signing them.

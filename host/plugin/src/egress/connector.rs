@@ -21,6 +21,8 @@ pub(crate) struct Connector {
     pub(crate) policy: Arc<Policy>,
     pub(crate) overrides: Arc<HashMap<String, SocketAddr>>,
     pub(crate) proxies: Arc<Proxies>,
+    /// Where this server itself listens.
+    pub(crate) own: Arc<[SocketAddr]>,
     pub(crate) timeout: Duration,
     pub(crate) diversion: Option<Arc<dyn Diversion>>,
 }
@@ -64,9 +66,13 @@ impl Connector {
         let Some(proxy) = self.proxies.of(scheme, host) else {
             return Ok(Stream { inner: TokioIo::new(self.dial(host, port, admission).await?), proxied: false });
         };
-        // The proxy is the operator's own and resolves the name itself.
-        let trusted = Admission { private: true };
-        let mut stream = self.dial(&proxy.host, proxy.port, trusted).await?;
+        // The proxy is the operator's own and resolves the name itself: of the place behind it
+        // only an address that is written out can be looked at.
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        if literal.is_some_and(|address| !self.may_reach(SocketAddr::new(address, port), admission)) {
+            return Err(prohibited());
+        }
+        let mut stream = self.dial(&proxy.host, proxy.port, Admission::OPERATORS).await?;
         let tunnel = scheme == "https";
         if tunnel {
             connect_through(&mut stream, host, port, proxy.authorization.as_deref()).await?;
@@ -81,13 +87,13 @@ impl Connector {
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let (addresses, admission) = match self.overrides.get(&name) {
             // Who gave the address means it, also where the name is a cloud's own.
-            Some(address) => (vec![*address], Admission { private: true }),
+            Some(address) => (vec![*address], Admission::OPERATORS),
             None => (tokio::net::lookup_host((name.as_str(), port)).await?.collect(), admission),
         };
         for address in addresses {
             // The address that was checked is the one that is connected to: a second look-up
             // could answer something else.
-            if !admission.allows(address.ip()) {
+            if !self.may_reach(address, admission) {
                 refused = true;
                 continue;
             }
@@ -96,6 +102,8 @@ impl Connector {
                 None => address,
             };
             match TcpStream::connect(address).await {
+                // This machine by another of its addresses.
+                Ok(stream) if !admission.granted && self.is_own_elsewhere(&stream, address) => refused = true,
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
@@ -104,13 +112,31 @@ impl Connector {
             }
         }
         if refused {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "the address is not one that may be connected to",
-            ));
+            return Err(prohibited());
         }
         Err(last)
     }
+
+    /// Whether the address is one that the name may lead to: also none of this server's own,
+    /// where a request would come back for ever.
+    fn may_reach(&self, address: SocketAddr, admission: Admission) -> bool {
+        let ip = address.ip().to_canonical();
+        let is_own = self.own.iter().any(|own| {
+            let listens = own.ip().to_canonical();
+            own.port() == address.port() && (listens == ip || (listens.is_unspecified() && ip.is_loopback()))
+        });
+        admission.allows(address.ip()) && (admission.granted || !is_own)
+    }
+
+    /// Whether a connection stays on this machine and meets a listener of all addresses.
+    fn is_own_elsewhere(&self, stream: &TcpStream, address: SocketAddr) -> bool {
+        let listens = self.own.iter().any(|own| own.port() == address.port() && own.ip().is_unspecified());
+        listens && stream.local_addr().is_ok_and(|local| local.ip().to_canonical() == address.ip().to_canonical())
+    }
+}
+
+fn prohibited() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, "the address is not one that may be connected to")
 }
 
 /// Asks a proxy for a tunnel.

@@ -1,14 +1,19 @@
 //! Sends a plugin's requests: where they may go, signed on the way, over pooled connections.
 
+mod address;
 mod body;
 mod client;
 mod connector;
+mod minting;
+pub(crate) mod narrow;
 pub(crate) mod policy;
 mod proxy;
+mod redact;
 
-pub(crate) use client::{Egress, EgressParts, Plain};
+pub(crate) use client::{Egress, EgressParts, Plain, Whose};
 pub use connector::Diversion;
 pub(crate) use proxy::Proxies;
+pub(crate) use redact::Redactor;
 pub use proxy::ProxySettings;
 
 use crate::call::Call;

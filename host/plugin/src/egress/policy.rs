@@ -1,6 +1,7 @@
 //! Where a location may connect to: by name before the look-up, by address after it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use super::address::{Kind, kind};
+use std::net::IpAddr;
 
 /// What a location may be connected to.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Pattern {
     /// Whether the name may resolve to addresses that are not public: so it is with names
     /// that the operator wrote.
     private: bool,
+    /// The operator granted just this, with its port: then also a listener of this server.
+    granted: bool,
 }
 
 impl Pattern {
@@ -33,16 +36,22 @@ impl Pattern {
             Some(host) => (host, true),
             None => (host.as_str(), false),
         };
-        if host.is_empty() || host.contains('*') || (subdomains && !host.contains('.')) {
+        if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() || host.contains('*') || (subdomains && !host.contains('.')) {
             return None;
         }
-        Some(Self { scheme, host: host.to_owned(), subdomains, port, private })
+        Some(Self { scheme, host: host.to_owned(), subdomains, port, private, granted: false })
     }
 
     /// Whether this is one of the operator's names or a subdomain of one.
     pub(crate) fn is_below(&self, endpoint: &Endpoint) -> bool {
         let same_port = endpoint.port.is_none_or(|port| port == self.port);
         same_port && (self.host == endpoint.host || is_subdomain(&self.host, &endpoint.host))
+    }
+
+    /// The same as an explicit grant.
+    pub(crate) fn granted(mut self) -> Self {
+        self.granted = true;
+        self
     }
 
     pub(crate) fn with_private(mut self, private: bool) -> Self {
@@ -80,9 +89,12 @@ impl Policy {
     /// Whether the location may talk to this name, and whether private addresses are fine.
     pub(crate) fn admit(&self, scheme: &str, host: &str, port: u16) -> Option<Admission> {
         let host = normal(host);
-        let mut fitting = self.allowed.iter().filter(|pattern| pattern.matches(scheme, &host, port)).peekable();
-        fitting.peek()?;
-        Some(Admission { private: fitting.any(|pattern| pattern.private) })
+        let fitting: Vec<&Pattern> = self.allowed.iter().filter(|it| it.matches(scheme, &host, port)).collect();
+        let admission = Admission {
+            private: fitting.iter().any(|pattern| pattern.private),
+            granted: fitting.iter().any(|pattern| pattern.granted),
+        };
+        (!fitting.is_empty()).then_some(admission)
     }
 }
 
@@ -90,9 +102,14 @@ impl Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Admission {
     pub(crate) private: bool,
+    /// Also where this server itself listens.
+    pub(crate) granted: bool,
 }
 
 impl Admission {
+    /// That of an address which the operator gave.
+    pub(crate) const OPERATORS: Self = Self { private: true, granted: true };
+
     /// Whether a connection to this address is allowed.
     pub(crate) fn allows(self, address: IpAddr) -> bool {
         match kind(address) {
@@ -100,67 +117,6 @@ impl Admission {
             Kind::Private => self.private,
             Kind::Never => false,
         }
-    }
-}
-
-enum Kind {
-    Public,
-    Private,
-    Never,
-}
-
-/// What kind of place an address is, looked at in its shortest form.
-fn kind(address: IpAddr) -> Kind {
-    match address {
-        IpAddr::V4(address) => kind_v4(address),
-        IpAddr::V6(address) => kind_v6(address),
-    }
-}
-
-fn kind_v4(address: Ipv4Addr) -> Kind {
-    let [first, second, third, _] = address.octets();
-    let never = address.is_link_local()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || first == 0
-        || first >= 240
-        // Oracle's and Alibaba's metadata services are outside 169.254.0.0/16.
-        || (first == 192 && second == 0 && third == 0)
-        || address == Ipv4Addr::new(100, 100, 100, 200);
-    let private = address.is_private()
-        || address.is_loopback()
-        || (first == 100 && (64..128).contains(&second))
-        || (first == 198 && (second == 18 || second == 19))
-        || address.is_documentation();
-    match (never, private) {
-        (true, _) => Kind::Never,
-        (false, true) => Kind::Private,
-        (false, false) => Kind::Public,
-    }
-}
-
-fn kind_v6(address: Ipv6Addr) -> Kind {
-    if let Some(mapped) = address.to_ipv4_mapped() {
-        return kind_v4(mapped);
-    }
-    let segments = address.segments();
-    let [first, second, .., high, low] = segments;
-    let embedded = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        kind_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    let metadata = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    match first {
-        _ if address.is_loopback() => Kind::Private,
-        _ if address.is_unspecified() || address.is_multicast() || address == metadata => Kind::Never,
-        _ if address.is_unicast_link_local() => Kind::Never,
-        _ if address.is_unique_local() => Kind::Private,
-        // NAT64 and 6to4 carry an IPv4 address; Teredo hides one.
-        0x64 if second == 0xff9b => embedded(high, low),
-        0x2002 => embedded(second, segments.get(2).copied().unwrap_or_default()),
-        0x2001 if second == 0 => Kind::Never,
-        0 => Kind::Never,
-        _ => Kind::Public,
     }
 }
 
@@ -228,26 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn metadata_and_link_local_addresses_are_never_allowed() {
-        let trusted = Admission { private: true };
-        for text in [
-            "169.254.169.254",
-            "::ffff:169.254.169.254",
-            "fd00:ec2::254",
-            "fe80::1",
-            "64:ff9b::a9fe:a9fe",
-            "2002:a9fe:a9fe::1",
-            "0.0.0.0",
-            "100.100.100.200",
-            "::",
-        ] {
-            assert!(text.parse().is_ok_and(|address| !trusted.allows(address)), "{text}");
+    fn no_word_of_the_operators_opens_what_nobody_is_connected_to() {
+        for text in ["169.254.169.254", "fd00:ec2::254", "64:ff9b::a9fe:a9fe", "0.0.0.0"] {
+            assert!(text.parse().is_ok_and(|address| !Admission::OPERATORS.allows(address)), "{text}");
         }
     }
 
     #[test]
     fn private_addresses_need_the_operators_own_name() {
-        let (ours, theirs) = (Admission { private: true }, Admission { private: false });
+        let (ours, theirs) = (Admission::OPERATORS, Admission { private: false, granted: false });
         for text in ["127.0.0.1", "10.1.2.3", "192.168.1.1", "100.64.0.1", "::1", "fd12::1", "::ffff:10.0.0.1"] {
             assert!(text.parse().is_ok_and(|address| ours.allows(address)), "{text}");
             assert!(text.parse().is_ok_and(|address| !theirs.allows(address)), "{text}");

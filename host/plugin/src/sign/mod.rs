@@ -54,8 +54,28 @@ impl Signer {
         }
     }
 
-    /// Replaces whatever the plugin signed with by the real thing.
-    pub(crate) async fn sign(&self, request: &mut http::Request<WasiBody>, plain: &Plain<'_>) -> Result<(), Error> {
+    /// Whether it is AWS's.
+    pub(crate) fn is_sigv4(&self) -> bool {
+        matches!(self, Self::SigV4(_))
+    }
+
+    /// What requests carry as it is, beside signatures that are good for one request.
+    pub(crate) fn travelling(&self) -> Option<Secret> {
+        match self {
+            Self::SigV4(signer) => signer.session_token(),
+            Self::Bearer(token) => Some(token.clone()),
+            Self::Query(_) | Self::AzureSharedKey(_) | Self::OAuth(_) => None,
+        }
+    }
+
+    /// Replaces whatever the plugin signed with by the real thing. Answers the token that was
+    /// fetched for it, if one was.
+    pub(crate) async fn sign(
+        &self,
+        request: &mut http::Request<WasiBody>,
+        plain: &Plain<'_>,
+    ) -> Result<Option<Secret>, Error> {
+        let mut fetched = None;
         let (mut parts, body) = std::mem::take(request).into_parts();
         let signed = match self {
             Self::SigV4(signer) => signer.sign(&mut parts, time::OffsetDateTime::now_utc()),
@@ -63,12 +83,16 @@ impl Signer {
             Self::Query(signer) => signer.sign(&mut parts),
             Self::Bearer(token) => authorize(&mut parts, &format!("Bearer {}", token.reveal())),
             Self::OAuth(signer) => match signer.token(plain).await {
-                Ok(token) => authorize(&mut parts, &format!("Bearer {}", token.reveal())),
+                Ok(token) => {
+                    let authorized = authorize(&mut parts, &format!("Bearer {}", token.reveal()));
+                    fetched = Some(token);
+                    authorized
+                }
                 Err(why) => Err(why),
             },
         };
         *request = http::Request::from_parts(parts, body);
-        signed.map_err(|why| Error::InternalError(Some(why)))
+        signed.map(|()| fetched).map_err(|why| Error::InternalError(Some(why)))
     }
 }
 

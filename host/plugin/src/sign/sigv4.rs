@@ -41,11 +41,17 @@ impl SigV4 {
         Self { parts, day: Mutex::new(None) }
     }
 
+    /// What each request carries beside its signature.
+    pub(crate) fn session_token(&self) -> Option<Secret> {
+        self.parts.session_token.clone()
+    }
+
     pub(crate) fn sign(&self, request: &mut http::request::Parts, now: OffsetDateTime) -> Result<(), String> {
         let stamp = now
             .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
             .map_err(|_| "the clock is out of range".to_owned())?;
         let date = stamp.get(..8).ok_or_else(|| "the clock is out of range".to_owned())?;
+        check_payload(request)?;
         request.headers.remove(AUTHORIZATION);
         request.headers.remove(TOKEN);
         if !request.headers.contains_key(HOST) {
@@ -86,6 +92,23 @@ impl SigV4 {
         *day = Some(key.clone());
         Ok(key)
     }
+}
+
+/// Refuses by name the payloads whose every chunk would need a signature of its own: the
+/// plugin frames the body, and the host signs nothing within it.
+fn check_payload(request: &http::request::Parts) -> Result<(), String> {
+    for value in request.headers.get_all(CONTENT) {
+        let text = value.to_str().unwrap_or_default();
+        let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !(is_hash || text == UNSIGNED || text == "STREAMING-UNSIGNED-PAYLOAD-TRAILER") {
+            return Err(format!(
+                "x-amz-content-sha256 is {}, which this host does not sign: set the body's SHA-256, {UNSIGNED} or \
+                 STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                crate::log::printable(text, 64)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The canonical request and the names of its signed headers.

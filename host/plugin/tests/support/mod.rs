@@ -56,7 +56,7 @@ pub fn spec(kind: &str, details: Value) -> LocationSpec {
         tenant: "t".to_owned(),
         is_trusted: true,
         details,
-        grants: Vec::new(),
+        grants: sallyport_plugin::LocationGrants::default(),
     }
 }
 

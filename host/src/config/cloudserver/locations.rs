@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sallyport_plugin::LocationGrants;
 use serde_json::{Map, Value};
 
 use super::field::Fields;
+use super::grants;
 use super::watch;
 use crate::config::configuration::LocationConfiguration;
 use crate::config::problem::{Problem, Problems, Severity};
@@ -93,7 +95,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         is_cold: fields.boolean("isCold").unwrap_or(false),
         size_limit_gb: fields.number("sizeLimitGB"),
         adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
-        grants: fields.texts("grants").unwrap_or_default(),
+        grants: grants::read(file, name, fields.take("grants"), &mut found),
         watch: Vec::new(),
         accounts: None,
         is_tenants: false,
@@ -150,7 +152,7 @@ fn empty(file: &str, name: &str) -> LocationConfiguration {
         is_cold: false,
         size_limit_gb: None,
         adopt_existing: false,
-        grants: Vec::new(),
+        grants: LocationGrants::default(),
         watch: Vec::new(),
         // What it was meant to say is not known.
         accounts: Some(Vec::new()),
@@ -231,6 +233,9 @@ mod tests {
             ("a", json!({ "type": "x", "grants": "h" }), Some("grants")),
             ("a", json!({ "type": "x", "watch": "bucket" }), Some("watch")),
             ("a", json!({ "type": "x", "watch": [{ "bucket": "A" }] }), Some("watch[0].bucket")),
+            ("a", json!({ "type": "x", "grants": { "egress": "h" } }), Some("grants.egress")),
+            ("a", json!({ "type": "x", "grants": { "methods": [1] } }), Some("grants.methods")),
+            ("a", json!({ "type": "x", "grants": { "method": ["GET"] } }), Some("grants.method")),
             ("a/b", good.clone(), None),
             ("..", good.clone(), None),
         ];

@@ -3,6 +3,7 @@
 mod accounts;
 mod field;
 mod files;
+mod grants;
 mod load;
 mod locations;
 mod server;

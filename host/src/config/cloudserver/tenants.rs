@@ -263,7 +263,7 @@ mod tests {
             let (found, problems) = in_folder(&[("Bart.json", &file)]);
             let problem = problems.iter().next().unwrap();
             assert_eq!((problem.field.as_deref(), problem.severity), (Some(field), Severity::Location), "{problems}");
-            assert!(found[0].fault.is_some() && found[0].grants.is_empty());
+            assert!(found[0].fault.is_some() && found[0].grants.egress.is_empty());
             assert_eq!(found[0].accounts.as_deref(), Some(&["b1".to_owned()][..]));
         }
     }
