@@ -41,6 +41,7 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
             is_trusted: true,
             details: configuration.get("details").context("details")?.clone(),
             grants: sallyport_plugin::LocationGrants::default(),
+            limits: std::collections::BTreeMap::new(),
         };
         Ok(PluginHost::new(options)?.open(spec).await?.backend)
     };

@@ -45,8 +45,8 @@ impl PluginBackend {
         work: impl for<'a> FnOnce(&'a Accessor<State>, Arc<Exports>) -> Working<'a, Result<T, Failure>> + Send + 'static,
     ) -> Result<T, BackendError> {
         let call = self.pool.call();
-        let answer = self.pool.run(Kind { name, body: None }, call, Box::new(work)).await?;
-        answer.map_err(convert::failure)
+        let answer = self.pool.run(Kind { name, body: None, bytes: 0 }, call.clone(), Box::new(work)).await?;
+        answer.map_err(|failure| self.pool.failure(failure, &call))
     }
 
     /// What is at a place, and what the plugin says beside it.
@@ -91,15 +91,16 @@ impl PluginBackend {
         + 'static,
     ) -> Result<T, BackendError> {
         let call = self.pool.call();
-        let (body, completed) = Upload::new(body, size, call.clone());
+        let (body, _loan, completed) = Upload::new(body, size, call.clone());
         let body = body.boxed_unsync();
         let work: Work<Result<T, Failure>> =
             Box::new(move |accessor, exports| work(accessor, exports, body, completed));
-        let answer = self.pool.run(Kind { name, body: Some(size) }, call.clone(), work).await;
+        let answer = self.pool.run(Kind { name, body: Some(size), bytes: size }, call.clone(), work).await;
         match (answer, call.body_error()) {
             (_, Some(error)) => Err(BackendError::Body(error)),
+            (Ok(Ok(_)), None) if !call.has_taken_all() => Err(convert::lie("it answered before it had the whole body")),
             (Ok(Ok(answer)), None) => Ok(answer),
-            (Ok(Err(failure)), None) => Err(convert::failure(failure)),
+            (Ok(Err(failure)), None) => Err(self.pool.failure(failure, &call)),
             (Err(error), None) => Err(error),
         }
     }
@@ -210,9 +211,10 @@ impl Backend for PluginBackend {
                 }
             })
         });
-        let answer = self.pool.run(Kind { name: "get", body: None }, call.clone(), work).await?;
-        let (answer, body) = answer.map_err(convert::failure)?;
-        let body = Download::new(body, expected.length, call);
+        let answer =
+            self.pool.run(Kind { name: "get", body: None, bytes: expected.length }, call.clone(), work).await?;
+        let (answer, body) = answer.map_err(|failure| self.pool.failure(failure, &call))?;
+        let body = Download::new(body, expected.length, self.pool.idle(), call);
         if (answer.offset, answer.length) != (expected.offset, expected.length) {
             return Err(convert::lie(format!(
                 "it answered {} bytes from {} where {} from {} were asked for",

@@ -5,9 +5,11 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use sallyport_core::body::{Body, BodyError};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A body that has to have exactly so many bytes.
@@ -59,21 +61,83 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Exact<B> {
     }
 }
 
+/// A client's body that is taken back when its call ends, from wherever the plugin keeps it: as
+/// long as somebody has it, the client's connection serves no other request.
+#[derive(Clone)]
+struct Lent(Arc<Mutex<Lending>>);
+
+struct Lending {
+    body: Option<Body>,
+    /// Who waits for its next frame.
+    waiting: Option<Waker>,
+}
+
+/// Takes a body back when dropped.
+pub(crate) struct Loan(Lent);
+
+impl Lent {
+    fn state(&self) -> MutexGuard<'_, Lending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let (body, waiting) = {
+            let mut state = self.0.state();
+            (state.body.take(), state.waiting.take())
+        };
+        // Not under the lock: what a body does when it goes is its own affair.
+        drop(body);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut state = self.state();
+        let Some(body) = &mut state.body else {
+            return Poll::Ready(Some(Err(BodyError::Backend("its call has ended".to_owned()))));
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        state.waiting = polled.is_pending().then(|| cx.waker().clone());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.state().body.as_ref().is_some_and(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.state().body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
 /// A client's body: counted, timed, and its error kept, since a plugin cannot word it.
 pub(crate) struct Upload {
-    body: Exact<Body>,
+    body: Exact<Lent>,
     /// Tells the plugin that the body came to its end in good order.
     complete: Option<oneshot::Sender<()>>,
 }
 
 impl Upload {
-    pub(crate) fn new(body: Body, size: u64, call: Arc<Call>) -> (Self, oneshot::Receiver<()>) {
+    /// The body, what to hold while the call goes on, and the word that all of it came.
+    pub(crate) fn new(body: Body, size: u64, call: Arc<Call>) -> (Self, Loan, oneshot::Receiver<()>) {
         let (complete, completed) = oneshot::channel();
+        let body = Lent(Arc::new(Mutex::new(Lending { body: Some(body), waiting: None })));
+        let loan = Loan(body.clone());
         if size > 0 {
             call.begin_sending();
+        } else {
+            call.take_all();
         }
         let body = Exact { body, length: size, counted: 0, call };
-        (Self { body, complete: Some(complete) }, completed)
+        (Self { body, complete: Some(complete) }, loan, completed)
     }
 
     fn end(&mut self) {
@@ -93,7 +157,12 @@ impl HttpBody for Upload {
             return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
         }
         match ready!(self.body.poll(cx, std::convert::identity)) {
-            Some(Ok(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Some(Ok(data)) => {
+                if self.body.is_whole() {
+                    self.body.call.take_all();
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
             Some(Err(error)) => {
                 self.complete = None;
                 self.body.call.fail_body(error);
@@ -131,11 +200,14 @@ impl Drop for Upload {
 pub(crate) struct Download {
     body: Exact<WasiBody>,
     failed: bool,
+    /// How long it may stand still while somebody reads, wherever its bytes come from.
+    idle: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Download {
-    pub(crate) fn new(body: WasiBody, length: u64, call: Arc<Call>) -> Self {
-        Self { body: Exact { body, length, counted: 0, call }, failed: false }
+    pub(crate) fn new(body: WasiBody, length: u64, idle: Duration, call: Arc<Call>) -> Self {
+        Self { body: Exact { body, length, counted: 0, call }, failed: false, idle, sleep: None }
     }
 }
 
@@ -147,9 +219,16 @@ impl HttpBody for Download {
         if self.failed {
             return Poll::Ready(None);
         }
-        let data = ready!(self.body.poll(cx, |error| BodyError::Backend(error.to_string())));
-        self.failed = matches!(data, Some(Err(_)));
-        Poll::Ready(data.map(|data| data.map(Frame::data)))
+        if let Poll::Ready(data) = self.body.poll(cx, |error| BodyError::Backend(error.to_string())) {
+            self.sleep = None;
+            self.failed = matches!(data, Some(Err(_)));
+            return Poll::Ready(data.map(|data| data.map(Frame::data)));
+        }
+        let idle = self.idle;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(sleep.as_mut().poll(cx));
+        self.failed = true;
+        Poll::Ready(Some(Err(BodyError::Backend("it stood still for too long".to_owned()))))
     }
 
     fn is_end_stream(&self) -> bool {

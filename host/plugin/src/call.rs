@@ -18,6 +18,10 @@ pub(crate) struct Call {
     /// Bodies that are on their way out.
     sending: AtomicU64,
     cut: AtomicBool,
+    /// The client's body was taken to its last byte.
+    taken: AtomicBool,
+    /// A limit kept it from getting what it needed.
+    short: AtomicBool,
     cutting: Notify,
     /// Why the client's body ended early.
     body_error: OnceLock<BodyError>,
@@ -38,6 +42,8 @@ impl Call {
             moved: AtomicU64::new(0),
             sending: AtomicU64::new(0),
             cut: AtomicBool::new(false),
+            taken: AtomicBool::new(false),
+            short: AtomicBool::new(false),
             cutting: Notify::new(),
             body_error: OnceLock::new(),
             usage,
@@ -105,6 +111,24 @@ impl Call {
             }
             notified.await;
         }
+    }
+
+    /// The last byte of the client's body was taken, by whoever stores it.
+    pub(crate) fn take_all(&self) {
+        self.taken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_taken_all(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Something that the location has only so much of was all in use.
+    pub(crate) fn run_short(&self) {
+        self.short.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
     }
 
     pub(crate) fn fail_body(&self, error: BodyError) {

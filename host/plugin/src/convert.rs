@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// Longest locator or token, in bytes.
 const NAME_BYTES: usize = 4096;
-/// Most of an error's text that is kept, in bytes.
-const MESSAGE_BYTES: usize = 1024;
 /// All that may be shown of one object beside its bytes, in bytes.
 const SHOWN_BYTES: usize = 16 * 1024;
 /// Most tags of one object.
@@ -52,11 +50,11 @@ pub(crate) fn checksums(digests: Vec<Digest>) -> Vec<wit::Checksum> {
     digests.into_iter().map(checksum).collect()
 }
 
-/// A plugin's no.
-pub(crate) fn failure(failure: wit::Failure) -> BackendError {
+/// A plugin's no, with so much of its words.
+pub(crate) fn failure(failure: wit::Failure, bytes: usize) -> BackendError {
     BackendError::Answered {
         code: FailureCode::from_word(&failure.code),
-        message: printable(&failure.message, MESSAGE_BYTES),
+        message: printable(&failure.message, bytes),
         retry_after: failure.retry_after.map(|milliseconds| Duration::from_millis(milliseconds).min(LONGEST_WAIT)),
     }
 }
@@ -195,7 +193,7 @@ mod tests {
     fn an_error_text_is_cut_and_printable() {
         let said =
             wit::Failure { code: "odd".to_owned(), message: "x\n".repeat(2000), retry_after: None, attributes: vec![] };
-        let BackendError::Answered { code, message, .. } = failure(said) else { panic!("not an answer") };
+        let BackendError::Answered { code, message, .. } = failure(said, 1024) else { panic!("not an answer") };
         assert_eq!((code, message.len()), (FailureCode::Internal, 1024));
         assert!(!message.contains('\n'));
     }

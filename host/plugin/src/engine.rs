@@ -1,7 +1,7 @@
 //! The one wasmtime engine, with the thread that ticks its epochs.
 
 use crate::error::PluginError;
-use crate::limits::Limits;
+use crate::limits::{MOST_MEMORIES, MOST_MEMORY, MOST_PARTS, MOST_TABLE_ELEMENTS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, Po
 /// How often a busy plugin is interrupted to look at its budget.
 const TICK: Duration = Duration::from_millis(5);
 /// Stores at a time, over all locations.
-const STORES: u32 = 1_000;
+pub(crate) const STORES: u32 = 1_000;
 
 /// An engine whose epochs go on until the last clone of it is dropped.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ pub(crate) struct TickingEngine {
 
 impl TickingEngine {
     /// Pools instances where the address space allows it, else allocates them one by one.
-    pub(crate) fn new(limits: &Limits) -> Result<Self, PluginError> {
-        let engine = Engine::new(&pooled(limits)).or_else(|error| {
+    pub(crate) fn new() -> Result<Self, PluginError> {
+        let engine = Engine::new(&pooled()).or_else(|error| {
             tracing::info!(%error, "instances are not pooled on this machine");
             Engine::new(&config())
         });
@@ -84,7 +84,8 @@ fn config() -> Config {
     config
 }
 
-fn pooled(limits: &Limits) -> Config {
+fn pooled() -> Config {
+    // What a location may be given at most; what it may use its own store's meter says.
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(STORES);
     // A component of wasm32-wasip2 has three core instances: itself, shims and fixups.
@@ -92,11 +93,11 @@ fn pooled(limits: &Limits) -> Config {
     pool.total_memories(STORES);
     pool.total_tables(STORES * 3);
     pool.total_stacks(STORES * 2);
-    pool.max_core_instances_per_component(limits.instances as u32);
-    pool.max_memories_per_component(limits.memories as u32);
-    pool.max_tables_per_component(limits.tables as u32);
-    pool.table_elements(limits.table_elements);
-    pool.max_memory_size(limits.memory);
+    pool.max_core_instances_per_component(MOST_PARTS as u32);
+    pool.max_memories_per_component(MOST_MEMORIES as u32);
+    pool.max_tables_per_component(MOST_PARTS as u32);
+    pool.table_elements(MOST_TABLE_ELEMENTS);
+    pool.max_memory_size(MOST_MEMORY);
     pool.max_component_instance_size(2 << 20);
     pool.max_core_instance_size(2 << 20);
     pool.linear_memory_keep_resident(512 << 10);

@@ -122,7 +122,13 @@ mod tests {
     fn every_mistake_names_its_field() {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let grants = LocationGrants {
-            egress: texts(&["https://a.example.com", "example.com", "https://a.example.com/x", "https://u@h", "ftp://h"]),
+            egress: texts(&[
+                "https://a.example.com",
+                "example.com",
+                "https://a.example.com/x",
+                "https://u@h",
+                "ftp://h",
+            ]),
             folders: Some(vec![PathBuf::from("/srv/objects")]),
             reveal: Vec::new(),
             methods: Some(texts(&["GET", "get", "G T"])),
@@ -132,8 +138,17 @@ mod tests {
         assert_eq!(
             fields(&grants),
             [
-                "egress.1", "egress.2", "egress.3", "egress.4", "methods.1", "methods.2", "paths.1", "paths.2",
-                "paths.3", "copySources.0", "folders"
+                "egress.1",
+                "egress.2",
+                "egress.3",
+                "egress.4",
+                "methods.1",
+                "methods.2",
+                "paths.1",
+                "paths.2",
+                "paths.3",
+                "copySources.0",
+                "folders"
             ]
         );
         assert_eq!(fields(&LocationGrants::default()), Vec::<String>::new());

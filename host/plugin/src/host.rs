@@ -6,8 +6,8 @@ use crate::cache::CodeCache;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings, Whose};
-use crate::engine::TickingEngine;
+use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings};
+use crate::engine::{STORES, TickingEngine};
 use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
 use crate::grants::LocationGrants;
@@ -17,13 +17,15 @@ use crate::log::{PluginLog, printable};
 use crate::plugin::{self, Plugin, Workshop};
 use crate::pool::{OpenParts, Pool};
 use crate::run::Work;
+use crate::shares::Shares;
 use crate::sign::{Replacements, Signer};
 use crate::state::{self, Grants};
 use crate::usage::Usage;
+use crate::whose::Whose;
 use sallyport_core::backend::{Backend, Traits};
 use sallyport_core::names::LocationName;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,6 +68,8 @@ pub struct LocationSpec {
     pub details: Value,
     /// What the operator grants beyond `details`, and how far requests may go.
     pub grants: LocationGrants,
+    /// Limits that differ from the host's, by their names.
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// A location that can be used.
@@ -88,12 +92,13 @@ pub struct PluginHost {
     proxies: Arc<Proxies>,
     overrides: Arc<HashMap<String, SocketAddr>>,
     plugins: Mutex<HashMap<String, Arc<OnceCell<Arc<Plugin>>>>>,
+    shares: Arc<Shares>,
 }
 
 impl PluginHost {
     /// A host that has not looked at any plugin yet.
     pub fn new(options: HostOptions) -> Result<Self, PluginError> {
-        let engine = TickingEngine::new(&options.limits)?;
+        let engine = TickingEngine::new()?;
         let linker = state::linker(engine.engine());
         let linker = linker.map_err(|error| PluginError::Host(format!("the imports cannot be linked: {error:#}")))?;
         let workshop = Workshop {
@@ -109,6 +114,7 @@ impl PluginHost {
             workshop,
             options,
             plugins: Mutex::new(HashMap::new()),
+            shares: Shares::new(STORES as usize),
         })
     }
 
@@ -141,6 +147,10 @@ impl PluginHost {
         let mut problems = problems(&validation);
         let granted = spec.grants.patterns(&mut problems);
         let narrowing = spec.grants.narrowing(&mut problems);
+        let limits = self.options.limits.with(&spec.limits).unwrap_or_else(|found| {
+            problems.extend(found);
+            self.options.limits.clone()
+        });
         spec.grants.check_reveal(&plugin.description, &mut problems);
         let folder = self.folder(&plugin, &spec.name, &details);
         if let Some((folder, _)) = &folder {
@@ -159,13 +169,15 @@ impl PluginHost {
             .filter(|(name, _)| name == "warning")
             .map(|(_, text)| printable(text, 1024))
             .collect();
-        warnings.extend(spec.grants.reveal.iter().map(|path| {
-            format!("the plugin sees the secret details.{path} itself: it is granted by grants.reveal")
-        }));
+        warnings.extend(
+            spec.grants.reveal.iter().map(|path| {
+                format!("the plugin sees the secret details.{path} itself: it is granted by grants.reveal")
+            }),
+        );
         let policy = policy(granted, &plugin, &spec, &details, &validation, &mut warnings);
-        let whose = Whose { plugin: spec.kind.clone(), location: spec.name.as_str().to_owned() };
+        let whose = Whose::new(&spec.kind, spec.name.as_str());
         let egress = Egress::new(EgressParts {
-            whose,
+            whose: whose.clone(),
             policy,
             narrowing,
             secrets: &details.secrets,
@@ -175,17 +187,18 @@ impl PluginHost {
             signer,
             replacements: Replacements::new(details.in_queries.clone()),
             authorities: details.authorities.as_deref(),
-            limits: &self.options.limits,
+            limits: &limits,
             diversion: self.options.diversion.clone(),
         })?;
         let grants = Grants {
             egress: Some(Arc::new(egress)),
             folder: opened(folder).await?,
-            log: PluginLog::new(&spec.kind, spec.name.as_str(), self.options.limits.log_lines),
+            log: PluginLog::new(whose.clone(), &limits),
+            whose,
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
         let traits = traits(&plugin.description, &validation);
-        let pool = Pool::new(plugin.program.clone(), grants, self.options.limits.clone(), spec.kind, open);
+        let pool = Pool::new(plugin.program.clone(), grants, limits, self.shares.share(), open);
         let (target, usage) = (traits.target.clone(), pool.usage());
         Ok(OpenedLocation {
             backend: Arc::new(PluginBackend::new(pool, traits, learnable(&plugin.description))),
@@ -291,7 +304,8 @@ fn signer(details: &Details, validation: &Validation) -> Result<Option<Signer>, 
     let Some(signing) = &validation.signing else { return Ok(None) };
     let signer = Signer::new(&signing.scheme, &details.parameters(signing));
     let section = Section::Details;
-    let problem = |message| Problem { section, path: String::new(), message, fix: "Complete the credentials.".to_owned() };
+    let problem =
+        |message| Problem { section, path: String::new(), message, fix: "Complete the credentials.".to_owned() };
     signer.map(Some).map_err(problem)
 }
 

@@ -24,9 +24,11 @@ mod plugin;
 mod pool;
 mod run;
 mod secret;
+mod shares;
 mod sign;
 mod state;
 mod usage;
+mod whose;
 
 pub use description::{Description, Field, Profile, StorageLimits};
 pub use egress::{Diversion, ProxySettings};

@@ -1,5 +1,8 @@
 //! What a plugin may use up; every figure can be configured.
 
+use crate::error::{Problem, Section};
+use crate::whose::Whose;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Limits of one store, one call or one location.
@@ -39,8 +42,14 @@ pub struct Limits {
     pub reads: usize,
     /// Calls with a body that one location serves at a time.
     pub writes: usize,
+    /// Calls that wait for their turn; with one more the location is busy.
+    pub waiting: usize,
     /// How long a call waits for its turn before it is told that the location is busy.
     pub queue: Duration,
+    /// Instances that are made per second, and at once after a pause.
+    pub instances_per_second: u32,
+    /// Connections to upstreams that are open at a time, idle ones included.
+    pub connections: usize,
     /// Warm instances that a location keeps when nobody calls.
     pub warm: usize,
     /// Calls after which an instance is replaced.
@@ -53,6 +62,12 @@ pub struct Limits {
     pub first_byte: Duration,
     /// Lines of a plugin's log per second.
     pub log_lines: u32,
+    /// Bytes of a plugin's log per second.
+    pub log_bytes: u32,
+    /// Bytes of one line that are kept.
+    pub log_line: usize,
+    /// Bytes of an error's text that are kept.
+    pub error_bytes: usize,
 }
 
 impl Default for Limits {
@@ -76,15 +91,147 @@ impl Default for Limits {
             grace: Duration::from_secs(1),
             reads: 192,
             writes: 64,
+            waiting: 1_000,
             queue: Duration::from_secs(2),
+            instances_per_second: 500,
+            connections: 1_024,
             warm: 16,
             reuse: 4_000,
             component_bytes: 32 << 20,
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(60),
             log_lines: 50,
+            log_bytes: 64 << 10,
+            log_line: 8 << 10,
+            error_bytes: 1 << 10,
         }
     }
+}
+
+/// A limit as a location's `limits` names it.
+struct Named {
+    name: &'static str,
+    least: u64,
+    most: u64,
+    get: fn(&Limits) -> u64,
+    set: fn(&mut Limits, u64),
+}
+
+/// A figure of a field that counts.
+macro_rules! counted {
+    ($name:literal, $field:ident, $type:ty, $least:expr, $most:expr) => {
+        Named {
+            name: $name,
+            least: $least,
+            most: $most,
+            get: |limits| limits.$field as u64,
+            // Bounds are checked before: nothing is cut off.
+            set: |limits, value| limits.$field = value as $type,
+        }
+    };
+}
+
+/// A figure of a field that is a time.
+macro_rules! timed {
+    ($name:literal, $field:ident, $least:expr, $most:expr) => {
+        Named {
+            name: $name,
+            least: $least,
+            most: $most,
+            get: |limits| limits.$field.as_millis() as u64,
+            set: |limits, value| limits.$field = Duration::from_millis(value),
+        }
+    };
+}
+
+/// What can be configured of a location, with bounds: the engine reserves for the greatest.
+static NAMED: [Named; 28] = [
+    counted!("memoryBytes", memory, usize, 1 << 20, MOST_MEMORY as u64),
+    counted!("tableElements", table_elements, usize, 1_000, MOST_TABLE_ELEMENTS as u64),
+    counted!("coreInstances", instances, usize, 3, MOST_PARTS as u64),
+    counted!("tables", tables, usize, 1, MOST_PARTS as u64),
+    counted!("memories", memories, usize, 1, MOST_MEMORIES as u64),
+    counted!("hostCallBytes", hostcall_bytes, usize, 64 << 10, 128 << 20),
+    counted!("handles", handles, usize, 50, 100_000),
+    counted!("resources", resources, usize, 50, 100_000),
+    counted!("headerBytes", header_bytes, usize, 4 << 10, 1 << 20),
+    counted!("randomBytes", random_bytes, u64, 64, 16 << 20),
+    timed!("cpuMs", cpu, 10, 600_000),
+    timed!("cpuMsPerMiB", cpu_per_mebibyte, 0, 60_000),
+    timed!("wallMs", wall, 100, 86_400_000),
+    timed!("idleMs", idle, 100, 86_400_000),
+    timed!("connectMs", connect, 100, 600_000),
+    timed!("firstByteMs", first_byte, 100, 86_400_000),
+    counted!("reads", reads, usize, 1, 10_000),
+    counted!("writes", writes, usize, 1, 10_000),
+    counted!("waiting", waiting, usize, 0, 1_000_000),
+    timed!("queueMs", queue, 0, 60_000),
+    counted!("instancesPerSecond", instances_per_second, u32, 1, 100_000),
+    counted!("warmInstances", warm, usize, 0, 1_000),
+    counted!("callsPerInstance", reuse, u32, 1, 1_000_000_000),
+    counted!("connections", connections, usize, 1, 100_000),
+    counted!("logLinesPerSecond", log_lines, u32, 0, 1_000_000),
+    counted!("logBytesPerSecond", log_bytes, u32, 0, 1 << 30),
+    counted!("logLineBytes", log_line, usize, 64, 64 << 10),
+    counted!("errorBytes", error_bytes, usize, 64, 64 << 10),
+];
+
+/// Bytes of all memories of a store that can be configured.
+pub(crate) const MOST_MEMORY: usize = 1 << 30;
+/// Elements of a table.
+pub(crate) const MOST_TABLE_ELEMENTS: usize = 100_000;
+/// Core instances and tables of a store.
+pub(crate) const MOST_PARTS: usize = 64;
+/// Memories of a store.
+pub(crate) const MOST_MEMORIES: usize = 16;
+
+impl Limits {
+    /// The same with what a location's `limits` says otherwise.
+    ///
+    /// # Errors
+    /// Every figure that there is no limit for, or that is out of its bounds.
+    pub fn with(&self, figures: &BTreeMap<String, u64>) -> Result<Self, Vec<Problem>> {
+        let (mut limits, mut problems) = (self.clone(), Vec::new());
+        for (name, value) in figures {
+            let problem =
+                |message: String, fix: String| Problem { section: Section::Limits, path: name.clone(), message, fix };
+            match NAMED.iter().find(|named| named.name == name) {
+                Some(named) if (named.least..=named.most).contains(value) => (named.set)(&mut limits, *value),
+                Some(named) => {
+                    let fix = format!("Write a number between {} and {}.", named.least, named.most);
+                    problems.push(problem(format!("{value} is out of bounds"), fix));
+                }
+                None => {
+                    let names: Vec<&str> = NAMED.iter().map(|named| named.name).collect();
+                    problems.push(problem("is no limit".to_owned(), format!("Write one of: {}.", names.join(", "))));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(limits) } else { Err(problems) }
+    }
+
+    /// Shows each figure of a location as a metric.
+    pub(crate) fn show(&self, whose: &Whose) {
+        for named in &NAMED {
+            let (plugin, location) = (whose.plugin.to_string(), whose.location.to_string());
+            metrics::gauge!("sallyport_plugin_limit", "plugin" => plugin, "location" => location, "limit" => named.name)
+                .set((named.get)(self) as f64);
+        }
+    }
+}
+
+/// The limit that a call overran, by the words in which the engine ends it.
+pub(crate) fn overrun(why: &str) -> Option<&'static str> {
+    const WORDS: [(&str, &str); 7] = [
+        ("processor time", "cpuMs"),
+        ("fuel allocated for hostcalls", "hostCallBytes"),
+        ("handle limit exceeded", "handles"),
+        ("resource table has no free keys", "resources"),
+        ("exceeds limit", "randomBytes"),
+        ("instance count too high", "coreInstances"),
+        ("call stack exhausted", "stack"),
+    ];
+    WORDS.iter().find(|(word, _)| why.contains(word)).map(|(_, limit)| *limit)
 }
 
 /// Counts what a store has grown to.
@@ -96,10 +243,11 @@ pub(crate) struct Meter {
     instances: usize,
     tables: usize,
     memories: usize,
+    whose: Whose,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, whose: Whose) -> Self {
         Self {
             memory: 0,
             memory_limit: limits.memory,
@@ -107,6 +255,7 @@ impl Meter {
             instances: limits.instances,
             tables: limits.tables,
             memories: limits.memories,
+            whose,
         }
     }
 }
@@ -116,6 +265,7 @@ impl wasmtime::ResourceLimiter for Meter {
         // The sum over all memories counts: a limit per memory is no limit at all.
         let sum = self.memory.saturating_add(desired.saturating_sub(current));
         if sum > self.memory_limit {
+            self.whose.hit("memoryBytes");
             return Ok(false);
         }
         self.memory = sum;
@@ -123,7 +273,11 @@ impl wasmtime::ResourceLimiter for Meter {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table_limit)
+        let fits = desired <= self.table_limit;
+        if !fits {
+            self.whose.hit("tableElements");
+        }
+        Ok(fits)
     }
 
     fn instances(&self) -> usize {
@@ -146,9 +300,33 @@ mod tests {
 
     #[test]
     fn memories_are_limited_together() {
-        let mut meter = Meter::new(&Limits { memory: 100, ..Limits::default() });
+        let mut meter = Meter::new(&Limits { memory: 100, ..Limits::default() }, Whose::new("k", "l"));
         assert!(meter.memory_growing(0, 60, None).unwrap_or_default());
         assert!(!meter.memory_growing(0, 60, None).unwrap_or_default());
         assert!(meter.memory_growing(60, 100, None).unwrap_or_default());
+    }
+
+    #[test]
+    fn tables_are_limited_each() {
+        let mut meter = Meter::new(&Limits { table_elements: 100, ..Limits::default() }, Whose::new("k", "l"));
+        assert!(meter.table_growing(0, 100, None).unwrap_or_default());
+        assert!(!meter.table_growing(100, 101, None).unwrap_or_default());
+    }
+
+    #[test]
+    fn every_limit_is_configured_by_its_name_and_within_bounds() {
+        for named in &NAMED {
+            let usual = (named.get)(&Limits::default());
+            assert!((named.least..=named.most).contains(&usual), "{}", named.name);
+            for value in [named.least, named.most] {
+                let limits = Limits::default().with(&[(named.name.to_owned(), value)].into());
+                assert_eq!(limits.ok().map(|limits| (named.get)(&limits)), Some(value), "{}", named.name);
+            }
+            let beyond = Limits::default().with(&[(named.name.to_owned(), named.most + 1)].into());
+            let problems = beyond.err().unwrap_or_default();
+            assert_eq!(problems.first().map(|problem| problem.path.as_str()), Some(named.name));
+        }
+        let unknown = Limits::default().with(&[("memory".to_owned(), 1)].into()).err().unwrap_or_default();
+        assert!(unknown.first().is_some_and(|problem| problem.fix.contains("memoryBytes")), "{unknown:?}");
     }
 }

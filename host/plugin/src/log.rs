@@ -1,6 +1,8 @@
 //! A plugin's lines on their way to the operator's log: short, few and printable.
 
 use crate::bindings::base::sallyport::plugin::log::Level;
+use crate::limits::Limits;
+use crate::whose::Whose;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,33 +12,44 @@ use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-const LINE: usize = 8192;
-
 /// The log of one location's plugin.
 pub(crate) struct PluginLog {
-    kind: String,
-    location: String,
+    whose: Whose,
     lines_per_second: u32,
-    window: Mutex<(Option<Instant>, u32)>,
+    bytes_per_second: u32,
+    line: usize,
+    window: Mutex<Window>,
+}
+
+/// What was written since a second began.
+#[derive(Default)]
+struct Window {
+    began: Option<Instant>,
+    lines: u32,
+    bytes: usize,
 }
 
 impl PluginLog {
-    pub(crate) fn new(kind: &str, location: &str, lines_per_second: u32) -> Arc<Self> {
+    pub(crate) fn new(whose: Whose, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            kind: kind.to_owned(),
-            location: location.to_owned(),
-            lines_per_second,
-            window: Mutex::new((None, 0)),
+            whose,
+            lines_per_second: limits.log_lines,
+            bytes_per_second: limits.log_bytes,
+            line: limits.log_line,
+            window: Mutex::default(),
         })
     }
 
     pub(crate) fn write(&self, level: Level, message: &str) {
-        if !self.admit(Instant::now()) {
-            metrics::counter!("sallyport_plugin_log_dropped_total", "plugin" => self.kind.clone()).increment(1);
+        if let Err(limit) = self.admit(Instant::now(), message.len().min(self.line)) {
+            self.whose.hit(limit);
             return;
         }
-        let message = printable(message, LINE);
-        let (plugin, location) = (&self.kind, &self.location);
+        if message.len() > self.line {
+            self.whose.hit("logLineBytes");
+        }
+        let message = printable(message, self.line);
+        let (plugin, location) = (&*self.whose.plugin, &*self.whose.location);
         match level {
             Level::Debug => tracing::debug!(plugin, location, "{message}"),
             Level::Info => tracing::info!(plugin, location, "{message}"),
@@ -50,14 +63,21 @@ impl PluginLog {
         Output(self.clone())
     }
 
-    fn admit(&self, now: Instant) -> bool {
+    /// Whether a line of so many bytes is written, or else the limit that keeps it out.
+    fn admit(&self, now: Instant, bytes: usize) -> Result<(), &'static str> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, lines) = &mut *window;
-        if began.is_none_or(|began| now.duration_since(began) >= Duration::from_secs(1)) {
-            (*began, *lines) = (Some(now), 0);
+        if window.began.is_none_or(|began| now.duration_since(began) >= Duration::from_secs(1)) {
+            *window = Window { began: Some(now), ..Window::default() };
         }
-        *lines += 1;
-        *lines <= self.lines_per_second
+        if window.lines >= self.lines_per_second {
+            return Err("logLinesPerSecond");
+        }
+        if window.bytes.saturating_add(bytes) > self.bytes_per_second as usize {
+            return Err("logBytesPerSecond");
+        }
+        window.lines += 1;
+        window.bytes += bytes;
+        Ok(())
     }
 }
 
@@ -98,7 +118,7 @@ impl AsyncWrite for Lines {
         for byte in bytes {
             if *byte == b'\n' {
                 self.flush_line();
-            } else if self.line.len() < LINE {
+            } else if self.line.len() <= self.log.line {
                 self.line.push(*byte);
             }
         }
@@ -136,8 +156,11 @@ mod tests {
 
     #[test]
     fn a_chatty_plugin_is_cut_short_until_the_next_second() {
-        let (log, now) = (PluginLog::new("k", "l", 2), Instant::now());
-        assert_eq!([log.admit(now), log.admit(now), log.admit(now)], [true, true, false]);
-        assert!(log.admit(now + Duration::from_secs(1)));
+        let limits = Limits { log_lines: 3, log_bytes: 100, ..Limits::default() };
+        let (log, now) = (PluginLog::new(Whose::new("k", "l"), &limits), Instant::now());
+        assert_eq!([log.admit(now, 40), log.admit(now, 40)], [Ok(()), Ok(())]);
+        assert_eq!(log.admit(now, 40), Err("logBytesPerSecond"));
+        assert_eq!([log.admit(now, 1), log.admit(now, 1)], [Ok(()), Err("logLinesPerSecond")]);
+        assert!(log.admit(now + Duration::from_secs(1), 40).is_ok());
     }
 }

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::log::PluginLog;
 use crate::run::{self, Work};
 use crate::state::{Grants, State};
+use crate::whose::Whose;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,9 @@ pub(crate) async fn ask<T: Send + 'static>(
     work: Work<T>,
 ) -> Result<T, PluginError> {
     let broke = |why: String| PluginError::Broke { kind: kind.to_owned(), call: name, why };
-    let grants = Grants { egress: None, folder: None, log: PluginLog::new(kind, "", limits.log_lines) };
+    let whose = Whose::new(kind, "");
+    let log = PluginLog::new(whose.clone(), limits);
+    let grants = Grants { egress: None, folder: None, log, whose };
     let call = Arc::new(Call::new(PURE, PURE));
     let made = tokio::time::timeout(PURE, program.instantiate(&grants, limits, call.clone())).await;
     let instance: Instance =

@@ -1,14 +1,17 @@
 //! Warm instances of one location, lent to one call at a time.
 
 use crate::bindings::base::exports::sallyport::plugin::storage::OpenRequest;
+use crate::bindings::base::sallyport::plugin::types::Failure;
 use crate::call::Call;
 use crate::instance::{Instance, Program};
-use crate::limits::Limits;
+use crate::limits::{Limits, overrun};
 use crate::run::{self, Broke, Work};
+use crate::shares::{Rate, Share};
 use crate::state::Grants;
 use crate::usage::Usage;
+use crate::whose::Whose;
 use sallyport_core::backend::{BackendError, FailureCode};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,11 +24,17 @@ pub(crate) struct Pool {
     program: Program,
     grants: Grants,
     limits: Limits,
-    kind: String,
+    whose: Whose,
     open: OpenParts,
     idle: Mutex<Vec<Instance>>,
     reads: Semaphore,
     writes: Semaphore,
+    /// Calls that wait for their turn.
+    waiting: AtomicUsize,
+    /// How fast instances are made.
+    making: Rate,
+    /// The location's part of the engine's stores.
+    share: Share,
     /// Failed openings in a row; they are spaced out.
     failures: AtomicU32,
     usage: Arc<Usage>,
@@ -45,14 +54,20 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// Length of the body that it carries, if it carries one.
     pub(crate) body: Option<u64>,
+    /// Bytes that a plugin may have to move itself, in either direction.
+    pub(crate) bytes: u64,
 }
 
 impl Pool {
-    pub(crate) fn new(program: Program, grants: Grants, limits: Limits, kind: String, open: OpenParts) -> Arc<Self> {
+    pub(crate) fn new(program: Program, grants: Grants, limits: Limits, share: Share, open: OpenParts) -> Arc<Self> {
+        limits.show(&grants.whose);
         Arc::new(Self {
             program,
+            whose: grants.whose.clone(),
             grants,
-            kind,
+            share,
+            waiting: AtomicUsize::new(0),
+            making: Rate::new(limits.instances_per_second),
             open,
             idle: Mutex::new(Vec::new()),
             reads: Semaphore::new(limits.reads),
@@ -73,6 +88,11 @@ impl Pool {
         self.usage.clone()
     }
 
+    /// How long a body may stand still.
+    pub(crate) fn idle(&self) -> Duration {
+        self.limits.idle
+    }
+
     /// Makes one call on an instance of its own.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
@@ -87,9 +107,13 @@ impl Pool {
             Err(BackendError::Busy(_)) => "busy",
             Err(BackendError::Answered { .. } | BackendError::Broke(_) | BackendError::Body(_)) => "broke",
         };
-        metrics::counter!("sallyport_plugin_calls_total", "plugin" => self.kind.clone(), "call" => kind.name, "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("sallyport_plugin_call_seconds", "plugin" => self.kind.clone(), "call" => kind.name)
+        let (plugin, location) = (self.whose.plugin.to_string(), self.whose.location.to_string());
+        metrics::counter!(
+            "sallyport_plugin_calls_total",
+            "plugin" => plugin.clone(), "location" => location.clone(), "call" => kind.name, "outcome" => outcome
+        )
+        .increment(1);
+        metrics::histogram!("sallyport_plugin_call_seconds", "plugin" => plugin, "location" => location, "call" => kind.name)
             .record(started.elapsed().as_secs_f64());
         ran
     }
@@ -101,15 +125,17 @@ impl Pool {
         work: Work<T>,
     ) -> Result<T, BackendError> {
         let _permit = self.permit(kind).await?;
+        let Some(_store) = self.share.take() else {
+            self.whose.hit("stores");
+            return Err(BackendError::Busy("it has its share of the server's instances".to_owned()));
+        };
         let instance = match self.warm() {
             Some(instance) => instance,
             None => self.fresh().await?,
         };
         call.touch();
         let pool = self.clone();
-        let ran =
-            run::run(instance, call, &self.limits, kind.body.unwrap_or(0), work, move |instance| pool.keep(instance))
-                .await;
+        let ran = run::run(instance, call, &self.limits, kind.bytes, work, move |instance| pool.keep(instance)).await;
         ran.map_err(|broke| self.broke(kind.name, &broke))
     }
 
@@ -118,11 +144,48 @@ impl Pool {
         if let Ok(permit) = permits.try_acquire() {
             return Ok(permit);
         }
+        let waiting = Waiting::among(&self.waiting);
+        if waiting.before >= self.limits.waiting {
+            self.whose.hit("waiting");
+            return Err(BackendError::Busy("too many calls wait for it".to_owned()));
+        }
         // Waiting holds nothing else, so nobody waits for each other.
         match tokio::time::timeout(self.limits.queue, permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(BackendError::Busy("all of its instances are at work".to_owned())),
+            Ok(Err(_)) | Err(_) => {
+                self.whose.hit(if kind.body.is_some() { "writes" } else { "reads" });
+                Err(BackendError::Busy("all of its instances are at work".to_owned()))
+            }
         }
+    }
+
+    /// Waits until one more instance may be made.
+    async fn may_make(&self) -> Result<(), BackendError> {
+        let deadline = tokio::time::Instant::now() + self.limits.queue;
+        while let Err(wait) = self.making.take(tokio::time::Instant::now()) {
+            if tokio::time::Instant::now() + wait > deadline {
+                self.whose.hit("instancesPerSecond");
+                return Err(BackendError::Busy("its instances are made too fast".to_owned()));
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// A plugin's no to a call.
+    pub(crate) fn failure(&self, failure: Failure, call: &Call) -> BackendError {
+        if call.is_short() {
+            // Not busy: an earlier request of the same call may have done something.
+            return BackendError::Answered {
+                code: FailureCode::Throttled,
+                message: "its connections are all in use".to_owned(),
+                retry_after: None,
+            };
+        }
+        if failure.message.len() > self.limits.error_bytes {
+            self.whose.hit("errorBytes");
+        }
+        crate::convert::failure(failure, self.limits.error_bytes)
     }
 
     fn warm(&self) -> Option<Instance> {
@@ -145,15 +208,17 @@ impl Pool {
             // A plugin that traps in `open` would otherwise burn a processor.
             tokio::time::sleep(Duration::from_millis(10 << failures.min(7))).await;
         }
+        self.may_make().await?;
         let call = self.call();
         let limits = &self.limits;
         let instantiating = self.program.instantiate(&self.grants, limits, call.clone());
         let instance = tokio::time::timeout(limits.wall, instantiating).await;
         let instance = instance
             .map_err(|_| Broke::Late(limits.wall))
-            .and_then(|made| made.map_err(|error| Broke::Trapped(run::describe(&error))))
+            .and_then(|made| made.map_err(|error| run::broke(&error)))
             .map_err(|broke| self.broke("instantiate", &broke))?;
-        metrics::counter!("sallyport_plugin_instances_total", "plugin" => self.kind.clone()).increment(1);
+        let (plugin, location) = (self.whose.plugin.to_string(), self.whose.location.to_string());
+        metrics::counter!("sallyport_plugin_instances_total", "plugin" => plugin, "location" => location).increment(1);
         let request = OpenRequest {
             location: self.open.location.clone(),
             tenant: self.open.tenant.clone(),
@@ -168,7 +233,7 @@ impl Pool {
         let answer = answer.map_err(|broke| self.broke("open", &broke))?;
         if let Err(failure) = answer {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            return Err(crate::convert::failure(failure));
+            return Err(crate::convert::failure(failure, limits.error_bytes));
         }
         self.failures.store(0, Ordering::Relaxed);
         opened.try_recv().map_err(|_| BackendError::Answered {
@@ -179,12 +244,41 @@ impl Pool {
     }
 
     fn broke(&self, name: &'static str, broke: &Broke) -> BackendError {
+        if matches!(broke, Broke::NoStore) {
+            self.whose.hit("stores");
+            return BackendError::Busy(broke.to_string());
+        }
         if matches!(name, "open" | "instantiate") {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
-        let (plugin, location) = (&self.kind, &self.open.location);
-        tracing::error!(plugin, location, call = name, error = %broke, "the plugin {plugin} broke in {name}");
-        metrics::counter!("sallyport_plugin_broke_total", "plugin" => self.kind.clone(), "call" => name).increment(1);
-        BackendError::Broke(broke.to_string())
+        let why = broke.to_string();
+        if let Some(limit) = overrun(&why) {
+            self.whose.hit(limit);
+        }
+        let (plugin, location) = (&*self.whose.plugin, &*self.whose.location);
+        tracing::error!(plugin, location, call = name, error = why, "the plugin {plugin} broke in {name}");
+        let (plugin, location) = (plugin.to_owned(), location.to_owned());
+        metrics::counter!("sallyport_plugin_broke_total", "plugin" => plugin, "location" => location, "call" => name)
+            .increment(1);
+        BackendError::Broke(why)
+    }
+}
+
+/// A place among those who wait; left when dropped.
+struct Waiting<'a> {
+    all: &'a AtomicUsize,
+    /// How many were there before.
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn among(all: &'a AtomicUsize) -> Self {
+        Self { all, before: all.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(1, Ordering::Relaxed);
     }
 }

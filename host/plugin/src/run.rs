@@ -2,9 +2,10 @@
 
 use crate::call::Call;
 use crate::instance::{Exports, Instance};
-use crate::limits::Limits;
+use crate::limits::{Limits, overrun};
 use crate::state::{Budget, State};
 use crate::usage;
+use crate::whose::Whose;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,12 +20,15 @@ pub(crate) enum Broke {
     Trapped(String),
     /// It took too long.
     Late(Duration),
+    /// The engine has no store for it now.
+    NoStore,
 }
 
 impl std::fmt::Display for Broke {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Trapped(why) => formatter.write_str(why),
+            Self::NoStore => formatter.write_str("all stores of the engine are in use"),
             Self::Late(after) => write!(formatter, "it did not answer within {} ms", after.as_millis()),
         }
     }
@@ -54,6 +58,7 @@ pub(crate) async fn run<T: Send + 'static>(
     done: impl FnOnce(Instance) + Send + 'static,
 ) -> Result<T, Broke> {
     let (sender, mut answer) = oneshot::channel();
+    let whose = instance.store.data().whose.clone();
     let budget = instance.store.data_mut().begin(call.clone(), cpu(limits, body));
     instance.store.set_epoch_deadline(1);
     let driving = async move {
@@ -94,7 +99,7 @@ pub(crate) async fn run<T: Send + 'static>(
             answered = &mut answer => match answered {
                 Ok(Ok(answer)) => {
                     // The plugin is still at it: it writes the answer's body itself.
-                    tokio::spawn(outlive(driving, call, limits.idle));
+                    tokio::spawn(outlive(driving, call, limits.idle, whose));
                     return Ok(answer);
                 }
                 Ok(Err(error)) => return Err(Broke::Trapped(describe(&error))),
@@ -105,6 +110,7 @@ pub(crate) async fn run<T: Send + 'static>(
                     continue;
                 }
                 if cut {
+                    whose.hit(if call.is_sending() { "idleMs" } else { "wallMs" });
                     return Err(Broke::Late(call.started().elapsed()));
                 }
                 // A plugin whose request fails can still answer, and its store lives on.
@@ -117,7 +123,12 @@ pub(crate) async fn run<T: Send + 'static>(
 
 /// Drives a store on behalf of a body that a plugin writes, until it ends, is dropped or
 /// stands still.
-async fn outlive(driving: Pin<Box<impl Future<Output = Option<String>>>>, call: Arc<Call>, idle: Duration) {
+async fn outlive(
+    driving: Pin<Box<impl Future<Output = Option<String>>>>,
+    call: Arc<Call>,
+    idle: Duration,
+    whose: Whose,
+) {
     let mut driving = driving;
     loop {
         let deadline = call.sent_by() + idle;
@@ -125,19 +136,33 @@ async fn outlive(driving: Pin<Box<impl Future<Output = Option<String>>>>, call: 
             biased;
             trap = &mut driving => {
                 if let Some(trap) = trap {
-                    tracing::warn!(error = trap, "a plugin broke while it wrote a body");
+                    let (plugin, location) = (&*whose.plugin, &*whose.location);
+                    if let Some(limit) = overrun(&trap) {
+                        whose.hit(limit);
+                    }
+                    tracing::warn!(plugin, location, error = trap, "a plugin broke while it wrote a body");
                 }
                 return;
             }
             () = call.cut() => return,
             () = tokio::time::sleep_until(deadline) => {
                 if call.sent_by() + idle <= tokio::time::Instant::now() {
-                    tracing::warn!("a plugin's body stood still for too long");
+                    whose.hit("idleMs");
+                    let (plugin, location) = (&*whose.plugin, &*whose.location);
+                    tracing::warn!(plugin, location, "a plugin's body stood still for too long");
                     return;
                 }
             }
         }
     }
+}
+
+/// Why there is no instance.
+pub(crate) fn broke(error: &wasmtime::Error) -> Broke {
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return Broke::NoStore;
+    }
+    Broke::Trapped(describe(error))
 }
 
 /// An error in one line, innermost cause included, without the plugin's backtrace.

@@ -6,6 +6,7 @@ use crate::egress::{Egress, Hooks};
 use crate::files::Folder;
 use crate::limits::{Limits, Meter};
 use crate::log::PluginLog;
+use crate::whose::Whose;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) struct State {
     meter: Meter,
     pub(crate) folder: Option<Arc<Folder>>,
     log: Arc<PluginLog>,
+    pub(crate) whose: Whose,
     budget: Arc<Budget>,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Grants {
     pub(crate) egress: Option<Arc<Egress>>,
     pub(crate) folder: Option<Arc<Folder>>,
     pub(crate) log: Arc<PluginLog>,
+    pub(crate) whose: Whose,
 }
 
 impl State {
@@ -49,7 +52,8 @@ impl State {
             wasi: wasi.build(),
             http,
             hooks: Hooks { egress: grants.egress.clone(), call },
-            meter: Meter::new(limits),
+            meter: Meter::new(limits, grants.whose.clone()),
+            whose: grants.whose.clone(),
             folder: grants.folder.clone(),
             log: grants.log.clone(),
             budget: Arc::new(Budget::default()),
@@ -204,7 +208,9 @@ mod tests {
     use wasmtime::component::Component;
 
     fn store(engine: &Engine, limits: &Limits) -> Store<State> {
-        let grants = Grants { egress: None, folder: None, log: PluginLog::new("k", "l", 10) };
+        let whose = Whose::new("k", "l");
+        let log = PluginLog::new(whose.clone(), limits);
+        let grants = Grants { egress: None, folder: None, log, whose };
         let call = Arc::new(Call::new(limits.wall, limits.idle));
         let mut store = State::store(engine, &grants, limits, call.clone());
         store.data_mut().begin(call, limits.cpu);
@@ -238,7 +244,7 @@ mod tests {
     }
 
     async fn run(limits: &Limits, code: &[u8]) -> wasmtime::Result<u32> {
-        let ticking = TickingEngine::new(limits).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        let ticking = TickingEngine::new().map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         let component = Component::from_binary(ticking.engine(), &component(code))?;
         let mut store = store(ticking.engine(), limits);
         let instance = Linker::new(ticking.engine()).instantiate_async(&mut store, &component).await?;

@@ -152,7 +152,7 @@ pub struct S3Error {
     /// What only the operator is told.
     pub(crate) operator: Option<String>,
     /// The location that the message speaks of.
-    pub(crate) location: Option<LocationName>,
+    pub(crate) location: Option<Box<LocationName>>,
 }
 
 impl S3Error {

@@ -175,11 +175,11 @@ fn key(error: KeyError) -> S3Error {
 }
 
 /// The location that an error speaks of.
-fn location(error: &Error) -> Option<LocationName> {
+fn location(error: &Error) -> Option<Box<LocationName>> {
     if let Error::LocationUnavailable { location, .. } | Error::LocationLost { location } | Error::NoSpace(location) =
         error
     {
-        return Some(location.clone());
+        return Some(Box::new(location.clone()));
     }
     None
 }

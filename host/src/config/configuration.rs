@@ -93,6 +93,8 @@ pub struct LocationConfiguration {
     pub grants: LocationGrants,
     /// Buckets that show what others store in it.
     pub watch: Vec<WatchConfiguration>,
+    /// What its plugin may use up, where that differs from what all may.
+    pub limits: BTreeMap<String, u64>,
     /// Canonical ids of the accounts that it belongs to; absent when it belongs to all. To
     /// others it is as if it was not there.
     pub accounts: Option<Vec<String>>,
@@ -146,6 +148,7 @@ impl fmt::Debug for LocationConfiguration {
             .field("adopt_existing", &self.adopt_existing)
             .field("grants", &self.grants)
             .field("watch", &self.watch)
+            .field("limits", &self.limits)
             .field("accounts", &self.accounts)
             .field("is_tenants", &self.is_tenants)
             .field("file", &self.file)

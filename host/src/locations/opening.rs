@@ -131,6 +131,7 @@ impl Opener {
             is_trusted: !location.is_tenants,
             details: Value::Object(details.with_secrets()),
             grants: location.grants.clone(),
+            limits: location.limits.clone(),
         };
         match self.host.open(spec).await {
             Ok(opened) => {
@@ -142,7 +143,9 @@ impl Opener {
             }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
-                .map(|found| problem(location, found.message, found.fix).at(format!("{}.{}", found.section.name(), found.path)))
+                .map(|found| {
+                    problem(location, found.message, found.fix).at(format!("{}.{}", found.section.name(), found.path))
+                })
                 .collect()),
         }
     }

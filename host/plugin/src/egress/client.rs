@@ -12,6 +12,7 @@ use crate::error::PluginError;
 use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::sign::{Replacements, Signer};
+use crate::whose::Whose;
 use http::header;
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -24,6 +25,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -80,6 +82,8 @@ impl Egress {
             own: parts.own,
             timeout: parts.limits.connect,
             diversion: parts.diversion,
+            permits: Arc::new(Semaphore::new(parts.limits.connections)),
+            queue: parts.limits.queue,
         };
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls(parts.authorities)?)
@@ -143,12 +147,20 @@ impl Egress {
             (Err(Failed::Stale), Some(again)) => self.attempt(again, first_byte, call).await,
             (first, _) => first,
         };
-        if let Err(Failed::Answer(Error::DestinationIpProhibited)) = &response {
-            self.whose.deny("address");
+        match &response {
+            Err(Failed::Answer(Error::DestinationIpProhibited)) => self.whose.deny("address"),
+            Err(Failed::Answer(Error::ConnectionLimitReached)) => {
+                self.whose.hit("connections");
+                call.run_short();
+            }
+            Err(Failed::Answer(Error::ConnectionTimeout)) => self.whose.hit("connectMs"),
+            Err(Failed::Answer(Error::ConnectionReadTimeout)) => self.whose.hit("firstByteMs"),
+            Ok(_) | Err(_) => {}
         }
         let mut response = response.map_err(Failed::into_error)?;
         if size_of(response.headers()) > self.header_bytes {
             self.whose.deny("response-headers");
+            self.whose.hit("headerBytes");
             return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(self.header_bytes).ok()));
         }
         let is_success = response.status().is_success();
@@ -158,7 +170,8 @@ impl Egress {
         redactor.headers(response.headers_mut());
         let idle = options.and_then(|options| options.between_bytes_timeout).unwrap_or(self.idle).min(self.idle);
         // An object's own bytes are what they are; all else may repeat what it was asked with.
-        let looks_through = !(is_success && reads_object) && !response.body().is_end_stream();
+        let is_object = is_success && reads_object;
+        let looks_through = !is_object && !response.body().is_end_stream();
         Ok(response.map(|body| {
             let body = Patient::new(body, idle, Some(call.clone())).boxed_unsync();
             if looks_through { redactor.body(body).boxed_unsync() } else { body }
@@ -168,9 +181,9 @@ impl Egress {
     /// Refuses what a signature would carry too far, before there is one.
     fn hold(&self, request: http::Request<WasiBody>) -> Result<http::Request<WasiBody>, Error> {
         let (parts, body) = request.into_parts();
-        let refused = |reason: &str, what: &str| {
+        let refused = |reason: &'static str, what: &str| {
             self.whose.deny(reason);
-            let (plugin, location) = (&self.whose.plugin, &self.whose.location);
+            let (plugin, location) = (&*self.whose.plugin, &*self.whose.location);
             tracing::warn!(plugin, location, reason, "a plugin's request was refused: {what}");
             Err(Error::HttpRequestDenied)
         };
@@ -181,6 +194,7 @@ impl Egress {
             return refused("credentials", &format!("it asks for credentials ({what})"));
         }
         if size_of(&parts.headers) > self.header_bytes {
+            self.whose.hit("headerBytes");
             return refused("request-headers", "its headers are too large");
         }
         Ok(http::Request::from_parts(parts, body))
@@ -197,8 +211,8 @@ impl Egress {
             authority.port_u16().or_else(|| super::policy::default_port(scheme)).ok_or(Error::HttpRequestUriInvalid)?;
         if self.policy.admit(scheme, authority.host(), port).is_none() {
             tracing::warn!(
-                plugin = self.whose.plugin,
-                location = self.whose.location,
+                plugin = &*self.whose.plugin,
+                location = &*self.whose.location,
                 host = crate::log::printable(authority.host(), 256),
                 port,
                 scheme,
@@ -243,22 +257,6 @@ impl Egress {
                 }
             }
         }
-    }
-}
-
-/// A location and its plugin.
-#[derive(Debug, Clone)]
-pub(crate) struct Whose {
-    pub(crate) plugin: String,
-    pub(crate) location: String,
-}
-
-impl Whose {
-    /// Counts a request that was not sent, or not answered.
-    fn deny(&self, reason: &str) {
-        let (plugin, location) = (self.plugin.clone(), self.location.clone());
-        metrics::counter!("sallyport_plugin_egress_denied_total", "plugin" => plugin, "location" => location, "reason" => reason.to_owned())
-            .increment(1);
     }
 }
 
@@ -311,6 +309,7 @@ impl From<hyper_util::client::legacy::Error> for Failed {
         let io = deepest(&error).and_then(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
         if error.is_connect() {
             return Self::Answer(match io {
+                Some(std::io::ErrorKind::WouldBlock) => Error::ConnectionLimitReached,
                 Some(std::io::ErrorKind::TimedOut) => Error::ConnectionTimeout,
                 Some(std::io::ErrorKind::PermissionDenied) => Error::DestinationIpProhibited,
                 Some(std::io::ErrorKind::ConnectionRefused) => Error::ConnectionRefused,

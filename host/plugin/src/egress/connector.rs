@@ -7,13 +7,14 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A connector for one location's pool.
 #[derive(Clone)]
@@ -25,6 +26,10 @@ pub(crate) struct Connector {
     pub(crate) own: Arc<[SocketAddr]>,
     pub(crate) timeout: Duration,
     pub(crate) diversion: Option<Arc<dyn Diversion>>,
+    /// One for each connection that is open.
+    pub(crate) permits: Arc<Semaphore>,
+    /// How long a connection is waited for when all are in use.
+    pub(crate) queue: Duration,
 }
 
 /// Leads connections elsewhere once their addresses were checked: for tests of what becomes of
@@ -57,6 +62,9 @@ impl tower_service::Service<http::Uri> for Connector {
 
 impl Connector {
     async fn open(&self, uri: &http::Uri) -> io::Result<Stream> {
+        let permit = tokio::time::timeout(self.queue, Arc::clone(&self.permits).acquire_owned()).await;
+        // The kind is one that connecting itself never has.
+        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
         let scheme = uri.scheme_str().unwrap_or("http");
         let host = uri.host().ok_or_else(|| io::Error::other("the request names no host"))?;
         let port = uri.port_u16().or_else(|| super::policy::default_port(scheme));
@@ -64,11 +72,12 @@ impl Connector {
         let admission =
             self.policy.admit(scheme, host, port).ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied))?;
         let Some(proxy) = self.proxies.of(scheme, host) else {
-            return Ok(Stream { inner: TokioIo::new(self.dial(host, port, admission).await?), proxied: false });
+            let stream = self.dial(host, port, admission).await?;
+            return Ok(Stream { inner: TokioIo::new(stream), proxied: false, _permit: permit });
         };
         // The proxy is the operator's own and resolves the name itself: of the place behind it
         // only an address that is written out can be looked at.
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
         if literal.is_some_and(|address| !self.may_reach(SocketAddr::new(address, port), admission)) {
             return Err(prohibited());
         }
@@ -77,7 +86,7 @@ impl Connector {
         if tunnel {
             connect_through(&mut stream, host, port, proxy.authorization.as_deref()).await?;
         }
-        Ok(Stream { inner: TokioIo::new(stream), proxied: !tunnel })
+        Ok(Stream { inner: TokioIo::new(stream), proxied: !tunnel, _permit: permit })
     }
 
     async fn dial(&self, host: &str, port: u16, admission: Admission) -> io::Result<TcpStream> {
@@ -166,6 +175,7 @@ async fn connect_through(stream: &mut TcpStream, host: &str, port: u16, authoriz
 pub(crate) struct Stream {
     inner: TokioIo<TcpStream>,
     proxied: bool,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connection for Stream {

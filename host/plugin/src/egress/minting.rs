@@ -63,9 +63,21 @@ mod tests {
             ("https://h/?Action=GetSessionToken", &[], "STS"),
             ("https://bucket.s3express-use1-az4.us-east-1.amazonaws.com/?session", &[], "CreateSession"),
             ("https://h/?session=", &[], "CreateSession"),
-            ("https://acc.blob.core.windows.net/?restype=service&comp=userdelegationkey", &[], "Get User Delegation Key"),
-            ("https://minio:9000/", &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")], "a form of AWS's query interfaces"),
-            ("https://cognito/", &[("x-amz-target", "AWSCognitoIdentityService.GetCredentialsForIdentity")], "credentials"),
+            (
+                "https://acc.blob.core.windows.net/?restype=service&comp=userdelegationkey",
+                &[],
+                "Get User Delegation Key",
+            ),
+            (
+                "https://minio:9000/",
+                &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+                "a form of AWS's query interfaces",
+            ),
+            (
+                "https://cognito/",
+                &[("x-amz-target", "AWSCognitoIdentityService.GetCredentialsForIdentity")],
+                "credentials",
+            ),
             ("https://sts.eu-west-1.amazonaws.com/", &[], "STS"),
         ] {
             assert_eq!(ask(uri, headers, true), Some(name), "{uri}");

@@ -10,10 +10,9 @@ pub(crate) mod policy;
 mod proxy;
 mod redact;
 
-pub(crate) use client::{Egress, EgressParts, Plain, Whose};
+pub(crate) use client::{Egress, EgressParts, Plain};
 pub use connector::Diversion;
 pub(crate) use proxy::Proxies;
-pub(crate) use redact::Redactor;
 pub use proxy::ProxySettings;
 
 use crate::call::Call;

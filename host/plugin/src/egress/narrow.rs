@@ -57,7 +57,8 @@ fn begins(path: &str, prefixes: &[String]) -> bool {
     // Twice, since some upstreams do: what is fine is fine both times.
     let once: Vec<u8> = percent_decode(path.as_bytes()).collect();
     let twice: Vec<u8> = percent_decode(&once).collect();
-    let has_dots = |path: &[u8]| path.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| part == b"." || part == b"..");
+    let has_dots =
+        |path: &[u8]| path.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| part == b"." || part == b"..");
     if has_dots(&once) || has_dots(&twice) {
         return false;
     }
@@ -87,12 +88,27 @@ mod tests {
     #[test]
     fn paths_are_compared_segment_by_segment_as_upstreams_read_them() {
         let narrow = narrowing(&[Method::GET, Method::PUT], &["/bucket/folder", "/other/"], &["/bucket"]);
-        for path in ["/bucket/folder", "/bucket/folder/a%2e%2eb", "/bucket/folder?list-type=2", "/other/x", "/%62ucket/folder/x"] {
+        for path in [
+            "/bucket/folder",
+            "/bucket/folder/a%2e%2eb",
+            "/bucket/folder?list-type=2",
+            "/other/x",
+            "/%62ucket/folder/x",
+        ] {
             assert_eq!(ask(&narrow, "GET", path, &[]), None, "{path}");
         }
         for path in [
-            "/", "/bucket", "/bucket/folder2", "/bucket2/folder", "/bucket/folder/../../x", "/bucket/folder/%2e%2e/x",
-            "/bucket/folder/%252e%252e/x", "/bucket/folder/..%2fx", "/bucket/folder/..%5cx", "/bucket/folder/./x", "/other",
+            "/",
+            "/bucket",
+            "/bucket/folder2",
+            "/bucket2/folder",
+            "/bucket/folder/../../x",
+            "/bucket/folder/%2e%2e/x",
+            "/bucket/folder/%252e%252e/x",
+            "/bucket/folder/..%2fx",
+            "/bucket/folder/..%5cx",
+            "/bucket/folder/./x",
+            "/other",
         ] {
             assert_eq!(ask(&narrow, "GET", path, &[]), Some("path"), "{path}");
         }
@@ -105,7 +121,14 @@ mod tests {
         for source in ["bucket/key", "/bucket/key?versionId=1", "https://h/bucket/key", "bucket/a%20b"] {
             assert_eq!(ask(&narrow, "PUT", "/x", &[("x-amz-copy-source", source)]), None, "{source}");
         }
-        for source in ["other/key", "/bucket/../other/key", "arn:aws:s3:::x", "https://h/other", "%2fother", "bucket%2f..%2fother"] {
+        for source in [
+            "other/key",
+            "/bucket/../other/key",
+            "arn:aws:s3:::x",
+            "https://h/other",
+            "%2fother",
+            "bucket%2f..%2fother",
+        ] {
             for name in COPY_SOURCES {
                 assert_eq!(ask(&narrow, "PUT", "/x", &[(name, source)]), Some("copy-source"), "{name}: {source}");
             }

@@ -36,7 +36,11 @@ impl Pattern {
             Some(host) => (host, true),
             None => (host.as_str(), false),
         };
-        if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() || host.contains('*') || (subdomains && !host.contains('.')) {
+        if !matches!(scheme.as_str(), "http" | "https")
+            || host.is_empty()
+            || host.contains('*')
+            || (subdomains && !host.contains('.'))
+        {
             return None;
         }
         Some(Self { scheme, host: host.to_owned(), subdomains, port, private, granted: false })

@@ -45,10 +45,6 @@ impl Redactor {
         Self(self.0.iter().chain(more.0.iter()).cloned().collect())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Replaces what headers repeat.
     pub(crate) fn headers(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut() {

@@ -57,6 +57,7 @@ pub fn spec(kind: &str, details: Value) -> LocationSpec {
         is_trusted: true,
         details,
         grants: sallyport_plugin::LocationGrants::default(),
+        limits: std::collections::BTreeMap::new(),
     }
 }
 

@@ -97,6 +97,7 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
         grants: grants::read(file, name, fields.take("grants"), &mut found),
         watch: Vec::new(),
+        limits: limits(file, name, &mut fields, &mut found),
         accounts: None,
         is_tenants: false,
         file: file.to_owned(),
@@ -122,6 +123,21 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         Problem::warning(file, "is not known and has no effect", "remove it, or move it into details").of(name).at(key)
     }));
     (location, found)
+}
+
+/// Figures by name; which names and bounds there are the plugins' host knows.
+fn limits(file: &str, name: &str, fields: &mut Fields<'_>, found: &mut Vec<Problem>) -> BTreeMap<String, u64> {
+    let mut figures = BTreeMap::new();
+    for (limit, value) in fields.object("limits").unwrap_or_default() {
+        match value.as_u64() {
+            Some(figure) => drop(figures.insert(limit, figure)),
+            None => {
+                let problem = Problem::location(file, name, "is no whole number", "write a number without quotes");
+                found.push(problem.at(format!("limits.{limit}")));
+            }
+        }
+    }
+    figures
 }
 
 /// Who is named, as the file has it. A list that cannot be read names nobody: a location that
@@ -154,6 +170,7 @@ fn empty(file: &str, name: &str) -> LocationConfiguration {
         adopt_existing: false,
         grants: LocationGrants::default(),
         watch: Vec::new(),
+        limits: BTreeMap::new(),
         // What it was meant to say is not known.
         accounts: Some(Vec::new()),
         is_tenants: false,
@@ -230,6 +247,8 @@ mod tests {
             ("a", json!({ "type": "x", "sizeLimitGB": "1" }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "sizeLimitGB": -1 }), Some("sizeLimitGB")),
             ("a", json!({ "type": "x", "details": [] }), Some("details")),
+            ("a", json!({ "type": "x", "limits": [] }), Some("limits")),
+            ("a", json!({ "type": "x", "limits": { "memoryBytes": "64 MiB" } }), Some("limits.memoryBytes")),
             ("a", json!({ "type": "x", "grants": "h" }), Some("grants")),
             ("a", json!({ "type": "x", "watch": "bucket" }), Some("watch")),
             ("a", json!({ "type": "x", "watch": [{ "bucket": "A" }] }), Some("watch[0].bucket")),

@@ -131,8 +131,9 @@ fn files_of(folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
 
 /// The one account of that name, canonical id or account id.
 fn find<'a>(accounts: &'a [Account], text: &str) -> Result<&'a Account, (String, String)> {
-    let is_meant =
-        |account: &&Account| [&account.canonical_id, &account.short_id, &account.name].contains(&&text.to_owned());
+    let is_meant = |account: &&Account| {
+        [&account.canonical_id, &account.short_id, &account.name].into_iter().any(|known| known == text)
+    };
     let mut meant = accounts.iter().filter(is_meant);
     match (meant.next(), meant.next()) {
         (Some(account), None) => Ok(account),

@@ -1,0 +1,118 @@
+//! Keeps one location from taking what all share: instances per second, and stores of the engine.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// So much per second, and as much at once after a pause.
+pub(crate) struct Rate {
+    per_second: f64,
+    /// What is left, and when that was counted.
+    left: Mutex<(f64, Instant)>,
+}
+
+impl Rate {
+    pub(crate) fn new(per_second: u32) -> Self {
+        let per_second = f64::from(per_second.max(1));
+        Self { per_second, left: Mutex::new((per_second, Instant::now())) }
+    }
+
+    /// Takes one, or says after which time there may be one.
+    pub(crate) fn take(&self, now: Instant) -> Result<(), Duration> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = now.saturating_duration_since(left.1).as_secs_f64();
+        *left = ((left.0 + passed * self.per_second).min(self.per_second), now);
+        if left.0 >= 1.0 {
+            left.0 -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - left.0) / self.per_second))
+    }
+}
+
+/// The engine's stores: while most are in use, no location has more than its share of them.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    stores: usize,
+    used: AtomicUsize,
+    locations: AtomicUsize,
+}
+
+/// What one location uses of them.
+#[derive(Debug)]
+pub(crate) struct Share {
+    all: Arc<Shares>,
+    used: AtomicUsize,
+}
+
+/// A store in use; given back when dropped.
+pub(crate) struct Used<'a>(&'a Share);
+
+impl Shares {
+    pub(crate) fn new(stores: usize) -> Arc<Self> {
+        Arc::new(Self { stores, used: AtomicUsize::new(0), locations: AtomicUsize::new(0) })
+    }
+
+    /// The share of one more location.
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        self.locations.fetch_add(1, Ordering::Relaxed);
+        Share { all: Arc::clone(self), used: AtomicUsize::new(0) }
+    }
+}
+
+impl Share {
+    /// A store for a call, unless the location has its share and the rest is scarce.
+    pub(crate) fn take(&self) -> Option<Used<'_>> {
+        let all = &self.all;
+        let (own, used) = (self.used.fetch_add(1, Ordering::Relaxed), all.used.fetch_add(1, Ordering::Relaxed));
+        let taken = Used(self);
+        let fair = (all.stores / all.locations.load(Ordering::Relaxed).max(1)).max(1);
+        let is_scarce = used >= all.stores / 4 * 3;
+        (own < fair || !is_scarce).then_some(taken)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.locations.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Used<'_> {
+    fn drop(&mut self) {
+        self.0.used.fetch_sub(1, Ordering::Relaxed);
+        self.0.all.used.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_lets_a_burst_pass_and_then_so_many_a_second() {
+        let (rate, start) = (Rate::new(10), Instant::now());
+        assert!((0..10).all(|_| rate.take(start).is_ok()));
+        let wait = rate.take(start).expect_err("none is left");
+        assert!(wait <= Duration::from_millis(100), "{wait:?}");
+        assert!(rate.take(start + Duration::from_millis(101)).is_ok());
+        assert!(rate.take(start + Duration::from_millis(101)).is_err());
+        let later = start + Duration::from_secs(60);
+        assert_eq!((0..20).filter(|_| rate.take(later).is_ok()).count(), 10);
+    }
+
+    #[test]
+    fn who_has_more_than_its_share_waits_when_stores_are_scarce() {
+        let shares = Shares::new(8);
+        let (greedy, modest) = (shares.share(), shares.share());
+        let mut held: Vec<_> = (0..20).map_while(|_| greedy.take()).collect();
+        assert_eq!(held.len(), 6, "three quarters");
+        let others: Vec<_> = (0..20).map_while(|_| modest.take()).collect();
+        assert_eq!(others.len(), 4, "its share, whatever the other has");
+        assert!(greedy.take().is_none());
+        drop(others);
+        held.truncate(3);
+        assert!(greedy.take().is_some());
+    }
+}
