@@ -80,9 +80,10 @@ bench: build plugins tools
 compat: build plugins tools
 	tests/compat/s3tests/run.py $(COMPAT_ARGUMENTS)
 
-## soak: the fault tests, a thousand kills long
+## soak: the fault tests, a thousand kills long; the hostile plugins, ten thousand times each
 soak: tools plugins
 	SALLYPORT_KILLS=1000 tests/tools/run_tests.sh faults
+	SALLYPORT_HOSTILE_REPETITIONS=10000 tests/tools/run_tests.sh hostile
 
 ## fuzz: each target of tests/fuzz (or those that FUZZ_TARGETS names) for FUZZ_SECONDS; wants a C++ compiler
 fuzz:

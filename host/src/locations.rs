@@ -199,7 +199,7 @@ impl LocationTable {
         thorough: bool,
         problems: &mut Vec<Problem>,
     ) -> Result<Learned, String> {
-        let file = self.entries.get(name).map_or(self.opener.file(), |entry| entry.configuration.file.as_str());
+        let file = self.entries.get(name).map_or_else(|| self.opener.file(), |entry| entry.configuration.file.as_str());
         let target = &opened.backend.traits().target;
         match self.metadata.bind_location(name, target, false).await {
             Ok(None) => {}

@@ -24,6 +24,7 @@ mod expectations;
 mod faults;
 mod forms;
 mod health;
+mod hostile;
 mod hosts;
 mod imports;
 mod inventories;

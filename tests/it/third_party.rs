@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use sallyport_tests::client::{Call, Client};
 use sallyport_tests::gateway::Setup;
+use sallyport_tests::guests;
 use sallyport_tests::tools::root;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -18,7 +19,6 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 const WRITE_ID: &str = "x-write-id";
@@ -149,18 +149,7 @@ pub(crate) fn target() -> PathBuf {
 
 /// Builds the plugin as its author would, in a target folder of its own.
 pub(crate) async fn built() -> PathBuf {
-    let project = root().join("tests/fixtures/third-party");
-    let target = target();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2"])
-        .current_dir(&project)
-        .env("CARGO_TARGET_DIR", &target)
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    target.join("wasm32-wasip2/release/webstore.wasm")
+    guests::build("third-party", "webstore").await.unwrap()
 }
 
 #[derive(Debug, Clone)]

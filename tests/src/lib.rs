@@ -6,6 +6,7 @@ pub mod azure;
 pub mod client;
 pub mod commands;
 pub mod gateway;
+pub mod guests;
 pub mod memory;
 pub mod process;
 pub mod proxy;

@@ -56,7 +56,7 @@ pub struct Limits {
     pub reuse: u32,
     /// Largest component, in bytes.
     pub component_bytes: u64,
-    /// How long opening a connection may take, TLS included.
+    /// How long opening a connection may take, before TLS.
     pub connect: Duration,
     /// How long an upstream may take from the last byte of a request to its answer.
     pub first_byte: Duration,

@@ -10,6 +10,7 @@ mod problem;
 mod profiles;
 mod secret;
 
+pub(crate) use cloudserver::read_grants;
 pub use cloudserver::{Overrides, draft, load};
 pub use configuration::{
     AccessKey, Account, Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings,

@@ -2,7 +2,7 @@
 
 use super::Compiled;
 use crate::arguments::Test;
-use crate::config::{ProcessEnvironment, Unresolved, VariableOwners, resolve};
+use crate::config::{ProcessEnvironment, Unresolved, VariableOwners, read_grants, resolve};
 use crate::locations::field_specs;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
@@ -140,15 +140,20 @@ fn spec(
     owners.add(&name, &fields);
     let resolved = resolve(unresolved, &owners, &ProcessEnvironment);
     crate::commands::report(resolved.problems.iter().chain(&resolved.warnings));
-    if !resolved.problems.is_empty() {
+    let mut mistakes = Vec::new();
+    let grants = read_grants(&file, &name, entry.get("grants").cloned(), &mut mistakes);
+    crate::commands::report(mistakes.iter());
+    if !resolved.problems.is_empty() || !mistakes.is_empty() {
         bail!("the location cannot be opened");
     }
-    let grants = entry.get("grants").and_then(Value::as_array).into_iter().flatten();
+    let limits = entry.get("limits").and_then(Value::as_object).into_iter().flatten();
     Ok(LocationSpec {
         name: LocationName::parse(&name)?,
         kind: description.name.clone(),
         tenant: name,
+        is_trusted: true,
         details: Value::Object(resolved.details.with_secrets()),
-        grants: grants.filter_map(Value::as_str).map(str::to_owned).collect(),
+        grants,
+        limits: limits.filter_map(|(limit, figure)| Some((limit.clone(), figure.as_u64()?))).collect(),
     })
 }

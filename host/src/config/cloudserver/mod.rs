@@ -11,6 +11,7 @@ mod tenants;
 mod variables;
 mod watch;
 
+pub(crate) use grants::read as read_grants;
 pub use load::{Overrides, draft, load};
 
 #[cfg(test)]
