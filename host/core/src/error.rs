@@ -55,6 +55,14 @@ pub enum Error {
     /// Neither a storage class of S3's nor a location.
     #[error("the storage class {0} is neither one of S3's nor listed in locationConfig.json")]
     InvalidStorageClass(String),
+    /// A destination of notifications is not configured, or did not take its test event.
+    #[error("the destination {arn} cannot be used: {why}")]
+    InvalidDestination {
+        /// As the client named it.
+        arn: String,
+        /// Without anything secret.
+        why: String,
+    },
     /// No current object of that key.
     #[error("the key does not exist")]
     NoSuchKey {

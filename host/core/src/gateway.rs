@@ -7,6 +7,7 @@ mod check;
 mod conditions;
 mod configure;
 mod copy;
+mod deliveries;
 mod encryption;
 mod import;
 mod ingest;
@@ -16,6 +17,7 @@ mod leaving;
 mod lifecycle;
 mod lock;
 mod logs;
+mod notifications;
 mod object;
 mod queue;
 mod range;
@@ -49,6 +51,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::Clock;
 use crate::metadata::{Bucket, MetadataStore, Versioning};
 use crate::names::{BucketName, LocationName, VersionId, WriteId};
+use crate::notification::{Destinations, NoDestinations};
 use crate::storage_class;
 use keys::KeyLocks;
 use std::collections::HashMap;
@@ -104,6 +107,8 @@ pub struct Gateway {
     options: GatewayOptions,
     /// Wraps the data keys of encrypted objects.
     key_service: Arc<dyn KeyService>,
+    /// Takes what is told of changes.
+    destinations: Arc<dyn Destinations>,
     keys: KeyLocks,
     /// Lines of access logs.
     log_lines: logs::Waiting,
@@ -128,6 +133,7 @@ impl Gateway {
             locations,
             options,
             key_service: Arc::new(NoKeys),
+            destinations: Arc::new(NoDestinations),
             keys: KeyLocks::default(),
             log_lines: logs::Waiting::default(),
             bucket_states: tokio::sync::Mutex::default(),
@@ -142,6 +148,13 @@ impl Gateway {
     #[must_use]
     pub fn with_keys(mut self, key_service: Arc<dyn KeyService>) -> Self {
         self.key_service = key_service;
+        self
+    }
+
+    /// The same with destinations of notifications.
+    #[must_use]
+    pub fn with_destinations(mut self, destinations: Arc<dyn Destinations>) -> Self {
+        self.destinations = destinations;
         self
     }
 

@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod logging;
 pub mod metadata;
 pub mod names;
+pub mod notification;
 pub mod object_lock;
 pub mod storage_class;
 pub mod website;

@@ -21,7 +21,9 @@ pub use write::{
 
 use crate::backend::Locator;
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
+use crate::notification::{Announcement, DestinationName, Event, EventQueue};
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 /// Why the database did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +173,7 @@ pub trait MetadataStore: Send + Sync {
         key: &ObjectKey,
         selector: &Selector,
         tags: Vec<(String, String)>,
+        announcement: Option<Box<Announcement>>,
     ) -> MetadataResult<Version>;
     /// Removes the current version, when it has this sequence, without freeing its bytes: they
     /// are gone. Answers false, and does nothing, when it was replaced, is not its key's only
@@ -183,6 +186,7 @@ pub trait MetadataStore: Send + Sync {
         key: &ObjectKey,
         selector: &Selector,
         change: AttributesChange,
+        announcement: Option<Box<Announcement>>,
     ) -> MetadataResult<Version>;
     /// Gives a version other segments and another storage class, in place of exactly those
     /// that it has, and queues the old bytes for deletion; with `write` its intent goes in
@@ -232,6 +236,21 @@ pub trait MetadataStore: Send + Sync {
     async fn retry_job(&self, id: i64, retry_at: i64, error: &str) -> MetadataResult<()>;
     /// Jobs that wait: how many, and since when the oldest does.
     async fn queue_depth(&self) -> MetadataResult<(u64, Option<i64>)>;
+
+    // ---- Events ---------------------------------------------------------------------
+
+    /// Events that wait for a destination, oldest first. Each was queued in the transaction of
+    /// the change that it tells of: by `commit`, `delete`, `set_tags`, `change_attributes` and
+    /// `relocate`, for the listeners of the announcement that they got. When more wait for a
+    /// destination than may, the oldest are dropped, and counted.
+    async fn events(&self, destination: &DestinationName, limit: usize) -> MetadataResult<Vec<Event>>;
+    /// Removes events that were delivered, and those that the destination does not want, which
+    /// are counted as dropped. Idempotent.
+    async fn forget_events(&self, delivered: Vec<i64>, unwanted: Vec<i64>) -> MetadataResult<()>;
+    /// How many events wait, for each destination that ever had one.
+    async fn event_queues(&self) -> MetadataResult<Vec<EventQueue>>;
+    /// Changes after each transaction that queued events.
+    fn events_queued(&self) -> watch::Receiver<u64>;
 
     // ---- Progress -------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ mod buckets;
 mod care;
 mod deletes;
 mod error;
+mod events;
 mod jobs;
 mod known;
 mod listing;

@@ -62,6 +62,12 @@ impl S3Error {
                 .with_header("x-amz-version-id", marker)
                 .with_header("last-modified", dates::header(last_modified))
                 .with_header("allow", "DELETE"),
+            Error::InvalidDestination { arn, why } => Self::because(
+                Code::InvalidArgument,
+                format!("Unable to validate the following destination configurations: {arn}: {why}"),
+            )
+            .with("ArgumentName", arn)
+            .with("ArgumentValue", why),
             Error::InvalidTargetBucket(why) => Self::because(Code::InvalidTargetBucketForLogging, why),
             Error::InvalidDestinationBucket(why) => Self::because(Code::InvalidS3DestinationBucket, why),
             Error::TooManyConfigurations(_) => Code::TooManyConfigurations.into(),
@@ -210,6 +216,7 @@ fn for_operator(error: &Error) -> Option<String> {
         | Error::NoSuchKey { .. }
         | Error::NoSuchVersion
         | Error::MethodNotAllowedOnMarker { .. }
+        | Error::InvalidDestination { .. }
         | Error::InvalidTargetBucket(_)
         | Error::InvalidDestinationBucket(_)
         | Error::TooManyConfigurations(_)

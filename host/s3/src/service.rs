@@ -81,7 +81,7 @@ struct Shared {
     gateway: Arc<Gateway>,
     options: S3Options,
     hosts: Hosts,
-    host_id: String,
+    host_id: Arc<str>,
     spool: Arc<Spool>,
 }
 
@@ -99,7 +99,7 @@ impl S3Service {
             ..options
         };
         let spool = Arc::new(Spool::new(options.spool_folder.clone(), options.spool_limit));
-        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24), spool }) }
+        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24).into(), spool }) }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -250,7 +250,14 @@ impl S3Service {
     fn call(&self, head: Head, identity: Identity, target: Target, peer: Option<SocketAddr>, access: &Access) -> Call {
         let (shared, options) = (&self.shared, &self.shared.options);
         let head = Arc::new(head);
-        let seen = Seen { head: Arc::clone(&head), source: peer.map(|peer| peer.ip()), secure: options.tls };
+        let seen = Seen {
+            head: Arc::clone(&head),
+            source: peer.map(|peer| peer.ip()),
+            secure: options.tls,
+            request_id: access.request_id.clone(),
+            host_id: Arc::clone(&shared.host_id),
+            is_form: false,
+        };
         let caller = Caller {
             account: identity.account.clone(),
             short_id: identity.short_id.as_str().into(),
@@ -271,7 +278,7 @@ impl S3Service {
             keys_may_come: options.tls || options.customer_keys_without_tls,
             scheme: if options.tls { "https" } else { "http" },
             request_id: access.request_id.clone(),
-            host_id: shared.host_id.clone(),
+            host_id: Arc::clone(&shared.host_id),
         }
     }
 

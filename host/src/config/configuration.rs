@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use sallyport_plugin::LocationGrants;
 
+use super::destination::DestinationConfiguration;
 use super::network::Network;
 use super::secret::Secret;
 
@@ -29,6 +30,8 @@ pub struct Configuration {
     pub rest_endpoints: BTreeMap<String, String>,
     /// Hosts below which buckets are websites; in lower case, without port.
     pub website_endpoints: Vec<String>,
+    /// Where buckets may have notifications sent.
+    pub destinations: Vec<DestinationConfiguration>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Who may sign requests.

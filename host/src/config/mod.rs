@@ -2,6 +2,7 @@
 
 mod cloudserver;
 mod configuration;
+mod destination;
 mod details;
 mod environment;
 mod json;
@@ -16,6 +17,7 @@ pub use configuration::{
     AccessKey, Account, Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings,
     Proxies, TlsSource,
 };
+pub use destination::{DestinationConfiguration, DestinationTarget, NatsLogin, NatsTarget, WebhookTarget};
 pub use details::{Details, FieldSpec, ProfileSpec, ResolvedDetails, Unresolved, VariableOwners, resolve};
 pub use environment::{Environment, ProcessEnvironment};
 pub use network::{InvalidNetwork, Network};

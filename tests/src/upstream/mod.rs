@@ -4,10 +4,12 @@ mod azurite;
 mod ceph;
 mod dav;
 mod moto;
+mod nats;
 mod rclone;
 
 pub use azurite::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite};
 pub use ceph::{CEPH_ACCESS_KEY, CEPH_SECRET_KEY, Ceph};
 pub use dav::Dav;
 pub use moto::Moto;
+pub use nats::{NATS_PASSWORD, NATS_USER, Nats};
 pub use rclone::Rclone;

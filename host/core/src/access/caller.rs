@@ -30,6 +30,14 @@ pub trait RequestContext: Send + Sync {
     fn service(&self) -> Option<&ServiceCall> {
         None
     }
+    /// What the answer calls the request, and the server: `x-amz-request-id`, `x-amz-id-2`.
+    fn ids(&self) -> (&str, &str) {
+        ("", "")
+    }
+    /// Whether a browser's form is what was sent.
+    fn is_form(&self) -> bool {
+        false
+    }
 }
 
 /// What a service of the server's own does in the name of a bucket.

@@ -1,11 +1,13 @@
 //! Lists, policies, ownership and public access blocks: read and changed.
 
 use super::authorize::{Target, bucket_list, decide, lists_are_disabled, version_list};
+use super::notifications::announcement;
 use super::{Gateway, shown_version};
 use crate::access::{AccessControlList, Action, Caller, ObjectOwnership, Policy, PublicAccessBlock, RequestedAcl};
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, BucketSettings, MetadataError, Selector};
 use crate::names::{AccountId, BucketName, ObjectKey, VersionId};
+use crate::notification::EventKind;
 
 /// Who owns a new object, and its list when that is not private.
 pub(super) struct Owned {
@@ -106,7 +108,8 @@ impl Gateway {
         refuse_public(&bucket.settings, &list)?;
         let list = Some(list).filter(|list| !list.is_private());
         let change = Box::new(|attributes: &mut crate::metadata::Attributes| attributes.acl = list);
-        match self.metadata.change_attributes(name, key, &Selector::Id(version.id), change).await {
+        let told = announcement(&bucket, key, Some(caller), &[EventKind::ListReplaced]);
+        match self.metadata.change_attributes(name, key, &Selector::Id(version.id), change, told).await {
             Err(MetadataError::Gone(_)) => Err(Error::NoSuchKey { marker: None }),
             other => Ok(shown_version(bucket.versioning, &other?.id)),
         }

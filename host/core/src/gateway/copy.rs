@@ -2,6 +2,7 @@
 
 use super::access::own;
 use super::authorize::{Brings, Target, decide, may_tag_new};
+use super::notifications::announcement;
 use super::object::finish_anyway;
 use super::request::{CopyObject, CopyOutcome, CopyPart, Incoming, PutOutcome, Source};
 use super::upload::{check_number, gone_upload, part_outcome};
@@ -14,6 +15,7 @@ use crate::encryption::DataKey;
 use crate::error::{Error, Result};
 use crate::metadata::{Attributes, Bucket, NewVersion, Part, Segment, Upload, Version};
 use crate::names::LocationName;
+use crate::notification::EventKind;
 use std::sync::Arc;
 
 /// Largest object that CopyObject takes, in bytes.
@@ -52,7 +54,9 @@ impl Gateway {
         attributes.lock = self.lock_of_write(&request.caller, &bucket, &request.key, attributes.lock).await?;
         let source_key = self.reader_key(&source, &request.source.customer).await?;
         let (encryption, seal) = self.encryption_of_write(&bucket, &request.encryption).await?.unzip();
+        let caller = Some(&request.caller);
         let draft = Draft {
+            announcement: announcement(&bucket, &request.key, caller, &[EventKind::CreatedByCopy]),
             bucket,
             key: request.key,
             location,
@@ -112,6 +116,7 @@ impl Gateway {
             attributes: draft.attributes.clone(),
             owner: draft.owner.clone(),
             storage_class: draft.storage_class.clone(),
+            announcement: draft.announcement.clone(),
             ..source.clone().into()
         }
     }

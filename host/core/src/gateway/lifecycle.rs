@@ -1,5 +1,6 @@
 //! Carries lifecycles out: walks the database page by page, and does what the rules say.
 
+use super::notifications::announcement;
 use super::{Gateway, now};
 use crate::access::{Action, Caller};
 use crate::error::{Error, Result};
@@ -8,6 +9,7 @@ use crate::metadata::{
     Bucket, BucketSettings, Deleted, Deletion, Listed, Seen, UploadQuery, Version, VersionQuery, WriteConditions,
 };
 use crate::names::{BucketName, ObjectKey, VersionId};
+use crate::notification::EventKind;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -230,6 +232,12 @@ impl Gateway {
             hides: self.hiding_locations(bucket),
             owner: bucket.owner.clone(),
             now: now(),
+            announcement: announcement(
+                bucket,
+                &version.key,
+                None,
+                &[EventKind::Expired, EventKind::MarkerByExpiration],
+            ),
         };
         let _guard = self.keys.lock(&bucket.name, &version.key).await;
         let done = match self.metadata.delete(&deletion).await? {

@@ -99,7 +99,7 @@ impl Gateway {
             // Whoever gave up does not want to know.
             let _ = decided.send(outcome);
         });
-        let version = match self.metadata.change_attributes(&bucket.name, &key, &selector, change).await {
+        let version = match self.metadata.change_attributes(&bucket.name, &key, &selector, change, None).await {
             Err(MetadataError::Gone(_)) => return Err(Error::NoSuchVersion),
             other => other?,
         };

@@ -2,6 +2,7 @@
 
 use super::access::{Owned, own};
 use super::authorize::Brings;
+use super::notifications::{announcement, kind_of_put};
 use super::request::{DeleteObject, PutObject, PutOutcome};
 use super::write::Draft;
 use super::{Gateway, now, shown_version};
@@ -9,6 +10,7 @@ use crate::access::{Action, Caller};
 use crate::error::{Error, Result};
 use crate::metadata::{Attributes, Bucket, Deleted, Deletion, MetadataError, Selector, Version, Versioning};
 use crate::names::{BucketName, LocationName, ObjectKey, VersionId};
+use crate::notification::EventKind;
 use std::sync::Arc;
 
 /// Largest object of one PutObject, in bytes.
@@ -43,7 +45,9 @@ impl Gateway {
         attributes.lock = self.lock_of_write(&request.caller, &bucket, &request.key, attributes.lock).await?;
         let encryption = self.encryption_of_write(&bucket, &request.encryption).await?;
         let (encryption, seal) = encryption.unzip();
+        let caller = Some(&request.caller);
         let draft = Draft {
+            announcement: announcement(&bucket, &request.key, caller, &[kind_of_put(&request.caller)]),
             bucket,
             key: request.key,
             location,
@@ -86,7 +90,9 @@ impl Gateway {
                 .is_ok();
         let hides = self.hiding_locations(&bucket);
         let _guard = self.keys.lock(&request.bucket, &request.key).await;
+        let kinds = [EventKind::Removed, EventKind::MarkerCreated];
         let deletion = Deletion {
+            announcement: announcement(&bucket, &request.key, Some(&request.caller), &kinds),
             bucket: request.bucket,
             key: request.key,
             version: request.version,
@@ -152,7 +158,9 @@ impl Gateway {
         let _guard = self.keys.lock(bucket, key).await;
         let (bucket, live) = self.version_for(caller, action, (bucket, key), version, &tags).await?;
         let selector = Selector::Id(live.id);
-        let version = match self.metadata.set_tags(&bucket.name, key, &selector, tags).await {
+        let kind = if tags.is_empty() { EventKind::Untagged } else { EventKind::Tagged };
+        let told = announcement(&bucket, key, Some(caller), &[kind]);
+        let version = match self.metadata.set_tags(&bucket.name, key, &selector, tags, told).await {
             Err(MetadataError::Gone(_)) => return Err(Error::NoSuchKey { marker: None }),
             other => other?,
         };

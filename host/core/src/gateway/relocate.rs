@@ -2,6 +2,7 @@
 //! is one.
 
 use super::ingest::{self, Announced, SMALL};
+use super::notifications::announcement;
 use super::object::finish_anyway;
 use super::request::Incoming;
 use super::write::{Begin, Draft, contradiction};
@@ -12,6 +13,7 @@ use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, ChecksumKind, Relocation, Segment, Version, WriteConditions};
 use crate::names::{AccountId, LocationName};
+use crate::notification::EventKind;
 use crate::storage_class;
 use std::sync::Arc;
 
@@ -51,7 +53,7 @@ impl Gateway {
         let stays = |target: &LocationName| version.segments.iter().all(|segment| segment.location == *target);
         match target.filter(|target| !stays(target)) {
             None => {
-                let relocation = Relocation::of(&version, storage_class, version.segments.clone());
+                let relocation = Relocation::of(bucket, &version, storage_class, version.segments.clone());
                 let _guard = self.keys.lock(&bucket.name, &version.key).await;
                 Ok(self.metadata.relocate(None, relocation).await?)
             }
@@ -94,7 +96,7 @@ impl Gateway {
             offset: 0,
             length: size,
         };
-        let relocation = Relocation::of(&version, &storage_class, vec![segment]);
+        let relocation = Relocation::of(&draft.bucket, &version, &storage_class, vec![segment]);
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         match self.metadata.relocate(Some(&begun.id), relocation).await {
             Ok(true) => Ok(true),
@@ -159,6 +161,7 @@ fn draft(bucket: Bucket, version: &Version, location: LocationName) -> Draft {
         owner: version.owner.clone(),
         storage_class: version.storage_class.clone(),
         conditions: WriteConditions::default(),
+        announcement: None,
     }
 }
 
@@ -184,7 +187,7 @@ fn verifying(version: &Version, size: u64, body: Body) -> Incoming {
 }
 
 impl Relocation {
-    fn of(version: &Version, storage_class: &str, segments: Vec<Segment>) -> Self {
+    fn of(bucket: &Bucket, version: &Version, storage_class: &str, segments: Vec<Segment>) -> Self {
         Self {
             bucket: version.bucket.clone(),
             key: version.key.clone(),
@@ -194,6 +197,7 @@ impl Relocation {
             segments,
             storage_class: storage_class.to_owned(),
             at: now(),
+            announcement: announcement(bucket, &version.key, None, &[EventKind::Moved]),
         }
     }
 }

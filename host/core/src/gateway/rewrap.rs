@@ -63,7 +63,7 @@ impl Gateway {
                 encryption.key = wrapped;
             }
         });
-        match self.metadata.change_attributes(&version.bucket, &version.key, &selector, change).await {
+        match self.metadata.change_attributes(&version.bucket, &version.key, &selector, change, None).await {
             Ok(_) => report.rewrapped += 1,
             // Deleted meanwhile.
             Err(MetadataError::Gone(_)) => {}

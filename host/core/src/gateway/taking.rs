@@ -212,6 +212,7 @@ fn version(bucket: &Bucket, shown: &Shown, entry: &StoredEntry) -> NewVersion {
         owner: bucket.owner.clone(),
         storage_class: STANDARD.to_owned(),
         parts: Vec::new(),
+        announcement: None,
     }
 }
 

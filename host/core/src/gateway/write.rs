@@ -17,6 +17,7 @@ use crate::metadata::{
     WriteConditions, WriteKind,
 };
 use crate::names::{AccountId, LocationName, ObjectKey, WriteId};
+use crate::notification::Announcement;
 use md5::{Digest as _, Md5};
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(super) struct Draft {
     pub(super) owner: AccountId,
     pub(super) storage_class: String,
     pub(super) conditions: WriteConditions,
+    /// Who is told when it is committed.
+    pub(super) announcement: Option<Box<Announcement>>,
 }
 
 impl Draft {
@@ -57,6 +60,7 @@ impl Draft {
             owner: self.owner.clone(),
             storage_class: self.storage_class.clone(),
             parts: Vec::new(),
+            announcement: self.announcement.clone(),
         })
     }
 

@@ -6,6 +6,7 @@ use crate::encryption::{BucketEncryption, ObjectEncryption};
 use crate::inventory::Inventory;
 use crate::lifecycle::Lifecycle;
 use crate::logging::BucketLogging;
+use crate::notification::NotificationConfiguration;
 use crate::object_lock::{ObjectLock, ObjectLockConfiguration};
 use crate::website::WebsiteConfiguration;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub struct BucketSettings {
     /// Which reports of it are wanted, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inventories: Vec<Inventory>,
+    /// Whom it tells of changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<NotificationConfiguration>,
 }
 
 /// What a version has that no backend is told.

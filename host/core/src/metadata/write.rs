@@ -4,6 +4,7 @@ use super::settings::Attributes;
 use super::version::{ObjectChecksum, PartBoundary, Segment, Version};
 use crate::backend::{Locator, Name, Projection, Token};
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
+use crate::notification::Announcement;
 use serde::{Deserialize, Serialize};
 
 /// A write to begin.
@@ -74,6 +75,9 @@ pub struct NewVersion {
     pub storage_class: String,
     /// For one uploaded in parts.
     pub parts: Vec<PartBoundary>,
+    /// Who is told of it when it is committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Box<Announcement>>,
 }
 
 impl NewVersion {
@@ -97,6 +101,7 @@ impl From<Version> for NewVersion {
             owner: version.owner,
             storage_class: version.storage_class,
             parts: version.parts,
+            announcement: None,
         }
     }
 }
@@ -273,6 +278,8 @@ pub struct Deletion {
     pub owner: AccountId,
     /// Milliseconds since 1970.
     pub now: i64,
+    /// Who is told of what comes of it.
+    pub announcement: Option<Box<Announcement>>,
 }
 
 /// New segments, or a new storage class alone, for a version that is there.
@@ -294,6 +301,8 @@ pub struct Relocation {
     pub storage_class: String,
     /// Milliseconds since 1970.
     pub at: i64,
+    /// Who is told of it.
+    pub announcement: Option<Box<Announcement>>,
 }
 
 /// A version as it was seen when somebody decided on it.

@@ -1,5 +1,6 @@
 //! Deletions, by S3's rules of versioning, and what they free.
 
+use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bytes, number, to_json, versioning};
 use super::versions::read_in;
@@ -9,6 +10,10 @@ use sallyport_core::metadata::{
     ConditionFailure, Deleted, Deletion, MetadataError, MetadataResult, Seen, Segment, Selector, Version, Versioning,
 };
 use sallyport_core::names::{BucketName, LocationName, ObjectKey, VersionId};
+use sallyport_core::notification::EventObject;
+
+/// The ETag that S3 tells of a delete marker: the MD5 of nothing.
+const EMPTY: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 /// A version that goes.
 pub(super) struct Freed<'a> {
@@ -55,55 +60,71 @@ impl Operation for Delete {
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Deleted> {
         let deletion = self.0;
-        transaction.changes(Change::Key(deletion.bucket.clone(), deletion.key.clone()));
-        let sql = "SELECT id, versioning FROM bucket WHERE name = $1";
-        let row = transaction.row(sqlx::query(sql).bind(deletion.bucket.as_str().to_owned())).await?;
-        let row = row.ok_or(MetadataError::Gone("the bucket"))?;
-        let bucket = number(&row, "id")?;
-        let selector = deletion.version.clone().map_or(Selector::Current, Selector::Id);
-        let named = read_in(transaction, &deletion.bucket, &deletion.key, &selector).await?;
-        if let Err(failure) = deletion.conditions.decide_deletion(named.as_ref()) {
-            return Ok(Deleted::Refused(failure));
-        }
-        if named.is_none() && deletion.conditions.is_about_current() {
+        let deleted = delete(transaction, &deletion).await?;
+        let Some(announcement) = &deletion.announcement else { return Ok(deleted) };
+        let null = VersionId::null();
+        let (version, left_marker) = match &deleted {
+            Deleted::Nothing | Deleted::Refused(_) => return Ok(deleted),
+            Deleted::Version { id, .. } => (id, false),
+            Deleted::Object => (&null, false),
+            Deleted::Marker { id } => (id, true),
+        };
+        let object = EventObject { etag: left_marker.then(|| EMPTY.to_owned()), ..EventObject::default() };
+        let happened = Happened { bucket: &deletion.bucket, key: &deletion.key, object, version, left_marker };
+        announce(transaction, announcement, happened).await?;
+        Ok(deleted)
+    }
+}
+
+async fn delete(transaction: &mut Transaction<'_>, deletion: &Deletion) -> MetadataResult<Deleted> {
+    transaction.changes(Change::Key(deletion.bucket.clone(), deletion.key.clone()));
+    let sql = "SELECT id, versioning FROM bucket WHERE name = $1";
+    let row = transaction.row(sqlx::query(sql).bind(deletion.bucket.as_str().to_owned())).await?;
+    let row = row.ok_or(MetadataError::Gone("the bucket"))?;
+    let bucket = number(&row, "id")?;
+    let selector = deletion.version.clone().map_or(Selector::Current, Selector::Id);
+    let named = read_in(transaction, &deletion.bucket, &deletion.key, &selector).await?;
+    if let Err(failure) = deletion.conditions.decide_deletion(named.as_ref()) {
+        return Ok(Deleted::Refused(failure));
+    }
+    if named.is_none() && deletion.conditions.is_about_current() {
+        return Ok(Deleted::Nothing);
+    }
+    if let Some(seen) = &deletion.as_seen
+        && !is_as_seen(transaction, bucket, named.as_ref(), seen).await?
+    {
+        return Ok(Deleted::Nothing);
+    }
+    if deletion.version.is_some() {
+        let Some(version) = named else {
             return Ok(Deleted::Nothing);
+        };
+        if version.attributes.lock.protects(deletion.now, deletion.bypass_governance) {
+            return Ok(Deleted::Refused(ConditionFailure::Protected));
         }
-        if let Some(seen) = &deletion.as_seen
-            && !is_as_seen(transaction, bucket, named.as_ref(), seen).await?
-        {
-            return Ok(Deleted::Nothing);
+        remove(transaction, bucket, &version).await?;
+        return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
+    }
+    let versioning = versioning(&row)?;
+    supersede(transaction, bucket, &deletion.key, versioning).await?;
+    match versioning {
+        Versioning::Off => match named {
+            Some(version) => {
+                remove(transaction, bucket, &version).await?;
+                Ok(Deleted::Object)
+            }
+            None => Ok(Deleted::Nothing),
+        },
+        Versioning::Enabled => {
+            let id = deletion.marker_id.clone();
+            mark(transaction, bucket, deletion, id).await
         }
-        if deletion.version.is_some() {
-            let Some(version) = named else {
-                return Ok(Deleted::Nothing);
-            };
-            if version.attributes.lock.protects(deletion.now, deletion.bypass_governance) {
-                return Ok(Deleted::Refused(ConditionFailure::Protected));
+        Versioning::Suspended => {
+            let null = Selector::Id(VersionId::null());
+            if let Some(version) = read_in(transaction, &deletion.bucket, &deletion.key, &null).await? {
+                free_read(transaction, bucket, &version).await?;
             }
-            remove(transaction, bucket, &version).await?;
-            return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
-        }
-        let versioning = versioning(&row)?;
-        supersede(transaction, bucket, &deletion.key, versioning).await?;
-        match versioning {
-            Versioning::Off => match named {
-                Some(version) => {
-                    remove(transaction, bucket, &version).await?;
-                    Ok(Deleted::Object)
-                }
-                None => Ok(Deleted::Nothing),
-            },
-            Versioning::Enabled => {
-                let id = deletion.marker_id.clone();
-                mark(transaction, bucket, &deletion, id).await
-            }
-            Versioning::Suspended => {
-                let null = Selector::Id(VersionId::null());
-                if let Some(version) = read_in(transaction, &deletion.bucket, &deletion.key, &null).await? {
-                    free_read(transaction, bucket, &version).await?;
-                }
-                mark(transaction, bucket, &deletion, VersionId::null()).await
-            }
+            mark(transaction, bucket, deletion, VersionId::null()).await
         }
     }
 }

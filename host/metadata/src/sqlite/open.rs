@@ -3,13 +3,14 @@
 use super::error::SqliteError;
 use super::known::Known;
 use super::lock::FolderLock;
-use super::writer::{Numbers, Operation, Writer, now};
+use super::writer::{Numbers, Operation, Settings, Writer, now};
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// The database's file in its folder.
@@ -38,6 +39,8 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// How long superseded bytes are kept for readers that started before.
     pub deletion_delay: Duration,
+    /// How many events may wait for a destination: beyond it the oldest are dropped.
+    pub most_events: u32,
     /// Connections that read.
     pub readers: u32,
 }
@@ -49,6 +52,7 @@ impl SqliteOptions {
             folder: folder.into(),
             durability: Durability::default(),
             deletion_delay: Duration::from_secs(600),
+            most_events: 100_000,
             readers: 4,
         }
     }
@@ -60,6 +64,7 @@ pub struct SqliteStore {
     pub(super) readers: SqlitePool,
     pub(super) known: Arc<Known>,
     pub(super) owner: i64,
+    pub(super) events_queued: watch::Receiver<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
     _lock: FolderLock,
 }
@@ -79,9 +84,14 @@ impl SqliteStore {
         let mut connection = write_options(&file, options.durability).connect().await?;
         MIGRATIONS.run(&mut connection).await?;
         let owner = take_over(&mut connection).await?;
-        let delay = i64::try_from(options.deletion_delay.as_millis()).unwrap_or(i64::MAX);
         let known = Arc::new(Known::default());
-        let (writer, task) = Writer::start(connection, Numbers::new(owner), delay, Arc::clone(&known));
+        let (queued, events_queued) = watch::channel(0);
+        let settings = Settings {
+            deletion_delay: i64::try_from(options.deletion_delay.as_millis()).unwrap_or(i64::MAX),
+            most_events: i64::from(options.most_events),
+            events_queued: queued,
+        };
+        let (writer, task) = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known));
         let readers = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(options.readers.max(1))
@@ -93,7 +103,7 @@ impl SqliteStore {
             .connect_with(read_options(&file))
             .await?;
         let (writer, task) = (Mutex::new(Some(writer)), Mutex::new(Some(task)));
-        Ok(Self { writer, readers, known, owner, task, _lock: lock })
+        Ok(Self { writer, readers, known, owner, events_queued, task, _lock: lock })
     }
 
     /// Runs a mutation in the writer.

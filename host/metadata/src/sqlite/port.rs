@@ -2,7 +2,8 @@
 
 use super::open::SqliteStore;
 use super::{
-    allowances, buckets, care, deletes, jobs, listing, locations, relocate, settings, tags, uploads, versions, writes,
+    allowances, buckets, care, deletes, events, jobs, listing, locations, relocate, settings, tags, uploads, versions,
+    writes,
 };
 use async_trait::async_trait;
 use sallyport_core::backend::Locator;
@@ -13,6 +14,8 @@ use sallyport_core::metadata::{
     UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
 };
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
+use sallyport_core::notification::{Announcement, DestinationName, Event, EventQueue};
+use tokio::sync::watch;
 
 #[async_trait]
 impl MetadataStore for SqliteStore {
@@ -153,9 +156,10 @@ impl MetadataStore for SqliteStore {
         key: &ObjectKey,
         selector: &Selector,
         tags: Vec<(String, String)>,
+        announcement: Option<Box<Announcement>>,
     ) -> MetadataResult<Version> {
         let (bucket, key, selector) = (bucket.clone(), key.clone(), selector.clone());
-        self.write(tags::SetTags { bucket, key, selector, tags }).await
+        self.write(tags::SetTags { bucket, key, selector, tags, announcement }).await
     }
 
     async fn forget(&self, bucket: &BucketName, key: &ObjectKey, sequence: i64, now: i64) -> MetadataResult<bool> {
@@ -168,9 +172,10 @@ impl MetadataStore for SqliteStore {
         key: &ObjectKey,
         selector: &Selector,
         change: AttributesChange,
+        announcement: Option<Box<Announcement>>,
     ) -> MetadataResult<Version> {
         let (bucket, key, selector) = (bucket.clone(), key.clone(), selector.clone());
-        self.write(settings::ChangeAttributes { bucket, key, selector, change }).await
+        self.write(settings::ChangeAttributes { bucket, key, selector, change, announcement }).await
     }
 
     async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<bool> {
@@ -237,6 +242,22 @@ impl MetadataStore for SqliteStore {
 
     async fn queue_depth(&self) -> MetadataResult<(u64, Option<i64>)> {
         jobs::depth(&self.readers).await
+    }
+
+    async fn events(&self, destination: &DestinationName, limit: usize) -> MetadataResult<Vec<Event>> {
+        events::of(&self.readers, destination, limit).await
+    }
+
+    async fn forget_events(&self, delivered: Vec<i64>, unwanted: Vec<i64>) -> MetadataResult<()> {
+        self.write(events::Forget { delivered, unwanted }).await
+    }
+
+    async fn event_queues(&self) -> MetadataResult<Vec<EventQueue>> {
+        events::queues(&self.readers).await
+    }
+
+    fn events_queued(&self) -> watch::Receiver<u64> {
+        self.events_queued.clone()
     }
 
     async fn allow_bucket(&self, name: &BucketName, most: Option<u64>) -> MetadataResult<()> {

@@ -1,5 +1,6 @@
 //! Gives versions other segments.
 
+use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bytes, limit, number};
 use super::versions::read_in;
@@ -8,6 +9,7 @@ use super::writes::{Landing, insert_segment};
 use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult, Relocation, Selector};
 use sallyport_core::names::WriteId;
+use sallyport_core::notification::EventObject;
 
 /// Replaces a version's segments and its storage class.
 pub(super) struct Relocate {
@@ -37,12 +39,10 @@ impl Operation for Relocate {
         transaction.changes(Change::Key(moved.bucket.clone(), moved.key.clone()));
         let selector = Selector::Id(moved.version.clone());
         let found = read_in(transaction, &moved.bucket, &moved.key, &selector).await?;
-        let is_same = found.is_some_and(|found| {
+        let found = found.filter(|found| {
             found.sequence == moved.sequence && !found.is_delete_marker && found.segments == moved.from
         });
-        if !is_same {
-            return Ok(false);
-        }
+        let Some(version) = found else { return Ok(false) };
         let sql = "SELECT id FROM bucket WHERE name = $1";
         let row = transaction.row(sqlx::query(sql).bind(moved.bucket.as_str().to_owned())).await?;
         let bucket = number(&row.ok_or(MetadataError::Gone("the bucket"))?, "id")?;
@@ -60,8 +60,13 @@ impl Operation for Relocate {
             .bind(bucket)
             .bind(bytes(moved.key.as_str()))
             .bind(moved.sequence)
-            .bind(moved.storage_class);
+            .bind(moved.storage_class.clone());
         transaction.execute(query).await?;
+        if let Some(announcement) = &moved.announcement {
+            let told = Happened::to(&version);
+            let object = EventObject { storage_class: Some(moved.storage_class), ..told.object };
+            announce(transaction, announcement, Happened { object, ..told }).await?;
+        }
         Ok(true)
     }
 }

@@ -1,6 +1,7 @@
 //! What is configured of buckets, and the attributes of versions.
 
 use super::buckets::BY_NAME;
+use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bucket, bytes, to_json};
 use super::versions::read_in;
@@ -10,6 +11,7 @@ use sallyport_core::metadata::{
     AttributesChange, Bucket, MetadataError, MetadataResult, Selector, SettingsChange, Version,
 };
 use sallyport_core::names::{BucketName, ObjectKey};
+use sallyport_core::notification::Announcement;
 use std::sync::Arc;
 
 /// Changes a bucket's settings.
@@ -40,6 +42,7 @@ pub(super) struct ChangeAttributes {
     pub(super) key: ObjectKey,
     pub(super) selector: Selector,
     pub(super) change: AttributesChange,
+    pub(super) announcement: Option<Box<Announcement>>,
 }
 
 #[async_trait]
@@ -59,6 +62,9 @@ impl Operation for ChangeAttributes {
             .bind(version.id.as_str().to_owned())
             .bind(to_json(&version.attributes)?);
         transaction.execute(query).await?;
+        if let Some(announcement) = &self.announcement {
+            announce(transaction, announcement, Happened::to(&version)).await?;
+        }
         Ok(version)
     }
 }

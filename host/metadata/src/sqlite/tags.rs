@@ -1,5 +1,6 @@
 //! What changes of a version after its commit: tags, and where its bytes are.
 
+use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bytes, to_json};
 use super::versions::read_in;
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use sallyport_core::backend::Locator;
 use sallyport_core::metadata::{MetadataError, MetadataResult, Selector, Version};
 use sallyport_core::names::{BucketName, LocationName, ObjectKey};
+use sallyport_core::notification::Announcement;
 
 /// Replaces a version's tags.
 pub(super) struct SetTags {
@@ -15,6 +17,7 @@ pub(super) struct SetTags {
     pub(super) key: ObjectKey,
     pub(super) selector: Selector,
     pub(super) tags: Vec<(String, String)>,
+    pub(super) announcement: Option<Box<Announcement>>,
 }
 
 #[async_trait]
@@ -39,6 +42,9 @@ impl Operation for SetTags {
             .bind(location)
             .bind(now());
         transaction.execute(query).await?;
+        if let Some(announcement) = &self.announcement {
+            announce(transaction, announcement, Happened::to(&version)).await?;
+        }
         Ok(version)
     }
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqliteConnection};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Most operations of one transaction.
 const GROUP: usize = 64;
@@ -34,8 +34,18 @@ pub(super) struct Transaction<'c> {
     connection: &'c mut SqliteConnection,
     numbers: &'c mut Numbers,
     changes: Vec<Change>,
+    queued_events: bool,
+    settings: &'c Settings,
+}
+
+/// What holds for every transaction.
+pub(super) struct Settings {
     /// How long bytes are kept after they were superseded, in milliseconds.
     pub(super) deletion_delay: i64,
+    /// How many events may wait for a destination.
+    pub(super) most_events: i64,
+    /// Changes after each transaction that queued events.
+    pub(super) events_queued: watch::Sender<u64>,
 }
 
 /// Numbers for one run of the process: greater than all of earlier runs.
@@ -69,9 +79,19 @@ impl Transaction<'_> {
         self.changes.push(change);
     }
 
+    /// How many events may wait for a destination.
+    pub(super) fn most_events(&self) -> i64 {
+        self.settings.most_events
+    }
+
+    /// Says that there are events to deliver once this is committed.
+    pub(super) fn queued_events(&mut self) {
+        self.queued_events = true;
+    }
+
     /// When bytes that are superseded now may go.
     pub(super) fn due(&self) -> i64 {
-        now().saturating_add(self.deletion_delay)
+        now().saturating_add(self.settings.deletion_delay)
     }
 
     pub(super) async fn execute(&mut self, query: Query) -> MetadataResult<u64> {
@@ -98,11 +118,11 @@ impl Writer {
     pub(super) fn start(
         connection: SqliteConnection,
         numbers: Numbers,
-        deletion_delay: i64,
+        settings: Settings,
         known: Arc<Known>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(WAITING);
-        let task = tokio::spawn(work(connection, numbers, deletion_delay, known, waiting));
+        let task = tokio::spawn(work(connection, numbers, settings, known, waiting));
         (Self { queue }, task)
     }
 
@@ -158,7 +178,7 @@ impl<O: Operation> Step for Pending<O> {
 async fn work(
     mut connection: SqliteConnection,
     mut numbers: Numbers,
-    deletion_delay: i64,
+    settings: Settings,
     known: Arc<Known>,
     mut waiting: mpsc::Receiver<Box<dyn Step>>,
 ) {
@@ -166,12 +186,22 @@ async fn work(
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         metrics::histogram!("sallyport_metadata_group_size").record(f64::from(u32::try_from(group.len()).unwrap_or(0)));
         let (connection_now, numbers) = (&mut connection, &mut numbers);
-        let mut transaction = Transaction { connection: connection_now, numbers, changes: Vec::new(), deletion_delay };
+        let mut transaction = Transaction {
+            connection: connection_now,
+            numbers,
+            changes: Vec::new(),
+            queued_events: false,
+            settings: &settings,
+        };
         let failure = transact(&mut transaction, &known, &mut group).await.err().map(Arc::new);
+        let queued_events = transaction.queued_events;
         if let Some(error) = &failure {
             tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
             // What is left open would take in the next group. It fails when nothing is.
             let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+        }
+        if queued_events && failure.is_none() {
+            settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
         }
         for step in group.drain(..) {
             step.answer(failure.as_ref());

@@ -3,6 +3,7 @@
 use super::allowances::{Coming, exceeds};
 use super::deletes::{Freed, free};
 use super::error::{failed, unreadable};
+use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{
     bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id,
@@ -17,6 +18,7 @@ use sallyport_core::metadata::{
     Segment, Selector, Versioning, WriteConditions, WriteKind,
 };
 use sallyport_core::names::{BucketName, ObjectKey, VersionId, WriteId};
+use sallyport_core::notification::EventObject;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
@@ -263,6 +265,13 @@ impl Operation for Commit {
             let sql = "UPDATE version SET upload = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
             let query = sqlx::query(sql).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
             transaction.execute(query.bind(upload.as_str().to_owned())).await?;
+        }
+        if let Some(announcement) = &version.announcement {
+            let object =
+                EventObject { size: Some(version.size), etag: Some(version.etag.clone()), ..EventObject::default() };
+            let (bucket, key) = (&new.bucket_name, &new.key);
+            let happened = Happened { bucket, key, object, version: &version.id, left_marker: false };
+            announce(transaction, announcement, happened).await?;
         }
         Ok(Committed { id: version.id, last_modified: version.last_modified })
     }

@@ -69,13 +69,13 @@ pub async fn attributes_are_changed_of_one_version(store: &Store) {
     let by_id = |id: &str| Selector::Id(VersionId::from_client(id));
     assert!(store.version(&name, &key("k"), &Selector::Current).await.unwrap().unwrap().attributes.acl.is_none());
     let change = |attributes: &mut Attributes| attributes.acl = Some(AccessControlList::private(account()));
-    let changed = store.change_attributes(&name, &key("k"), &by_id("one"), Box::new(change)).await.unwrap();
+    let changed = store.change_attributes(&name, &key("k"), &by_id("one"), Box::new(change), None).await.unwrap();
     assert!(changed.attributes.acl.is_some());
     let other = store.version(&name, &key("k"), &by_id("two")).await.unwrap().unwrap();
     assert!(other.attributes.acl.is_none());
-    store.change_attributes(&name, &key("k"), &by_id("two"), Box::new(change)).await.unwrap();
+    store.change_attributes(&name, &key("k"), &by_id("two"), Box::new(change), None).await.unwrap();
     assert!(store.version(&name, &key("k"), &Selector::Current).await.unwrap().unwrap().attributes.acl.is_some());
-    let absent = store.change_attributes(&name, &key("k"), &by_id("none"), Box::new(change)).await;
+    let absent = store.change_attributes(&name, &key("k"), &by_id("none"), Box::new(change), None).await;
     assert!(matches!(absent, Err(MetadataError::Gone(_))));
 }
 

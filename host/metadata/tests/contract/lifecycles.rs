@@ -26,7 +26,7 @@ pub async fn what_was_replaced_since_is_not_deleted(store: &Store) {
     assert_eq!(new.etag, "e2");
     let fresh = Deletion { as_seen: seen(&new, 0), ..deletion("k", None) };
     let tags = vec![("keep".to_owned(), "me".to_owned())];
-    store.set_tags(&bucket_name("bucket"), &key("k"), &Selector::Current, tags).await.unwrap();
+    store.set_tags(&bucket_name("bucket"), &key("k"), &Selector::Current, tags, None).await.unwrap();
     assert_eq!(store.delete(&fresh).await.unwrap(), Deleted::Nothing);
     let tagged = Deletion { as_seen: seen(&current(store, "k").await.unwrap(), 0), ..deletion("k", None) };
     assert_eq!(store.delete(&tagged).await.unwrap(), Deleted::Object);
@@ -77,6 +77,7 @@ fn relocation(version: &Version, segments: Vec<Segment>) -> Relocation {
         segments,
         storage_class: "far".into(),
         at: 3_000,
+        announcement: None,
     }
 }
 

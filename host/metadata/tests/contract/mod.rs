@@ -3,6 +3,7 @@
 mod allowances;
 mod buckets;
 mod care;
+mod events;
 mod lifecycles;
 mod locks;
 mod uploads;
@@ -12,6 +13,7 @@ mod writes;
 pub use allowances::*;
 pub use buckets::*;
 pub use care::*;
+pub use events::*;
 pub use lifecycles::*;
 pub use locks::*;
 pub use uploads::*;
@@ -73,6 +75,7 @@ pub fn new_version(id: VersionId, etag: &str) -> NewVersion {
         owner: account(),
         storage_class: "STANDARD".into(),
         parts: Vec::new(),
+        announcement: None,
     }
 }
 
@@ -134,6 +137,7 @@ pub fn deletion(key_text: &str, version: Option<VersionId>) -> Deletion {
         hides: Vec::new(),
         owner: account(),
         now: 2_000,
+        announcement: None,
     }
 }
 

@@ -120,13 +120,13 @@ pub async fn tags_are_replaced_and_projected(store: &Store) {
     put(store, "k", VersionId::null(), "a").await;
     let tags = vec![("a".to_owned(), "b".to_owned())];
     let bucket = bucket_name("bucket");
-    let tagged = store.set_tags(&bucket, &key("k"), &Selector::Current, tags.clone()).await.unwrap();
+    let tagged = store.set_tags(&bucket, &key("k"), &Selector::Current, tags.clone(), None).await.unwrap();
     assert_eq!(tagged.object.tags, tags);
     assert_eq!(current(store, "k").await.unwrap(), tagged);
     let job = store.claim_jobs(i64::MAX, 10).await.unwrap().remove(0);
     let expected = JobKind::Tags { bucket: bucket.clone(), key: key("k"), version: VersionId::null() };
     assert_eq!((job.kind, job.location), (expected, location()));
-    let gone = store.set_tags(&bucket, &key("absent"), &Selector::Current, tags).await;
+    let gone = store.set_tags(&bucket, &key("absent"), &Selector::Current, tags, None).await;
     assert!(matches!(gone, Err(MetadataError::Gone(_))));
 }
 

@@ -101,4 +101,9 @@ contract! {
     a_protected_version_does_not_go_for_good
     compliance_and_legal_hold_know_no_bypass_but_time
     a_write_from_before_does_not_replace_a_protected_null_version
+    an_event_comes_with_its_change_and_not_without
+    what_is_told_depends_on_what_a_deletion_left
+    tags_lists_and_moves_are_told
+    events_wait_by_destination_until_they_are_delivered
+    a_key_s_changes_have_ascending_sequencers
 }

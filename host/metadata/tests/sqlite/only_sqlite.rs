@@ -1,9 +1,12 @@
 //! The folder's lock, restarts, groups, backup.
 
-use super::contract::{bucket_name, due_deletions, keys, make_bucket, new_version, new_write, put};
+use super::contract::{
+    bucket_name, destination, due_deletions, keys, make_bucket, new_version, new_write, put, put_told,
+};
 use super::{fresh, options};
 use sallyport_core::metadata::{BucketDeletion, MetadataStore};
 use sallyport_core::names::VersionId;
+use sallyport_core::notification::EventKind;
 use sallyport_metadata::{SqliteError, SqliteOptions, SqliteStore, backup, restore};
 
 #[tokio::test]
@@ -82,4 +85,30 @@ async fn what_is_no_backup_is_not_restored() {
     assert!(matches!(restore(&from, &to).await, Err(SqliteError::Unsound { .. } | SqliteError::Sqlite(_))));
     assert!(!to.join("metadata.sqlite").exists());
     assert!(matches!(restore(&folder.path().join("absent"), &to).await, Err(SqliteError::Absent(_))));
+}
+
+#[tokio::test]
+async fn more_events_than_may_wait_push_out_the_oldest_of_their_destination_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(SqliteOptions { most_events: 3, ..options(&folder) }).await.unwrap();
+    make_bucket(&store, "bucket").await;
+    put_told(&store, "other", VersionId::null(), &[(EventKind::CreatedByPut, "other")]).await;
+    for number in 0..8 {
+        put_told(&store, &number.to_string(), VersionId::null(), &[(EventKind::CreatedByPut, "hooks")]).await;
+    }
+    let waiting = async |store: &SqliteStore, name: &str| -> Vec<String> {
+        let events = store.events(&destination(name), 100).await.unwrap();
+        events.iter().map(|event| event.key.to_string()).collect()
+    };
+    assert_eq!(waiting(&store, "hooks").await, ["5", "6", "7"]);
+    assert_eq!(waiting(&store, "other").await, ["other"]);
+    store.close().await;
+    drop(store);
+    // A lower limit holds with the next event.
+    let store = SqliteStore::open(SqliteOptions { most_events: 2, ..options(&folder) }).await.unwrap();
+    put_told(&store, "8", VersionId::null(), &[(EventKind::CreatedByPut, "hooks")]).await;
+    assert_eq!(waiting(&store, "hooks").await, ["7", "8"]);
+    let queues = store.event_queues().await.unwrap();
+    let hooks = queues.iter().find(|queue| queue.destination.as_str() == "hooks").unwrap();
+    assert_eq!((hooks.pending, hooks.dropped), (2, 7));
 }

@@ -8,6 +8,7 @@ use sallyport_core::access::ObjectOwnership;
 use sallyport_core::backend::{Name, Place, Token};
 use sallyport_core::metadata::*;
 use sallyport_core::names::*;
+use sallyport_core::notification::{Announcement, EventKind};
 use sallyport_metadata::{Durability, SqliteOptions, SqliteStore};
 
 const KEYS: [&str; 2] = ["k", "other"];
@@ -22,7 +23,7 @@ struct Step {
 }
 
 /// Every method of the port that is not a read.
-const OPERATIONS: [&str; 30] = [
+const OPERATIONS: [&str; 31] = [
     "create_bucket",
     "delete_bucket",
     "set_versioning",
@@ -53,16 +54,19 @@ const OPERATIONS: [&str; 30] = [
     "note_progress",
     "mark_checked",
     "queue_deletion",
+    "forget_events",
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 19] = [
+const READS: [&str; 21] = [
     "abandoned_writes",
     "all_buckets",
     "bucket",
     "bucket_allowance",
     "buckets",
     "completed_upload",
+    "event_queues",
+    "events",
     "is_known",
     "is_restored",
     "list",
@@ -172,6 +176,11 @@ async fn apply(store: &Store, step: Step, number: i64, left: &mut Left) {
         }
         "note_progress" => store.note_progress("work", Some(number.to_string())).await.unwrap(),
         "mark_checked" => store.mark_checked().await.unwrap(),
+        "forget_events" => {
+            let events = store.events(&destination("hooks"), 2).await.unwrap();
+            let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+            store.forget_events(ids, Vec::new()).await.unwrap();
+        }
         _ => bucket(store, step, number).await,
     }
 }
@@ -265,6 +274,7 @@ async fn write(store: &Store, step: Step, number: i64, left: &mut Left) {
                 from: version.segments,
                 storage_class: format!("class-{number}"),
                 at: number,
+                announcement: told(EventKind::Moved),
             };
             let write = picked.map(|_| id);
             if store.relocate(write.as_ref(), relocation).await.is_ok_and(|moved| moved) {
@@ -297,11 +307,12 @@ async fn version(store: &Store, step: Step, number: i64) {
         }
         "set_tags" => {
             let tags = vec![("step".to_owned(), number.to_string())];
-            let _ = store.set_tags(&name, &key, &Selector::Current, tags).await;
+            let _ = store.set_tags(&name, &key, &Selector::Current, tags, told(EventKind::Tagged)).await;
         }
         "change_attributes" => {
             let change = move |attributes: &mut Attributes| attributes.website_redirect = Some(format!("/{number}"));
-            let _ = store.change_attributes(&name, &key, &Selector::Current, Box::new(change)).await;
+            let told = told(EventKind::ListReplaced);
+            let _ = store.change_attributes(&name, &key, &Selector::Current, Box::new(change), told).await;
         }
         "replace_locator" => {
             let Some(old) = current.and_then(|version| version.segments.first().cloned()) else { return };
@@ -310,6 +321,11 @@ async fn version(store: &Store, step: Step, number: i64) {
         }
         other => panic!("no step does {other}"),
     }
+}
+
+/// Somebody is told of each change that can be told.
+fn told(kind: EventKind) -> Option<Box<Announcement>> {
+    announcement(&[(kind, "hooks")])
 }
 
 async fn upload(store: &Store, step: Step, number: i64, left: &mut Left) {

@@ -37,7 +37,7 @@ pub(crate) struct Call {
     /// Clients may send their own encryption keys over this connection.
     pub(crate) keys_may_come: bool,
     pub(crate) request_id: String,
-    pub(crate) host_id: String,
+    pub(crate) host_id: Arc<str>,
 }
 
 impl Call {
@@ -153,6 +153,9 @@ pub(crate) struct Seen {
     pub(crate) head: Arc<Head>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) secure: bool,
+    pub(crate) request_id: String,
+    pub(crate) host_id: Arc<str>,
+    pub(crate) is_form: bool,
 }
 
 impl RequestContext for Seen {
@@ -170,6 +173,14 @@ impl RequestContext for Seen {
 
     fn query(&self, name: &str) -> Option<String> {
         self.head.query.value(name).map(str::to_owned)
+    }
+
+    fn ids(&self) -> (&str, &str) {
+        (&self.request_id, &self.host_id)
+    }
+
+    fn is_form(&self) -> bool {
+        self.is_form
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod lifecycle;
 mod list;
 pub(crate) mod logging;
 pub(crate) mod multipart;
+mod notification;
 pub(crate) mod object_lock;
 mod objects;
 mod patience;
@@ -58,6 +59,8 @@ pub(crate) async fn run(call: &Call, operation: Operation, body: Body) -> Result
         Operation::DeleteBucketEncryption => encryption::delete_bucket(call).await,
         Operation::GetBucketLogging => logging::get(call).await,
         Operation::PutBucketLogging => logging::put(call, body).await,
+        Operation::GetBucketNotificationConfiguration => notification::get(call).await,
+        Operation::PutBucketNotificationConfiguration => notification::put(call, body).await,
         Operation::GetBucketWebsite => website::get(call).await,
         Operation::PutBucketWebsite => website::put(call, body).await,
         Operation::DeleteBucketWebsite => website::delete(call).await,

@@ -9,6 +9,7 @@ use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
 use sallyport_core::body::{self, BodyError};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 type Working = Pin<Box<dyn Future<Output = Result<Answer, S3Error>> + Send>>;
@@ -19,7 +20,7 @@ struct Late {
     every: Duration,
     resource: String,
     request_id: String,
-    host_id: String,
+    host_id: Arc<str>,
 }
 
 /// Waits for an operation that answers with a document. When it takes long, the answer begins

@@ -90,7 +90,14 @@ fn as_put(call: &Call, identity: Identity, key: &str, head: Head) -> Call {
     let head = Arc::new(head);
     let context = call.caller.context.as_ref();
     let (source, secure) = context.map_or((None, false), |context| (context.source(), context.is_secure()));
-    let seen = Arc::new(Seen { head: Arc::clone(&head), source, secure });
+    let seen = Arc::new(Seen {
+        head: Arc::clone(&head),
+        source,
+        secure,
+        request_id: call.request_id.clone(),
+        host_id: Arc::clone(&call.host_id),
+        is_form: true,
+    });
     let caller = if identity.is_anonymous() {
         Caller::anonymous(seen)
     } else {

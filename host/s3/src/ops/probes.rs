@@ -14,7 +14,6 @@ pub(crate) async fn answer(call: &Call, operation: Operation) -> Result<Option<A
     call.bucket_for(action(operation)).await?;
     Ok(Some(match reading {
         Reading::Absent(code) => return Err(code.into()),
-        Reading::Empty(root) => answer::xml(Document::s3(root, |_| {})),
         Reading::EmptyList(root) => answer::xml(Document::s3(root, |element| element.text("IsTruncated", "false"))),
         Reading::NothingToDelete => answer::empty(StatusCode::NO_CONTENT),
     }))
@@ -23,7 +22,6 @@ pub(crate) async fn answer(call: &Call, operation: Operation) -> Result<Option<A
 #[derive(Clone, Copy)]
 enum Reading {
     Absent(Code),
-    Empty(&'static str),
     EmptyList(&'static str),
     /// Deleting what is not there succeeds.
     NothingToDelete,
@@ -35,7 +33,6 @@ fn reading(operation: Operation) -> Option<Reading> {
         Operation::GetBucketAnalyticsConfiguration
         | Operation::GetBucketIntelligentTieringConfiguration
         | Operation::GetBucketMetricsConfiguration => Reading::Absent(Code::NoSuchConfiguration),
-        Operation::GetBucketNotificationConfiguration => Reading::Empty("NotificationConfiguration"),
         Operation::ListBucketAnalyticsConfigurations => Reading::EmptyList("ListBucketAnalyticsConfigurationResult"),
         Operation::ListBucketIntelligentTieringConfigurations => {
             Reading::EmptyList("ListBucketIntelligentTieringConfigurationsOutput")
@@ -49,7 +46,6 @@ fn reading(operation: Operation) -> Option<Reading> {
 /// What reading a configuration takes.
 fn action(operation: Operation) -> Action {
     match operation {
-        Operation::GetBucketNotificationConfiguration => Action::GetBucketNotification,
         Operation::GetBucketReplication => Action::GetReplicationConfiguration,
         Operation::DeleteBucketReplication => Action::PutReplicationConfiguration,
         Operation::GetBucketAnalyticsConfiguration | Operation::ListBucketAnalyticsConfigurations => {

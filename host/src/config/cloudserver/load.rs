@@ -124,6 +124,7 @@ impl Reader<'_> {
                 .collect(),
             limits: ConnectionLimits::default(),
             listen,
+            destinations: server.destinations,
             rest_endpoints: server.rest_endpoints,
             website_endpoints: server.website_endpoints,
         })
@@ -138,7 +139,7 @@ impl Reader<'_> {
         };
         let file = choice.resolve(self.root);
         let map = read_object(&file, problems)?;
-        let server = server::read(&file.name, map, problems);
+        let server = server::read(&file.name, self.root, map, problems);
         Some((file.name, server))
     }
 

@@ -1,6 +1,7 @@
 //! Reads CloudServer's files and variables: the one place that knows their names.
 
 mod accounts;
+mod destinations;
 mod field;
 mod files;
 mod grants;

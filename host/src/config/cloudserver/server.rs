@@ -1,12 +1,15 @@
 //! Reads `config.json`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::destinations;
 use super::field::Fields;
 use super::variables::{PROXY_FIX, host_of, is_proxy, networks};
 use crate::config::configuration::LogLevel;
+use crate::config::destination::DestinationConfiguration;
 use crate::config::network::Network;
 use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::secret::Secret;
@@ -14,7 +17,6 @@ use crate::config::secret::Secret;
 /// Accepted without effect.
 const WITHOUT_EFFECT: &[&str] = &[
     "backbeat",
-    "bucketNotificationDestinations",
     "bucketd",
     "cdmi",
     "clusters",
@@ -66,6 +68,7 @@ pub(super) struct Server {
     pub(super) tenant_locations: Option<String>,
     /// `outboundProxy.url`.
     pub(super) outbound_proxy: Option<Secret>,
+    pub(super) destinations: Vec<DestinationConfiguration>,
 }
 
 /// `certFilePaths`, as written.
@@ -76,7 +79,7 @@ pub(super) struct CertificatePaths {
     pub(super) authority: Option<String>,
 }
 
-pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems) -> Server {
+pub(super) fn read(file: &str, root: &Path, map: Map<String, Value>, problems: &mut Problems) -> Server {
     let mut fields = Fields::new(file, "", map);
     let server = Server {
         port: fields.port("port"),
@@ -90,6 +93,7 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
         certificate: certificate(file, &mut fields, problems),
         tenant_locations: fields.text("tenantLocations"),
         outbound_proxy: outbound_proxy(file, &mut fields, problems),
+        destinations: destinations::read(file, root, fields.take("bucketNotificationDestinations"), problems),
     };
     for key in REMOVED {
         if fields.take(key).is_some() {

@@ -1,5 +1,6 @@
 //! CompleteMultipartUpload: parts become a version, by reference wherever the bytes are.
 
+use super::super::notifications::announcement;
 use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, UploadRef};
 use super::super::write::{leaves_nothing, outcome};
 use super::super::{Gateway, new_version_id, now};
@@ -11,6 +12,7 @@ use crate::metadata::{
     Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Part, PartBoundary, Segment, Upload, Version,
     WriteKind,
 };
+use crate::notification::EventKind;
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -237,6 +239,12 @@ fn assemble(bucket: &Bucket, upload: &Upload, request: &CompleteUpload, parts: &
         owner: upload.owner.clone(),
         storage_class: upload.storage_class.clone(),
         parts: boundaries.collect(),
+        announcement: announcement(
+            bucket,
+            &upload.key,
+            Some(&request.upload.caller),
+            &[EventKind::CreatedByCompletion],
+        ),
     })
 }
 

@@ -153,7 +153,7 @@ fn page(call: &Call, error: &S3Error, second: Option<&S3Error>) -> Answer {
     let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut html = format!("<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n<ul>\n");
     list(&mut html, error);
-    for (name, value) in [("RequestId", &call.request_id), ("HostId", &call.host_id)] {
+    for (name, value) in [("RequestId", &*call.request_id), ("HostId", &*call.host_id)] {
         item(&mut html, name, value);
     }
     html.push_str("</ul>\n");
