@@ -13,6 +13,9 @@ mod egress;
 mod engine;
 mod error;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grants;
 mod handover;
 mod host;
