@@ -190,7 +190,7 @@ fn broken_us_east() -> serde_json::Value {
     json!({ "type": "ftp", "legacyAwsBehavior": true, "details": {} })
 }
 
-async fn ask(endpoint: &str, path: &str) -> (u16, String) {
+pub(crate) async fn ask(endpoint: &str, path: &str) -> (u16, String) {
     let pool: Pool<HttpConnector, Empty<Bytes>> = Pool::builder(TokioExecutor::new()).build_http();
     let answer = pool.get(format!("{endpoint}{path}").parse().unwrap()).await.unwrap();
     let status = answer.status().as_u16();

@@ -27,6 +27,7 @@ mod health;
 mod hostile;
 mod hosts;
 mod imports;
+mod instances;
 mod inventories;
 mod key_service;
 mod kit;

@@ -52,6 +52,10 @@ pub struct Limits {
     pub connections: usize,
     /// Warm instances that a location keeps when nobody calls.
     pub warm: usize,
+    /// Warm instances that it keeps as long as its calls need them again and again.
+    pub warm_at_peak: usize,
+    /// How long an instance beyond `warm` is kept when no call needs it.
+    pub cooling: Duration,
     /// Calls after which an instance is replaced.
     pub reuse: u32,
     /// Largest component, in bytes.
@@ -96,6 +100,8 @@ impl Default for Limits {
             instances_per_second: 500,
             connections: 1_024,
             warm: 16,
+            warm_at_peak: 64,
+            cooling: Duration::from_secs(10),
             reuse: 4_000,
             component_bytes: 32 << 20,
             connect: Duration::from_secs(10),
@@ -145,7 +151,7 @@ macro_rules! timed {
 }
 
 /// What can be configured of a location, with bounds: the engine reserves for the greatest.
-static NAMED: [Named; 28] = [
+static NAMED: [Named; 30] = [
     counted!("memoryBytes", memory, usize, 1 << 20, MOST_MEMORY as u64),
     counted!("tableElements", table_elements, usize, 1_000, MOST_TABLE_ELEMENTS as u64),
     counted!("coreInstances", instances, usize, 3, MOST_PARTS as u64),
@@ -168,6 +174,8 @@ static NAMED: [Named; 28] = [
     timed!("queueMs", queue, 0, 60_000),
     counted!("instancesPerSecond", instances_per_second, u32, 1, 100_000),
     counted!("warmInstances", warm, usize, 0, 1_000),
+    counted!("warmInstancesAtPeak", warm_at_peak, usize, 0, 1_000),
+    timed!("coolingMs", cooling, 1_000, 86_400_000),
     counted!("callsPerInstance", reuse, u32, 1, 1_000_000_000),
     counted!("connections", connections, usize, 1, 100_000),
     counted!("logLinesPerSecond", log_lines, u32, 0, 1_000_000),

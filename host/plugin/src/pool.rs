@@ -6,15 +6,17 @@ use crate::call::Call;
 use crate::instance::{Instance, Program};
 use crate::limits::{Limits, overrun};
 use crate::run::{self, Broke, Work};
-use crate::shares::{Rate, Share};
+use crate::shares::{Rate, Share, Spare};
 use crate::state::Grants;
 use crate::usage::Usage;
 use crate::whose::Whose;
 use sallyport_core::backend::{BackendError, FailureCode};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 /// Where a location's calls get their instances.
 ///
@@ -26,7 +28,10 @@ pub(crate) struct Pool {
     limits: Limits,
     whose: Whose,
     open: OpenParts,
-    idle: Mutex<Vec<Instance>>,
+    /// The one that was used last is at the back, and the next to be lent.
+    idle: Mutex<VecDeque<Idle>>,
+    /// A task is under way that drops instances which nobody needs any more.
+    is_cooling: AtomicBool,
     reads: Semaphore,
     writes: Semaphore,
     /// Calls that wait for their turn.
@@ -38,6 +43,14 @@ pub(crate) struct Pool {
     /// Failed openings in a row; they are spaced out.
     failures: AtomicU32,
     usage: Arc<Usage>,
+}
+
+/// A warm instance that serves no call.
+struct Idle {
+    instance: Instance,
+    since: Instant,
+    /// Held beyond what the location keeps at all times.
+    _spare: Option<Spare>,
 }
 
 /// What every instance is opened with.
@@ -69,7 +82,8 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             making: Rate::new(limits.instances_per_second),
             open,
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::new(VecDeque::new()),
+            is_cooling: AtomicBool::new(false),
             reads: Semaphore::new(limits.reads),
             writes: Semaphore::new(limits.writes),
             failures: AtomicU32::new(0),
@@ -189,17 +203,48 @@ impl Pool {
     }
 
     fn warm(&self) -> Option<Instance> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle_instances().pop_back().map(|idle| idle.instance)
     }
 
-    fn keep(&self, instance: Instance) {
+    fn keep(self: &Arc<Self>, instance: Instance) {
         if instance.left == 0 {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.limits.warm {
-            idle.push(instance);
+        let mut idle = self.idle_instances();
+        if idle.len() >= self.limits.warm_at_peak.max(self.limits.warm) {
+            return;
         }
+        let is_spare = idle.len() >= self.limits.warm;
+        let spare = is_spare.then(|| self.share.spare()).flatten();
+        if is_spare && spare.is_none() {
+            return;
+        }
+        idle.push_back(Idle { instance, since: Instant::now(), _spare: spare });
+        let is_more = idle.len() > self.limits.warm;
+        drop(idle);
+        if is_more && !self.is_cooling.swap(true, Ordering::AcqRel) {
+            tokio::spawn(cool(Arc::downgrade(self), self.limits.cooling));
+        }
+    }
+
+    /// Drops the instances that no call needed for a while; whether more than usual are left.
+    fn cool(&self) -> bool {
+        let mut idle = self.idle_instances();
+        let spare = idle.len().saturating_sub(self.limits.warm);
+        let cold = idle.iter().take(spare).take_while(|idle| idle.since.elapsed() >= self.limits.cooling).count();
+        let dropped: Vec<Idle> = idle.drain(..cold).collect();
+        let is_more = idle.len() > self.limits.warm;
+        if !is_more {
+            self.is_cooling.store(false, Ordering::Release);
+        }
+        drop(idle);
+        // Freeing a store takes its time, which no call should wait for.
+        drop(dropped);
+        is_more
+    }
+
+    fn idle_instances(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fresh(self: &Arc<Self>) -> Result<Instance, BackendError> {
@@ -280,5 +325,15 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs while a location has more warm instances than it keeps when nobody calls.
+async fn cool(pool: Weak<Pool>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if !pool.upgrade().is_some_and(|pool| pool.cool()) {
+            return;
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Shares {
     stores: usize,
     used: AtomicUsize,
     locations: AtomicUsize,
+    /// Stores of instances that wait for calls beyond what each location keeps at all times.
+    spare: AtomicUsize,
 }
 
 /// What one location uses of them.
@@ -46,12 +48,21 @@ pub(crate) struct Share {
     used: AtomicUsize,
 }
 
+/// The store of an instance that waits for calls; given back when dropped.
+pub(crate) struct Spare(Arc<Shares>);
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.0.spare.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A store in use; given back when dropped.
 pub(crate) struct Used<'a>(&'a Share);
 
 impl Shares {
     pub(crate) fn new(stores: usize) -> Arc<Self> {
-        Arc::new(Self { stores, used: AtomicUsize::new(0), locations: AtomicUsize::new(0) })
+        Arc::new(Self { stores, used: AtomicUsize::new(0), locations: AtomicUsize::new(0), spare: AtomicUsize::new(0) })
     }
 
     /// The share of one more location.
@@ -70,6 +81,14 @@ impl Share {
         let fair = (all.stores / all.locations.load(Ordering::Relaxed).max(1)).max(1);
         let is_scarce = used >= all.stores / 4 * 3;
         (own < fair || !is_scarce).then_some(taken)
+    }
+}
+
+impl Share {
+    /// A store for an instance that waits, as long as those that wait leave most to calls.
+    pub(crate) fn spare(&self) -> Option<Spare> {
+        let spare = Spare(Arc::clone(&self.all));
+        (self.all.spare.fetch_add(1, Ordering::Relaxed) < self.all.stores / 4).then_some(spare)
     }
 }
 

@@ -11,7 +11,7 @@ mod problem;
 mod profiles;
 mod secret;
 
-pub(crate) use cloudserver::read_grants;
+pub(crate) use cloudserver::read_location;
 pub use cloudserver::{Overrides, draft, load};
 pub use configuration::{
     AccessKey, Account, Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings,

@@ -60,6 +60,12 @@ async fn an_s3_backend_without_versions_that_fails_costs_clear_errors_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_s3_backend_with_versions_that_fails_costs_clear_errors_and_nothing_else() {
+    let stage = Stage::start().await.unwrap();
+    survives(&stage, "aws", &stage.before_moto).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_azure_backend_that_fails_costs_clear_errors_and_nothing_else() {
     let stage = Stage::start().await.unwrap();
     survives(&stage, "azure", &stage.before_azurite).await;

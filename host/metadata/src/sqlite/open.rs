@@ -87,6 +87,7 @@ impl SqliteStore {
         let known = Arc::new(Known::default());
         let (queued, events_queued) = watch::channel(0);
         let settings = Settings {
+            durability: options.durability,
             deletion_delay: i64::try_from(options.deletion_delay.as_millis()).unwrap_or(i64::MAX),
             most_events: i64::from(options.most_events),
             events_queued: queued,

@@ -2,6 +2,7 @@
 
 use super::error::{failed, is_full};
 use super::known::{Change, Known};
+use super::open::Durability;
 use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -25,6 +26,12 @@ pub(super) trait Operation: Send + 'static {
     /// What the caller is told once it is durable.
     type Answer: Send + 'static;
 
+    /// Whether it has to be on the disk before the caller is told. What need not be survives
+    /// the process all the same, and is on the disk with the next operation that has to.
+    fn is_synced(&self) -> bool {
+        true
+    }
+
     /// Does it. After an error nothing of it stays.
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Self::Answer>;
 }
@@ -40,6 +47,8 @@ pub(super) struct Transaction<'c> {
 
 /// What holds for every transaction.
 pub(super) struct Settings {
+    /// What an acknowledged call survives.
+    pub(super) durability: Durability,
     /// How long bytes are kept after they were superseded, in milliseconds.
     pub(super) deletion_delay: i64,
     /// How many events may wait for a destination.
@@ -138,6 +147,8 @@ impl Writer {
 /// An operation without its types.
 #[async_trait]
 trait Step: Send {
+    /// Whether it has to be on the disk before the caller is told.
+    fn is_synced(&self) -> bool;
     /// Whether it succeeded.
     async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
     /// Tells the caller; `lost` says why the whole transaction did not take place.
@@ -152,6 +163,10 @@ struct Pending<O: Operation> {
 
 #[async_trait]
 impl<O: Operation> Step for Pending<O> {
+    fn is_synced(&self) -> bool {
+        self.operation.as_ref().is_none_or(O::is_synced)
+    }
+
     async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
         let Some(operation) = self.operation.take() else {
             return true;
@@ -183,28 +198,38 @@ async fn work(
     mut waiting: mpsc::Receiver<Box<dyn Step>>,
 ) {
     let mut group = Vec::with_capacity(GROUP);
+    // Whether the connection waits for the disk at the end of a transaction, when that is known.
+    let mut known_sync = Some(true);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         metrics::histogram!("sallyport_metadata_group_size").record(f64::from(u32::try_from(group.len()).unwrap_or(0)));
-        let (connection_now, numbers) = (&mut connection, &mut numbers);
-        let mut transaction = Transaction {
-            connection: connection_now,
-            numbers,
-            changes: Vec::new(),
-            queued_events: false,
-            settings: &settings,
-        };
-        let failure = transact(&mut transaction, &known, &mut group).await.err().map(Arc::new);
-        let queued_events = transaction.queued_events;
-        if let Some(error) = &failure {
-            tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
-            // What is left open would take in the next group. It fails when nothing is.
-            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
-        }
-        if queued_events && failure.is_none() {
-            settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
-        }
-        for step in group.drain(..) {
-            step.answer(failure.as_ref());
+        // Whoever need not wait for the disk goes first, and does not wait for those who do.
+        let (patient, hasty): (Vec<_>, Vec<_>) =
+            group.drain(..).partition(|step| step.is_synced() || settings.durability == Durability::ProcessCrash);
+        for (mut steps, sync) in [(hasty, false), (patient, true)].into_iter().filter(|(steps, _)| !steps.is_empty()) {
+            let (connection_now, numbers) = (&mut connection, &mut numbers);
+            let mut transaction = Transaction {
+                connection: connection_now,
+                numbers,
+                changes: Vec::new(),
+                queued_events: false,
+                settings: &settings,
+            };
+            let switch = (known_sync != Some(sync)).then_some(sync);
+            known_sync = Some(sync);
+            let failure = transact(&mut transaction, switch, &known, &mut steps).await.err().map(Arc::new);
+            let queued_events = transaction.queued_events;
+            if let Some(error) = &failure {
+                tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
+                // What is left open would take in the next group. It fails when nothing is.
+                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+                known_sync = None;
+            }
+            if queued_events && failure.is_none() {
+                settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
+            }
+            for step in steps.drain(..) {
+                step.answer(failure.as_ref());
+            }
         }
     }
     let _ = sqlx::Connection::close(connection).await;
@@ -215,12 +240,12 @@ async fn work(
 /// than what it does there.
 async fn transact(
     transaction: &mut Transaction<'_>,
+    switch: Option<bool>,
     known: &Arc<Known>,
     group: &mut [Box<dyn Step>],
 ) -> Result<(), sqlx::Error> {
     let alone = group.len() == 1;
-    let begin = if alone { "BEGIN IMMEDIATE" } else { "BEGIN IMMEDIATE; SAVEPOINT operation" };
-    plain(transaction, begin).await?;
+    begin(transaction, switch, alone).await?;
     let last = group.len().saturating_sub(1);
     for (index, step) in group.iter_mut().enumerate() {
         let succeeded = step.run(transaction).await;
@@ -235,6 +260,21 @@ async fn transact(
     }
     let _changing = known.changing(&transaction.changes);
     plain(transaction, "COMMIT").await
+}
+
+/// Begins a transaction, whose end from now on waits for the disk or does not.
+async fn begin(transaction: &mut Transaction<'_>, switch: Option<bool>, alone: bool) -> Result<(), sqlx::Error> {
+    let sql = match (switch, alone) {
+        (None, true) => return plain(transaction, "BEGIN IMMEDIATE").await,
+        (None, false) => return plain(transaction, "BEGIN IMMEDIATE; SAVEPOINT operation").await,
+        (Some(true), true) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+        (Some(true), false) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; SAVEPOINT operation",
+        (Some(false), true) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        (Some(false), false) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE; SAVEPOINT operation",
+    };
+    // This pragma takes effect when it is compiled, so a statement that is kept would do nothing.
+    let query = sqlx::query::<Sqlite>(sql).persistent(false);
+    query.execute(&mut *transaction.connection).await.map(drop)
 }
 
 async fn plain(transaction: &mut Transaction<'_>, sql: &'static str) -> Result<(), sqlx::Error> {

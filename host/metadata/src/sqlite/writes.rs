@@ -29,6 +29,14 @@ pub(super) struct Begin(pub(super) NewWrite);
 impl Operation for Begin {
     type Answer = Begun;
 
+    /// An intent without which bytes could be overwritten, or which is to last as long as a
+    /// large body takes, is on the disk before the first byte is. Any other leads only to
+    /// bytes of their own: the commit syncs it, and a machine that loses its power before
+    /// leaves nothing but bytes that nobody was promised.
+    fn is_synced(&self) -> bool {
+        self.0.exclusive || self.0.prepared.is_none() || !matches!(self.0.kind, WriteKind::Object)
+    }
+
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Begun> {
         let write = self.0;
         if let Some((_, conditions)) = &write.prepared

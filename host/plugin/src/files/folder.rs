@@ -6,8 +6,11 @@ use crate::bindings::base::sallyport::plugin::types::Failure;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The time between making a file and locking it, with room to spare.
@@ -16,6 +19,39 @@ const ABANDONED: Duration = Duration::from_secs(2);
 /// Where a location keeps its files.
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Folders that were made and whose names may not be on the disk yet, with which making it was.
+    fresh: Mutex<HashMap<String, u64>>,
+    makings: AtomicU64,
+}
+
+/// The folder that a file is to be in, and the folders above it that have to be synced with it.
+pub(super) struct Parent<'a> {
+    folder: &'a Folder,
+    pub(super) descriptor: OwnedFd,
+    unsynced: Vec<Fresh>,
+}
+
+/// A folder whose name may not be on the disk yet.
+struct Fresh {
+    path: String,
+    making: u64,
+    /// The folder that has the name.
+    above: OwnedFd,
+}
+
+impl Parent<'_> {
+    /// Syncs the folder, and the names of folders that lead to it: after the file has its name,
+    /// since a disk that is asked for all of it at once writes once.
+    pub(super) fn sync(self) -> Result<(), Errno> {
+        rustix::fs::fsync(&self.descriptor)?;
+        for fresh in self.unsynced.iter().rev() {
+            rustix::fs::fsync(&fresh.above)?;
+        }
+        for fresh in &self.unsynced {
+            self.folder.is_synced(&fresh.path, fresh.making);
+        }
+        Ok(())
+    }
 }
 
 /// A name in a folder.
@@ -28,7 +64,7 @@ pub(super) struct Entry {
 
 impl Folder {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, fresh: Mutex::default(), makings: AtomicU64::new(0) }
     }
 
     /// Opens the location's own folder. It is opened anew each time: what is mounted there
@@ -62,23 +98,50 @@ impl Folder {
         rustix::fs::openat2(&root, path.whole, flags, Mode::empty(), below).ok()
     }
 
-    /// The same, making what is missing; each folder that gained a name is synced.
-    pub(super) fn made_parent(&self, path: &FilePath<'_>) -> Result<OwnedFd, Failure> {
-        let mut folder = self.root()?;
+    /// The same, making what is missing. What is put into it is there for good after [`Parent::sync`].
+    pub(super) fn made_parent(&self, path: &FilePath<'_>) -> Result<Parent<'_>, Failure> {
+        let mut parent = Parent { folder: self, descriptor: self.root()?, unsynced: Vec::new() };
+        let mut below = String::new();
         for name in &path.folders {
-            folder = match open_folder(&folder, name) {
-                Err(Errno::NOENT) => {
-                    match rustix::fs::mkdirat(&folder, *name, Mode::from_raw_mode(0o750)) {
-                        // Somebody else made it a moment ago and may not have synced it yet.
-                        Ok(()) | Err(Errno::EXIST) => rustix::fs::fsync(&folder).map_err(from_errno)?,
-                        Err(error) => return Err(from_errno(error)),
-                    }
-                    open_folder(&folder, name).map_err(from_errno)?
-                }
-                opened => opened.map_err(from_errno)?,
+            below.push('/');
+            below.push_str(name);
+            let found = open_folder(&parent.descriptor, name);
+            let making = match &found {
+                // Noted before it is made: whoever finds the folder finds the note.
+                Err(Errno::NOENT) => Some(self.note(&below)),
+                // Somebody else made it a moment ago and has not synced it yet.
+                Ok(_) => self.fresh().get(&below).copied(),
+                Err(_) => None,
             };
+            let opened = match found {
+                Err(Errno::NOENT) => match rustix::fs::mkdirat(&parent.descriptor, *name, Mode::from_raw_mode(0o750)) {
+                    Ok(()) | Err(Errno::EXIST) => open_folder(&parent.descriptor, name),
+                    Err(error) => Err(error),
+                },
+                found => found,
+            };
+            let above = std::mem::replace(&mut parent.descriptor, opened.map_err(from_errno)?);
+            parent.unsynced.extend(making.map(|making| Fresh { path: below.clone(), making, above }));
         }
-        Ok(folder)
+        Ok(parent)
+    }
+
+    fn note(&self, folder: &str) -> u64 {
+        let making = self.makings.fetch_add(1, Ordering::Relaxed);
+        self.fresh().insert(folder.to_owned(), making);
+        making
+    }
+
+    /// A folder's name is on the disk, unless the folder was made once more meanwhile.
+    fn is_synced(&self, folder: &str, making: u64) {
+        let mut fresh = self.fresh();
+        if fresh.get(folder) == Some(&making) {
+            fresh.remove(folder);
+        }
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn stat(&self, path: &str) -> Result<(u64, u64), Failure> {

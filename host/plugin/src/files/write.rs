@@ -176,10 +176,10 @@ impl<'a> Unfinished<'a> {
         // A removal may take away an empty folder between these two steps: it is made again.
         for _ in 0..8 {
             let parent = self.folder.made_parent(&self.path)?;
-            match self.rename(&parent, replace) {
+            match self.rename(&parent.descriptor, replace) {
                 Ok(()) => {
                     self.published = true;
-                    return rustix::fs::fsync(&parent).map_err(from_errno);
+                    return parent.sync().map_err(from_errno);
                 }
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(from_errno(error)),

@@ -96,7 +96,10 @@ fn host(url: &Url) -> Option<String> {
 
 /// Who is not trusted reaches nothing that is not public, and nobody reaches metadata services.
 fn address(address: IpAddr) {
-    let (trusted, others) = (Admission { private: true, granted: false }.allows(address), Admission { private: false, granted: false }.allows(address));
+    let (trusted, others) = (
+        Admission { private: true, granted: false }.allows(address),
+        Admission { private: false, granted: false }.allows(address),
+    );
     assert!(trusted || !others, "{address}: strangers may what the operator may not");
     let special = match address {
         IpAddr::V4(address) => is_special_v4(address),

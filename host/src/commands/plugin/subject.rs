@@ -2,7 +2,7 @@
 
 use super::Compiled;
 use crate::arguments::Test;
-use crate::config::{ProcessEnvironment, Unresolved, VariableOwners, read_grants, resolve};
+use crate::config::{ProcessEnvironment, Severity, Unresolved, VariableOwners, read_location, resolve};
 use crate::locations::field_specs;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
@@ -125,35 +125,33 @@ fn spec(
     description: &Description,
 ) -> anyhow::Result<LocationSpec> {
     let file = file.display().to_string();
-    let kind = entry.get("type").and_then(Value::as_str).unwrap_or(&description.name);
-    if kind != description.name {
-        bail!("{file}: the type is `{kind}`, but the plugin serves `{}`", description.name);
+    let mut entry = entry.clone();
+    entry.entry("type").or_insert_with(|| Value::String(description.name.clone()));
+    let (location, problems) = read_location(&file, &name, Value::Object(entry));
+    crate::commands::report(problems.iter());
+    if location.kind != description.name {
+        bail!("{file}: the type is `{}`, but the plugin serves `{}`", location.kind, description.name);
     }
-    let details = match entry.get("details") {
-        Some(Value::Object(details)) => details.clone(),
-        None => Map::new(),
-        Some(_) => bail!("{file}: details is not an object: write \"details\": {{ … }}"),
-    };
+    if problems.iter().any(|problem| problem.severity != Severity::Warning) {
+        bail!("the location cannot be opened");
+    }
+    let details = location.details;
     let fields = field_specs(description);
     let unresolved = Unresolved { file: &file, location: &name, details: &details, fields: &fields };
     let mut owners = VariableOwners::default();
     owners.add(&name, &fields);
     let resolved = resolve(unresolved, &owners, &ProcessEnvironment);
     crate::commands::report(resolved.problems.iter().chain(&resolved.warnings));
-    let mut mistakes = Vec::new();
-    let grants = read_grants(&file, &name, entry.get("grants").cloned(), &mut mistakes);
-    crate::commands::report(mistakes.iter());
-    if !resolved.problems.is_empty() || !mistakes.is_empty() {
+    if !resolved.problems.is_empty() {
         bail!("the location cannot be opened");
     }
-    let limits = entry.get("limits").and_then(Value::as_object).into_iter().flatten();
     Ok(LocationSpec {
         name: LocationName::parse(&name)?,
         kind: description.name.clone(),
         tenant: name,
         is_trusted: true,
         details: Value::Object(resolved.details.with_secrets()),
-        grants,
-        limits: limits.filter_map(|(limit, figure)| Some((limit.clone(), figure.as_u64()?))).collect(),
+        grants: location.grants,
+        limits: location.limits,
     })
 }

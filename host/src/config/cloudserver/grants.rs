@@ -10,7 +10,7 @@ use crate::config::problem::{Problem, Severity};
 
 /// An object, or a list of hosts alone. Every mistake stops the location: one in what holds its
 /// requests back would let them go further than the operator wrote.
-pub(crate) fn read(file: &str, location: &str, value: Option<Value>, found: &mut Vec<Problem>) -> LocationGrants {
+pub(super) fn read(file: &str, location: &str, value: Option<Value>, found: &mut Vec<Problem>) -> LocationGrants {
     let map = match value {
         None => return LocationGrants::default(),
         Some(Value::Object(map)) => map,

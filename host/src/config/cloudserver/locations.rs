@@ -71,7 +71,8 @@ pub(super) fn note(location: &mut LocationConfiguration, problem: &Problem) {
     }
 }
 
-fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration, Vec<Problem>) {
+/// One entry of a file of locations, and what is wrong with it.
+pub(crate) fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration, Vec<Problem>) {
     let mut found = Vec::new();
     let stopped = |what: &str, fix: &str| Problem::location(file, name, what, fix);
     if !is_name(name) {

@@ -12,8 +12,8 @@ mod tenants;
 mod variables;
 mod watch;
 
-pub(crate) use grants::read as read_grants;
 pub use load::{Overrides, draft, load};
+pub(crate) use locations::read_location;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests prepare their files")]
