@@ -102,7 +102,7 @@ fn details(said: &Value, description: &Description) {
     let at = |value: &Value, path: &str| {
         path.split('.').try_fold(value.clone(), |value, name| value.get(name).cloned()).unwrap_or_default()
     };
-    let details = Details::take_apart(real.clone(), description);
+    let details = Details::take_apart(real.clone(), description, &[]);
     let shown = serde_json::from_str::<Value>(&details.shown);
     assert!(shown.is_ok(), "what is shown is JSON");
     let shown = shown.unwrap_or_default();
@@ -138,7 +138,7 @@ fn failures(said: &Value) {
         retry_after: failure.get("retry_after").and_then(Value::as_u64),
         attributes: pairs(failure, "attributes"),
     };
-    let failure = convert::failure(failure);
+    let failure = convert::failure(failure, 1024);
     assert!(matches!(failure, BackendError::Answered { .. }), "a no is an answer");
     if let BackendError::Answered { message: kept, retry_after, .. } = failure {
         assert!(kept.len() <= 1024 && !kept.contains(char::is_control), "{kept:?}");
