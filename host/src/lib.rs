@@ -1,5 +1,6 @@
 //! The server around the parts: configuration, listeners, the admin port, the commands.
 
+pub mod accounts;
 pub mod admin;
 pub mod app;
 pub mod arguments;
@@ -8,5 +9,6 @@ pub mod config;
 pub mod destinations;
 pub mod keys;
 pub mod locations;
+pub mod reload;
 pub mod serving;
 pub mod telemetry;

@@ -42,6 +42,7 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
             details: configuration.get("details").context("details")?.clone(),
             grants: sallyport_plugin::LocationGrants::default(),
             limits: std::collections::BTreeMap::new(),
+            trust: sallyport_plugin::Trust::default(),
         };
         Ok(PluginHost::new(options)?.open(spec).await?.backend)
     };

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+
 use serde_json::{Map, Value};
 
-use sallyport_plugin::LocationGrants;
+use sallyport_plugin::{LocationGrants, Trust};
 
 use super::destination::DestinationConfiguration;
 use super::network::Network;
@@ -42,6 +43,8 @@ pub struct Configuration {
     pub locations_file: String,
     /// The folder of tenants' own files, `<account>.json` each.
     pub tenant_locations: Option<PathBuf>,
+    /// The files that all this was read from.
+    pub files: Vec<PathBuf>,
     /// Below it lie the folders of locations that keep bytes on this machine.
     pub data_dir: PathBuf,
     /// The database and what else the server itself remembers.
@@ -70,7 +73,7 @@ impl Configuration {
 }
 
 /// One location, as `locationConfig.json` gives it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct LocationConfiguration {
     /// Its name, which is also the region that clients name.
     pub name: String,
@@ -106,6 +109,8 @@ pub struct LocationConfiguration {
     pub is_tenants: bool,
     /// The file that it stands in, as reports name it.
     pub file: String,
+    /// What it asks of the plugin that serves it.
+    pub trust: Trust,
     /// Why the location cannot be used, when its entry has a mistake.
     pub fault: Option<String>,
 }
@@ -155,6 +160,7 @@ impl fmt::Debug for LocationConfiguration {
             .field("accounts", &self.accounts)
             .field("is_tenants", &self.is_tenants)
             .field("file", &self.file)
+            .field("trust", &self.trust)
             .field("fault", &self.fault)
             .finish()
     }

@@ -84,5 +84,6 @@ pub(super) fn gone(location: &LocationName) -> Error {
     Error::LocationUnavailable {
         location: location.clone(),
         cause: "it is not in locationConfig.json any more".to_owned(),
+        retry_after: None,
     }
 }

@@ -58,7 +58,7 @@ const OPERATIONS: [&str; 31] = [
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 21] = [
+const READS: [&str; 22] = [
     "abandoned_writes",
     "all_buckets",
     "bucket",
@@ -68,6 +68,7 @@ const READS: [&str; 21] = [
     "event_queues",
     "events",
     "is_known",
+    "is_location_used",
     "is_restored",
     "list",
     "list_uploads",

@@ -58,6 +58,7 @@ pub fn spec(kind: &str, details: Value) -> LocationSpec {
         details,
         grants: sallyport_plugin::LocationGrants::default(),
         limits: std::collections::BTreeMap::new(),
+        trust: sallyport_plugin::Trust::default(),
     }
 }
 

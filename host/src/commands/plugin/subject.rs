@@ -1,6 +1,7 @@
 //! A plugin's file at a location of its own, as the conformance kit wants it.
 
 use super::Compiled;
+use crate::app::compiler;
 use crate::arguments::Test;
 use crate::config::{ProcessEnvironment, Severity, Unresolved, VariableOwners, read_location, resolve};
 use crate::locations::field_specs;
@@ -8,7 +9,7 @@ use anyhow::{Context, bail};
 use async_trait::async_trait;
 use sallyport_core::names::LocationName;
 use sallyport_kit::{Detour, Opened, Setting, Spent, Subject};
-use sallyport_plugin::{Description, Diversion, HostOptions, Limits, LocationSpec, PluginHost};
+use sallyport_plugin::{Description, Diversion, HostOptions, Limits, LocationSpec, PluginHost, Trust};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -62,6 +63,7 @@ impl Installed {
             plugin_folders: vec![self.home.path().to_owned()],
             cache_folder: self.compiled.folder.clone(),
             data_folder: self.home.path().join("data"),
+            compiler: Some(compiler()),
             limits,
             diversion: (setting == Setting::Troubled).then_some(diversion),
             ..HostOptions::default()
@@ -153,5 +155,6 @@ fn spec(
         details: Value::Object(resolved.details.with_secrets()),
         grants: location.grants,
         limits: location.limits,
+        trust: Trust::default(),
     })
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sallyport_plugin::LocationGrants;
+use sallyport_plugin::{LocationGrants, Trust};
 use serde_json::{Map, Value};
 
 use super::field::Fields;
-use super::grants;
-use super::watch;
+use super::{grants, trust, watch};
 use crate::config::configuration::LocationConfiguration;
 use crate::config::problem::{Problem, Problems, Severity};
 
@@ -102,11 +101,17 @@ pub(crate) fn read_location(file: &str, name: &str, entry: Value) -> (LocationCo
         accounts: None,
         is_tenants: false,
         file: file.to_owned(),
+        trust: Trust::default(),
         fault: None,
     };
     location.watch = watch::read(file, &mut fields);
     let restricted = fields.take("accounts");
     location.accounts = restricted.map(|value| accounts_of(file, name, value, &mut found));
+    if let Some(map) = fields.object("plugin") {
+        let mut plugin = Fields::new(file, "plugin", map);
+        location.trust = trust::read(&mut plugin);
+        found.extend(trust::problems(plugin).into_iter().map(|problem| problem.of(name)));
+    }
     found.extend(
         fields.problems.iter().cloned().map(|problem| Problem { severity: Severity::Location, ..problem }.of(name)),
     );
@@ -176,6 +181,7 @@ fn empty(file: &str, name: &str) -> LocationConfiguration {
         accounts: Some(Vec::new()),
         is_tenants: false,
         file: file.to_owned(),
+        trust: Trust::default(),
         fault: None,
     }
 }
@@ -256,6 +262,10 @@ mod tests {
             ("a", json!({ "type": "x", "grants": { "egress": "h" } }), Some("grants.egress")),
             ("a", json!({ "type": "x", "grants": { "methods": [1] } }), Some("grants.methods")),
             ("a", json!({ "type": "x", "grants": { "method": ["GET"] } }), Some("grants.method")),
+            ("a", json!({ "type": "x", "plugin": { "sha256": "5d2f" } }), Some("plugin.sha256")),
+            ("a", json!({ "type": "x", "plugin": { "publicKeys": "RWQ" } }), Some("plugin.publicKeys")),
+            ("a", json!({ "type": "x", "plugin": { "requireSignature": 1 } }), Some("plugin.requireSignature")),
+            ("a", json!({ "type": "x", "plugin": { "sha": "5d2f" } }), Some("plugin.sha")),
             ("a/b", good.clone(), None),
             ("..", good.clone(), None),
         ];

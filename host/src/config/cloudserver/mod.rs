@@ -9,6 +9,7 @@ mod load;
 mod locations;
 mod server;
 mod tenants;
+mod trust;
 mod variables;
 mod watch;
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sallyport_plugin::Trust;
 use serde_json::{Map, Value};
 
 use super::destinations;
 use super::field::Fields;
+use super::trust;
 use super::variables::{PROXY_FIX, host_of, is_proxy, networks};
 use crate::config::configuration::LogLevel;
 use crate::config::destination::DestinationConfiguration;
@@ -69,6 +71,8 @@ pub(super) struct Server {
     /// `outboundProxy.url`.
     pub(super) outbound_proxy: Option<Secret>,
     pub(super) destinations: Vec<DestinationConfiguration>,
+    /// `plugins`: what every location asks of its plugin.
+    pub(super) trust: Trust,
 }
 
 /// `certFilePaths`, as written.
@@ -94,6 +98,7 @@ pub(super) fn read(file: &str, root: &Path, map: Map<String, Value>, problems: &
         tenant_locations: fields.text("tenantLocations"),
         outbound_proxy: outbound_proxy(file, &mut fields, problems),
         destinations: destinations::read(file, root, fields.take("bucketNotificationDestinations"), problems),
+        trust: plugins(file, &mut fields, problems),
     };
     for key in REMOVED {
         if fields.take(key).is_some() {
@@ -203,6 +208,19 @@ fn outbound_proxy(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) 
     }
     problems.push(Problem::fatal(file, "is not the URL of a proxy", PROXY_FIX).at("outboundProxy.url"));
     None
+}
+
+/// A mistake here is fatal: the plugins that it was to keep out would be let in.
+fn plugins(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Trust {
+    let Some(map) = fields.object("plugins") else { return Trust::default() };
+    let mut plugins = Fields::new(file, "plugins", map);
+    let mut trust = trust::read(&mut plugins);
+    if trust.sha256.take().is_some() {
+        let fix = "write it into the location's own \"plugin\": there is one plugin for each type";
+        problems.push(Problem::fatal(file, "pins one plugin for all locations", fix).at("plugins.sha256"));
+    }
+    problems.extend(trust::problems(plugins).into_iter().map(fatal));
+    trust
 }
 
 fn fatal(problem: Problem) -> Problem {

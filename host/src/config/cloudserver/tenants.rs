@@ -11,7 +11,7 @@ use crate::config::configuration::{Account, LocationConfiguration};
 use crate::config::problem::{Problem, Problems, Severity};
 
 /// Fields by which only the operator decides.
-const OPERATORS: [&str; 4] = ["accounts", "grants", "limits", "objectId"];
+const OPERATORS: [&str; 5] = ["accounts", "grants", "limits", "objectId", "plugin"];
 
 /// Replaces the accounts that locations name by their canonical ids. One that nobody knows
 /// stops its location, which then belongs to the others that it names.
@@ -111,7 +111,8 @@ fn without_operators(file: &str, mut map: Map<String, Value>) -> (Map<String, Va
 
 /// The JSON files of a folder by name; one that is being written under another name is left.
 #[expect(clippy::disallowed_methods, reason = "configuration is read where blocking is allowed")]
-fn files_of(folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+/// The files of tenants in a folder, by name.
+pub(super) fn files_of(folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
