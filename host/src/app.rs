@@ -1,5 +1,7 @@
 //! The composition root: the only file that names every part.
 
+use crate::accounts::Accounts;
+use crate::arguments::COMPILE_COMMAND;
 use crate::config::{Configuration, Environment, Problem, Secret};
 use crate::keys::{AwsKmsOptions, EmbeddedKeys, ExternalKeys, KeyStore, MasterSource};
 use crate::locations::{LocationTable, Opener};
@@ -8,11 +10,11 @@ use sallyport_core::backend::Locations;
 use sallyport_core::encryption::KeyService;
 use sallyport_core::lifecycle::Clock;
 use sallyport_core::metadata::MetadataStore;
-use sallyport_core::names::{AccountId, BucketName, LocationName};
+use sallyport_core::names::{BucketName, LocationName};
 use sallyport_core::{Gateway, GatewayOptions, Vanished, Watch};
 use sallyport_metadata::{SqliteOptions, SqliteStore};
-use sallyport_plugin::{HostOptions, Limits, PluginHost, ProxySettings};
-use sallyport_s3::{Account, Credentials, Person, S3Options, S3Service};
+use sallyport_plugin::{Compiler, HostOptions, Limits, PluginHost, ProxySettings};
+use sallyport_s3::{Credentials, S3Options, S3Service};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +40,12 @@ const PATIENCE: &str = "SALLYPORT_PATIENCE_MS";
 const BACKEND_TIMEOUT: &str = "SALLYPORT_BACKEND_TIMEOUT_MS";
 /// Milliseconds between two looks at the locations that do not work.
 const HEAL_INTERVAL: &str = "SALLYPORT_HEAL_INTERVAL_MS";
+/// Milliseconds between two looks at the files of configuration and plugins; 0 for none.
+const WATCH_INTERVAL: &str = "SALLYPORT_WATCH_INTERVAL_MS";
+/// Seconds of processor time that compiling one plugin may take.
+const COMPILE_SECONDS: &str = "SALLYPORT_COMPILE_SECONDS";
+/// MiB of memory that compiling one plugin may take.
+const COMPILE_MEMORY: &str = "SALLYPORT_COMPILE_MEMORY_MIB";
 /// `name=address:port` pairs, comma separated, that are taken for a name's address.
 const RESOLVE: &str = "SALLYPORT_RESOLVE";
 
@@ -70,8 +78,12 @@ pub struct App {
     pub service: S3Service,
     /// The locations.
     pub locations: Arc<LocationTable>,
+    /// Who may sign.
+    pub accounts: Arc<Accounts>,
     /// What is wrong with the locations; none of it stops the others.
     pub problems: Vec<Problem>,
+    /// How often the files are looked at; absent for the default.
+    pub watch_interval: Option<Duration>,
     heal_interval: Option<Duration>,
 }
 
@@ -99,6 +111,7 @@ impl App {
         sqlite.deletion_delay = milliseconds(DELETION_DELAY)?.unwrap_or(sqlite.deletion_delay);
         let patience = milliseconds(PATIENCE)?;
         let heal_interval = milliseconds(HEAL_INTERVAL)?;
+        let watch_interval = milliseconds(WATCH_INTERVAL)?;
         let mut options = GatewayOptions::default();
         options.log_interval = milliseconds(LOG_INTERVAL)?.unwrap_or(options.log_interval);
         options.sweep_interval = milliseconds(SWEEP_INTERVAL)?.unwrap_or(options.sweep_interval);
@@ -126,7 +139,8 @@ impl App {
         let ports: Arc<dyn Locations> = Arc::clone(&locations) as Arc<dyn Locations>;
         metadata.allow_locations(size_limits(configuration)).await?;
         let gateway = Arc::new(Gateway::new(metadata, ports, options).with_keys(keys));
-        let mut front = S3Options::new(Arc::new(Keys::new(configuration)));
+        let accounts = Arc::new(Accounts::new(configuration));
+        let mut front = S3Options::new(Arc::clone(&accounts) as Arc<dyn Credentials>);
         front.rest_endpoints = configuration.rest_endpoints.clone();
         front.website_endpoints.clone_from(&configuration.website_endpoints);
         front.presign_expiry = configuration.presign_expiry.unwrap_or(front.presign_expiry);
@@ -136,7 +150,7 @@ impl App {
         front.tls = configuration.tls.is_some();
         front.customer_keys_without_tls = customer_keys_without_tls.unwrap_or(front.customer_keys_without_tls);
         let service = S3Service::new(Arc::clone(&gateway), front);
-        Ok(Self { gateway, service, locations, problems, heal_interval })
+        Ok(Self { gateway, service, locations, accounts, problems, watch_interval, heal_interval })
     }
 
     /// Starts the sweeper and the watch over the locations.
@@ -180,7 +194,7 @@ pub async fn inspect(
     let opener = Opener::new(host, environment, configuration).await;
     let mut problems = Vec::new();
     for location in &configuration.locations {
-        let found = opener.open(location, None).await.map_or_else(|found| found, |(_, warnings)| warnings);
+        let found = opener.inspect(location).await;
         // What is wrong with an entry was said when its file was read.
         problems.extend(found.into_iter().skip(usize::from(location.fault.is_some())));
     }
@@ -237,6 +251,7 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
     Ok(HostOptions {
         plugin_folders: configuration.plugin_dirs.clone(),
         cache_folder: configuration.cache_dir.clone(),
+        compiler: Some(compiler()),
         data_folder: configuration.data_dir.clone(),
         limits: limits(environment)?,
         resolver_overrides: resolver_overrides(environment)?,
@@ -249,8 +264,14 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
     })
 }
 
+/// This program once more, by the file that it was started from: also when another one is in
+/// its place by now.
+pub(crate) fn compiler() -> Compiler {
+    Compiler { program: "/proc/self/exe".into(), arguments: vec![COMPILE_COMMAND.into()] }
+}
+
 /// `sizeLimitGB` of the locations that have one; 0 is none.
-fn size_limits(configuration: &Configuration) -> Vec<(LocationName, u64)> {
+pub(crate) fn size_limits(configuration: &Configuration) -> Vec<(LocationName, u64)> {
     let limited = configuration.locations.iter().filter_map(|location| {
         let limit = location.size_limit_gb.filter(|limit| *limit > 0.0)?;
         // A float of bytes is exact enough for a limit in gigabytes, and saturates.
@@ -291,7 +312,19 @@ fn count(environment: &dyn Environment, name: &str, unit: &str) -> anyhow::Resul
 }
 
 fn limits(environment: &dyn Environment) -> anyhow::Result<Limits> {
-    let limits = Limits::default();
+    let number = |name: &str| -> anyhow::Result<Option<u32>> {
+        let Some(text) = environment.variable(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.map(Some).with_context(|| format!("{name} is {text:?}, not a positive number"))
+    };
+    let mut limits = Limits::default();
+    if let Some(seconds) = number(COMPILE_SECONDS)? {
+        limits.compile_cpu = Duration::from_secs(u64::from(seconds));
+        limits.compile_wall = limits.compile_cpu.saturating_mul(5);
+    }
+    if let Some(mebibytes) = number(COMPILE_MEMORY)? {
+        limits.compile_memory = u64::from(mebibytes) << 20;
+    }
     let Some(text) = environment.variable(BACKEND_TIMEOUT) else { return Ok(limits) };
     let milliseconds = text.parse().with_context(|| format!("{BACKEND_TIMEOUT} is {text:?}, not milliseconds"))?;
     let silence = Duration::from_millis(milliseconds);
@@ -309,51 +342,4 @@ fn resolver_overrides(environment: &dyn Environment) -> anyhow::Result<HashMap<S
             Ok((name.to_owned(), address))
         })
         .collect()
-}
-
-/// The accounts' keys, as the front asks for them.
-struct Keys {
-    keys: HashMap<String, Account>,
-    /// Each account once, with its address.
-    people: Vec<(Person, String)>,
-}
-
-impl Keys {
-    fn new(configuration: &Configuration) -> Self {
-        let keys = configuration.accounts.iter().flat_map(|account| {
-            account.keys.iter().map(|key| {
-                let known = Account {
-                    id: AccountId::new(account.canonical_id.clone()),
-                    short_id: account.short_id.clone(),
-                    display_name: account.name.clone(),
-                    secret: sallyport_s3::Secret::new(key.secret.reveal()),
-                };
-                (key.access.clone(), known)
-            })
-        });
-        let people = configuration.accounts.iter().map(|account| {
-            let person = Person {
-                id: AccountId::new(account.canonical_id.clone()),
-                short_id: account.short_id.clone(),
-                display_name: account.name.clone(),
-            };
-            (person, account.email.clone())
-        });
-        Self { keys: keys.collect(), people: people.collect() }
-    }
-}
-
-impl Credentials for Keys {
-    fn lookup(&self, access_key: &str) -> Option<Account> {
-        self.keys.get(access_key).cloned()
-    }
-
-    fn account(&self, id: &AccountId) -> Option<Person> {
-        self.people.iter().map(|(person, _)| person).find(|person| person.id == *id).cloned()
-    }
-
-    fn by_email(&self, email: &str) -> Option<Person> {
-        let found = self.people.iter().find(|(_, own)| own.eq_ignore_ascii_case(email));
-        found.map(|(person, _)| person.clone())
-    }
 }

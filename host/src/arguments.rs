@@ -32,6 +32,9 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// The command by which the server starts itself as a compiler.
+pub const COMPILE_COMMAND: &str = "compile-plugin";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -92,6 +95,14 @@ pub enum Command {
         /// Where the configuration is.
         #[command(flatten)]
         settings: Settings,
+    },
+    /// Compile a plugin from standard input to standard output: the server's own child
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    CompilePlugin {
+        /// Most memory, in bytes
+        memory: u64,
+        /// Most processor time, in seconds
+        seconds: u64,
     },
     /// Accept that a location's objects were moved to where it points now
     Rebind {

@@ -1,5 +1,6 @@
 //! The server around the parts: configuration, listeners, the admin port, the commands.
 
+pub mod accounts;
 pub mod admin;
 pub mod app;
 pub mod arguments;
@@ -7,5 +8,6 @@ pub mod commands;
 pub mod config;
 pub mod keys;
 pub mod locations;
+pub mod reload;
 pub mod serving;
 pub mod telemetry;

@@ -1,22 +1,25 @@
-//! The configured locations at run time: opened, checked, healed.
+//! The configured locations at run time: opened, checked, healed, changed while they serve.
 
+mod breaker;
+mod entry;
+mod guarded;
+mod looking;
 mod opening;
 
 pub(crate) use opening::field_specs;
 pub use opening::{Opened, Opener};
 
-use crate::config::{Configuration, LocationConfiguration, Problem, Severity};
+use crate::config::{Configuration, Problem};
 use arc_swap::ArcSwap;
+use entry::Entry;
 use futures::{StreamExt, stream};
-use sallyport_core::backend::{Backend, BackendError, Checked, Location, Locations, Unhealthy};
+use sallyport_core::backend::{Location, Locations};
 use sallyport_core::metadata::MetadataStore;
 use sallyport_core::names::LocationName;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long start-up waits for the backends' answers; who is slower is asked on.
-const START_UP: Duration = Duration::from_secs(5);
 /// How often a location that does not work is tried again, and one whose keys changed.
 const HEAL: Duration = Duration::from_secs(5);
 /// How often one that works is asked.
@@ -24,39 +27,37 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// Locations that are asked at a time.
 const AT_A_TIME: usize = 16;
 
+type Entries = BTreeMap<LocationName, Arc<Entry>>;
+
 /// All locations by name; reading is free of locks.
 pub struct LocationTable {
-    entries: BTreeMap<LocationName, Entry>,
+    entries: ArcSwap<Entries>,
     opener: Opener,
     metadata: Arc<dyn MetadataStore>,
+    /// Held by the one change of the whole that is under way.
+    changing: tokio::sync::Mutex<()>,
+    /// Where locations pointed that are gone: their bytes may be there still.
+    gone: Mutex<BTreeMap<LocationName, String>>,
 }
-
-struct Entry {
-    configuration: LocationConfiguration,
-    state: ArcSwap<State>,
-}
-
-#[derive(Clone)]
-struct State {
-    /// What was opened, with the digest of the details that it was opened with.
-    opened: Option<Opened>,
-    /// Why it does not work, if so.
-    fault: Option<String>,
-    /// What its backend told of the details that the operator left out.
-    learned: Learned,
-}
-
-type Learned = Vec<(String, String)>;
 
 /// A line of a health report.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Health {
     /// The location.
-    pub name: LocationName,
+    pub name: String,
     /// Its type.
+    #[serde(rename = "type")]
     pub kind: String,
     /// Why it does not work, if so.
     pub fault: Option<String>,
+    /// The version that its plugin says of itself.
+    pub version: Option<String>,
+    /// SHA-256 of its plugin, in hex.
+    pub digest: Option<String>,
+    /// Why its breaker is open, if so: its calls are refused, one is tried now and then.
+    pub breaker: Option<String>,
+    /// Why what the files say is not in force, if so.
+    pub rejected: Option<String>,
 }
 
 impl LocationTable {
@@ -67,36 +68,107 @@ impl LocationTable {
         opener: Opener,
         metadata: Arc<dyn MetadataStore>,
     ) -> (Arc<Self>, Vec<Problem>) {
-        let mut entries = BTreeMap::new();
-        for location in &configuration.locations {
-            let Ok(name) = LocationName::parse(&location.name) else { continue };
-            let state = State { opened: None, fault: Some("it is not opened yet".to_owned()), learned: Vec::new() };
-            let state = ArcSwap::from_pointee(state);
-            entries.insert(name, Entry { configuration: location.clone(), state });
-        }
-        let table = Arc::new(Self { entries, opener, metadata });
-        let problems = stream::iter(table.names())
-            .map(|name| {
-                let table = Arc::clone(&table);
-                async move { table.first_look(&name).await }
-            })
-            .buffered(AT_A_TIME)
-            .concat()
-            .await;
+        let table = Arc::new(Self {
+            entries: ArcSwap::default(),
+            opener,
+            metadata,
+            changing: tokio::sync::Mutex::default(),
+            gone: Mutex::default(),
+        });
+        let problems = table.change(configuration, true).await;
         (table, problems)
     }
 
-    async fn first_look(&self, name: &LocationName) -> Vec<Problem> {
-        // What is wrong with an entry was said when its file was read.
-        let said = self.entries.get(name).is_some_and(|entry| entry.configuration.fault.is_some());
-        match tokio::time::timeout(START_UP, self.refresh(name, true)).await {
-            Ok(problems) => problems.into_iter().skip(usize::from(said)).collect(),
-            Err(_) => {
-                let what = format!("its backend did not answer within {} s", START_UP.as_secs());
-                self.set_fault(name, Some(what.clone()));
-                vec![Problem::location("backend", name.as_str(), what, "check endpoint and network; it is tried again")]
+    /// Takes over another configuration while the one before serves. What works is replaced
+    /// only by what works; a location that is not wanted any more goes, unless something
+    /// would be lost with it. With `anew`, also what did not work before is tried again.
+    /// Answers what is wrong, as [`LocationTable::open`] does.
+    pub async fn change(self: &Arc<Self>, configuration: &Configuration, anew: bool) -> Vec<Problem> {
+        let _one = self.changing.lock().await;
+        self.opener.learn(configuration.locations.iter().collect()).await;
+        let before = self.entries.load_full();
+        let mut entries = Entries::new();
+        for location in &configuration.locations {
+            let Ok(name) = LocationName::parse(&location.name) else { continue };
+            let entry = match before.get(&name) {
+                Some(entry) => {
+                    if entry.want(location) || anew {
+                        entry.forgive();
+                    }
+                    entry.clone()
+                }
+                None => self.new_entry(&name, location),
+            };
+            entries.insert(name, entry);
+        }
+        let mut problems = self.look_at(entries.values().cloned().collect(), &before).await;
+        problems.extend(self.replace(&before, entries).await);
+        problems
+    }
+
+    /// Looks at locations, and answers what is wrong with them.
+    async fn look_at(self: &Arc<Self>, entries: Vec<Arc<Entry>>, before: &Entries) -> Vec<Problem> {
+        stream::iter(entries)
+            .map(|entry| {
+                let table = Arc::clone(self);
+                let is_new = !before.contains_key(&entry.name);
+                async move { table.look_first(&entry, is_new).await }
+            })
+            .buffered(AT_A_TIME)
+            .concat()
+            .await
+    }
+
+    fn new_entry(&self, name: &LocationName, location: &crate::config::LocationConfiguration) -> Arc<Entry> {
+        let entry = Entry::new(name.clone(), location.clone());
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = gone.get(name) {
+            entry.remember_target(target.clone());
+        }
+        entry
+    }
+
+    /// Puts the locations in force, with those of before that something would be lost with.
+    async fn replace(&self, before: &Entries, mut entries: Entries) -> Vec<Problem> {
+        let removed: Vec<_> = before.iter().filter(|(name, _)| !entries.contains_key(*name)).collect();
+        let mut problems = Vec::new();
+        for (name, entry) in &removed {
+            if self.is_used(name).await {
+                problems.push(self.still_used(name));
+                entries.insert((*name).clone(), Arc::clone(entry));
+            } else if let Some(target) = entry.target() {
+                let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+                gone.insert((*name).clone(), target.to_owned());
             }
         }
+        self.entries.store(Arc::new(entries.clone()));
+        // A bucket may have come to be in one of them in between.
+        let dropped = removed.into_iter().filter(|(name, _)| !entries.contains_key(*name)).collect::<Vec<_>>();
+        for (name, entry) in dropped {
+            if self.is_used(name).await {
+                problems.push(self.still_used(name));
+                let mut entries = Entries::clone(&self.entries.load());
+                entries.insert(name.clone(), Arc::clone(entry));
+                self.entries.store(Arc::new(entries));
+            } else {
+                tracing::info!(location = %name, "the location {name} is not configured any more: it is closed");
+                metrics::gauge!("sallyport_location_up", "location" => name.to_string()).set(0.0);
+            }
+        }
+        problems
+    }
+
+    /// Whether something would be lost with a location; a database that cannot be asked
+    /// counts as yes.
+    async fn is_used(&self, name: &LocationName) -> bool {
+        self.metadata.is_location_used(name).await.unwrap_or(true)
+    }
+
+    fn still_used(&self, name: &LocationName) -> Problem {
+        let what =
+            "is not in the file any more, but buckets, objects or open writes are in it: it is served on as it was";
+        let fix = "put it back, or remove what is in it first";
+        Problem::warning(self.opener.file(), what, fix).of(name.as_str())
     }
 
     /// Asks all locations for ever: healthy ones now and then, others at each interval.
@@ -107,184 +179,96 @@ impl LocationTable {
         loop {
             tokio::time::sleep(interval).await;
             round = round.wrapping_add(1);
-            let names = self.names().into_iter().filter(|name| round.is_multiple_of(due) || self.is_due(name));
-            stream::iter(names)
-                .for_each_concurrent(AT_A_TIME, |name| {
-                    let table = Arc::clone(&self);
-                    async move { table.look_again(&name).await }
-                })
-                .await;
+            self.look_again_at(|entry| round.is_multiple_of(due) || entry.is_due()).await;
         }
     }
 
-    /// Whether it does not work, or its credentials file changed since it was opened.
-    fn is_due(&self, name: &LocationName) -> bool {
-        let Some(entry) = self.entries.get(name) else { return false };
-        let state = entry.state.load();
-        state.fault.is_some() || state.opened.as_ref().is_some_and(Opened::is_stale)
-    }
-
-    async fn look_again(&self, name: &LocationName) {
-        let before = self.health(name).and_then(|health| health.fault);
-        let thorough = before.is_some();
-        let problems = self.refresh(name, thorough).await;
-        match (before, self.health(name).and_then(|health| health.fault)) {
-            (Some(_), None) => tracing::info!(location = %name, "the location works again"),
-            (None, Some(_)) => {
-                for problem in problems {
-                    tracing::error!(location = %name, "the location does not work: {problem}");
-                }
+    /// Opens locations anew whose plugin's file is another one than they were opened on.
+    pub async fn follow_plugins(self: &Arc<Self>) {
+        let entries = self.entries.load_full();
+        let mut versions = BTreeMap::new();
+        for entry in entries.values() {
+            let kind = &entry.wanted().kind;
+            if !versions.contains_key(kind) {
+                versions.insert(kind.clone(), self.opener.version(kind).await);
             }
-            (Some(_), Some(_)) | (None, None) => {}
         }
-    }
-
-    /// Opens the location when it is not, or when its details changed (a rotated profile),
-    /// and asks its backend.
-    async fn refresh(&self, name: &LocationName, thorough: bool) -> Vec<Problem> {
-        let Some(entry) = self.entries.get(name) else { return Vec::new() };
-        let before = entry.state.load_full();
-        // What was learned of a backend that does not work any more may have changed.
-        let mut learned = if before.fault.is_none() { before.learned.clone() } else { Vec::new() };
-        loop {
-            let (state, problems, news) = self.look(name, entry, &before, learned, thorough).await;
-            // Once: a plugin that goes on finding out more is not followed.
-            if news.is_empty() || !state.learned.is_empty() {
-                self.settle(name, entry, state);
-                return problems;
-            }
-            for (field, value) in &news {
-                tracing::info!(location = %name, "the backend says what the details leave out: {field} is {value}");
-            }
-            learned = news;
-        }
-    }
-
-    /// Opens and asks a location with what was learned of it; answers what else is to be.
-    async fn look(
-        &self,
-        name: &LocationName,
-        entry: &Entry,
-        before: &State,
-        learned: Learned,
-        thorough: bool,
-    ) -> (State, Vec<Problem>, Learned) {
-        let configuration = entry.configuration.with_learned(&learned);
-        let (opened, mut problems) = match self.opener.open(&configuration, before.opened.as_ref()).await {
-            Ok(opened) => opened,
-            Err(found) => {
-                return (State { opened: None, fault: Some(told(&found)), learned }, found, Vec::new());
+        let is_due = |entry: &Entry| {
+            let wanted = entry.wanted();
+            match versions.get(&wanted.kind) {
+                // What is not opened at all is tried by the watch.
+                Some(Ok(_)) if entry.state().opened.is_none() => false,
+                // What is in force again has nothing held against it.
+                Some(Ok(version)) if entry.has(&wanted, version) => entry.rejected().is_some(),
+                Some(Ok(version)) => !entry.has_rejected(&wanted, version),
+                Some(Err(error)) => entry.state().works() && entry.rejected() != Some(looking::not_taken(error)),
+                None => false,
             }
         };
-        let (fault, news) = match self.ask(name, &opened, thorough, &mut problems).await {
-            Ok(news) => (None, news),
-            Err(fault) => (Some(fault), Vec::new()),
-        };
-        (State { opened: Some(opened), fault, learned }, problems, news)
-    }
-
-    fn settle(&self, name: &LocationName, entry: &Entry, state: State) {
-        let up = if state.fault.is_none() { 1.0 } else { 0.0 };
-        metrics::gauge!("sallyport_location_up", "location" => name.to_string()).set(up);
-        entry.state.store(Arc::new(state));
-    }
-
-    async fn ask(
-        &self,
-        name: &LocationName,
-        opened: &Opened,
-        thorough: bool,
-        problems: &mut Vec<Problem>,
-    ) -> Result<Learned, String> {
-        let target = &opened.backend.traits().target;
-        match self.metadata.bind_location(name, target, false).await {
-            Ok(None) => {}
-            Ok(Some(before)) => {
-                let what = format!("it points at {target}, but its objects are in {before}");
-                let fix = format!("point it back, or run `sallyport rebind {name}` when the objects were moved there");
-                problems.push(Problem::location(self.opener.file(), name.as_str(), what.clone(), fix));
-                return Err(what);
-            }
-            Err(error) => return Err(error.to_string()),
-        }
-        match opened.backend.check(thorough).await {
-            Ok(Checked { warnings, learned }) => {
-                let warnings = warnings.into_iter().filter(|_| thorough);
-                problems.extend(warnings.map(|what| Problem::warning("backend", what, "").of(name.as_str())));
-                Ok(learned)
-            }
-            Err(error) => {
-                let what = match error {
-                    BackendError::Answered { message, .. } => message,
-                    BackendError::Broke(_) | BackendError::Busy(_) | BackendError::Body(_) => error.to_string(),
-                };
-                let fix = "put the backend or the location's details right; it is tried again every few seconds";
-                problems.push(Problem::location("backend", name.as_str(), what.clone(), fix));
-                Err(what)
-            }
+        if entries.values().any(|entry| is_due(entry)) {
+            let wanted: Vec<_> = entries.values().map(|entry| entry.wanted()).collect();
+            self.opener.learn(wanted.iter().map(AsRef::as_ref).collect()).await;
+            self.look_again_at(is_due).await;
         }
     }
 
-    fn set_fault(&self, name: &LocationName, fault: Option<String>) {
-        if let Some(entry) = self.entries.get(name) {
-            let state = State { fault, ..State::clone(&entry.state.load()) };
-            self.settle(name, entry, state);
-        }
+    async fn look_again_at(self: &Arc<Self>, is_due: impl Fn(&Entry) -> bool) {
+        let entries = self.entries.load_full();
+        stream::iter(entries.values().filter(|entry| is_due(entry)))
+            .for_each_concurrent(AT_A_TIME, |entry| {
+                let (table, entry) = (Arc::clone(self), Arc::clone(entry));
+                async move { table.look_again(&entry).await }
+            })
+            .await;
     }
 
     /// Where a location points, when it could be opened.
     pub fn target(&self, name: &LocationName) -> Option<String> {
-        let state = self.entries.get(name)?.state.load();
+        let state = self.entries.load().get(name)?.state();
         state.opened.as_ref().map(|opened| opened.backend.traits().target.clone())
-    }
-
-    /// How a location is.
-    pub fn health(&self, name: &LocationName) -> Option<Health> {
-        let entry = self.entries.get(name)?;
-        let fault = entry.state.load().fault.clone();
-        Some(Health { name: name.clone(), kind: entry.configuration.kind.clone(), fault })
     }
 
     /// How all of them are.
     pub fn report(&self) -> Vec<Health> {
-        self.entries.keys().filter_map(|name| self.health(name)).collect()
+        self.entries.load().values().map(|entry| health(entry)).collect()
     }
 }
 
-/// The problems of a location that cannot be opened, as its clients are told.
-fn told(problems: &[Problem]) -> String {
-    let told: Vec<String> = problems
-        .iter()
-        .filter(|problem| problem.severity != Severity::Warning)
-        .map(|problem| match &problem.field {
-            Some(field) => format!("{field}: {}", problem.what),
-            None => problem.what.clone(),
-        })
-        .collect();
-    if told.is_empty() { "it cannot be opened".to_owned() } else { told.join("; ") }
+fn health(entry: &Entry) -> Health {
+    let state = entry.state();
+    let description = state.opened.as_ref().map(|opened| opened.version.description());
+    Health {
+        name: entry.name.to_string(),
+        kind: state.configuration.kind.clone(),
+        fault: state.fault.clone(),
+        version: description.map(|description| description.version.clone()),
+        digest: description.map(|description| description.digest.clone()),
+        breaker: entry.breaker.cause(),
+        rejected: entry.rejected(),
+    }
 }
 
 impl Locations for LocationTable {
     fn is_cold(&self, name: &LocationName) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.configuration.is_cold)
+        self.entries.load().get(name).is_some_and(|entry| entry.state().configuration.is_cold)
     }
 
     fn adopts_existing(&self, name: &LocationName) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.configuration.adopt_existing)
+        self.entries.load().get(name).is_some_and(|entry| entry.state().configuration.adopt_existing)
+    }
+
+    fn generation(&self, name: &LocationName) -> u64 {
+        self.entries.load().get(name).map_or(0, |entry| entry.generation())
     }
 
     fn location(&self, name: &LocationName) -> Option<Location> {
-        let entry = self.entries.get(name)?;
-        let state = entry.state.load();
-        let backend: Result<Arc<dyn Backend>, Unhealthy> = match (&state.opened, &state.fault) {
-            (Some(opened), None) => Ok(Arc::clone(&opened.backend)),
-            (_, fault) => Err(Unhealthy { cause: fault.clone().unwrap_or_else(|| "it is not opened".to_owned()) }),
-        };
-        let legacy_aws_behavior = entry.configuration.legacy_aws_behavior;
-        Some(Location { name: name.clone(), legacy_aws_behavior, backend })
+        let entries = self.entries.load();
+        let entry = entries.get(name)?;
+        let legacy_aws_behavior = entry.state().configuration.legacy_aws_behavior;
+        Some(Location { name: name.clone(), legacy_aws_behavior, backend: entry.backend() })
     }
 
     fn names(&self) -> Vec<LocationName> {
-        self.entries.keys().cloned().collect()
+        self.entries.load().keys().cloned().collect()
     }
 }

@@ -1,5 +1,6 @@
 //! The `sallyport` command.
 
+use anyhow::Context;
 use clap::Parser;
 use sallyport::arguments::{Arguments, Command};
 use sallyport::commands;
@@ -9,15 +10,29 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let outcome = run(Arguments::parse().command).await;
-    match outcome {
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    if let Command::CompilePlugin { memory, seconds } = command {
+        return compile(memory, seconds);
+    }
+    let runtime = tokio::runtime::Runtime::new().context("no threads to run on");
+    match runtime.and_then(|runtime| runtime.block_on(run(command))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(commands::FOUND_PROBLEMS),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// The child's part of [`sallyport_plugin::Compiler`], without any thread but its own.
+fn compile(memory: u64, seconds: u64) -> ExitCode {
+    match sallyport_plugin::compile_alone(memory, seconds) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "{why}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -37,6 +52,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Import { location, bucket, dry_run, settings } => {
             commands::import(&settings.into(), &location, &bucket, dry_run).await
         }
+        Command::CompilePlugin { .. } => anyhow::bail!("it is run before anything else"),
         Command::Rebind { location, settings } => commands::rebind(&settings.into(), &location).await.map(|()| true),
     }
 }

@@ -18,6 +18,7 @@ mod command_line;
 mod consistency;
 mod credentials;
 mod defects;
+mod drop_in;
 mod encryption;
 mod entrypoint;
 mod expectations;

@@ -21,6 +21,7 @@ pub struct Setup {
     config: Value,
     environment: Vec<(String, String)>,
     plugins: Vec<PathBuf>,
+    accounts: Option<Value>,
     files: Vec<(String, String)>,
 }
 
@@ -39,7 +40,7 @@ impl Setup {
             "metricsListenOn": ["127.0.0.1:0"],
             "log": { "logLevel": "info", "dumpLevel": "error" }
         });
-        Self { locations, config, environment: Vec::new(), plugins: Vec::new(), files: Vec::new() }
+        Self { locations, config, environment: Vec::new(), plugins: Vec::new(), accounts: None, files: Vec::new() }
     }
 
     /// Sets a key of config.json.
@@ -71,6 +72,13 @@ impl Setup {
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Has these accounts, in `authdata.json` of the server's folder, instead of the shipped ones.
+    #[must_use]
+    pub fn accounts(mut self, accounts: Value) -> Self {
+        self.accounts = Some(accounts);
         self
     }
 
@@ -121,7 +129,11 @@ impl Setup {
         let mut command = Command::new(tools::sallyport()?);
         command.args(arguments).arg("--config").arg(config).arg("--locations").arg(locations);
         command.arg("--data-dir").arg(folder.join("data")).arg("--metadata-dir").arg(folder.join("metadata"));
-        command.arg("--auth").arg(tools::root().join("conf/authdata.json"));
+        let accounts = match &self.accounts {
+            Some(accounts) => write(folder, "authdata.json", &accounts.to_string())?,
+            None => tools::root().join("conf/authdata.json"),
+        };
+        command.arg("--auth").arg(accounts);
         command.arg("--plugins").arg(tools::plugins()?);
         for plugins in &self.plugins {
             command.arg("--plugins").arg(plugins);
@@ -206,6 +218,14 @@ impl Gateway {
     /// When it does not end.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         self.process.stop().await
+    }
+
+    /// Sends a signal (`HUP`).
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        self.process.signal(name).await
     }
 
     /// SIGTERM, and nothing more.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests wait for other processes, in real time")]
 
+pub mod admin;
 pub mod azure;
 pub mod client;
 pub mod commands;

@@ -40,6 +40,7 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
             tenant: "bench".to_owned(),
             details: configuration.get("details").context("details")?.clone(),
             grants: Vec::new(),
+            trust: sallyport_plugin::Trust::default(),
         };
         Ok(PluginHost::new(options)?.open(spec).await?.backend)
     };

@@ -103,6 +103,12 @@ pub trait Locations: Send + Sync {
     fn adopts_existing(&self, _name: &LocationName) -> bool {
         false
     }
+
+    /// Another number whenever the location's storage was opened anew: what was learned of
+    /// the one before (how it names things) has to be asked again.
+    fn generation(&self, _name: &LocationName) -> u64 {
+        0
+    }
 }
 
 /// A location as the gateway sees it.
@@ -121,6 +127,8 @@ pub struct Location {
 pub struct Unhealthy {
     /// One sentence, without secrets.
     pub cause: String,
+    /// When it is worth trying again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// What a check of a location that works found.

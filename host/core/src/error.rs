@@ -6,6 +6,7 @@ use crate::body::{BodyError, Refusal};
 use crate::encryption::{EncryptionRefusal, KeyError};
 use crate::metadata::{ConditionFailure, MetadataError};
 use crate::names::{BucketName, LocationName};
+use std::time::Duration;
 
 /// What a request can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +170,8 @@ pub enum Error {
         location: LocationName,
         /// One sentence, without secrets.
         cause: String,
+        /// When it is worth trying again, where that is known.
+        retry_after: Option<Duration>,
     },
     /// The backend lost the bytes, or somebody else took or changed them.
     #[error("the object's bytes are not in the location {location} any more")]
@@ -223,19 +226,25 @@ impl From<BodyError> for Error {
 impl Error {
     /// What a backend's failure means to the client of a location: the one table.
     pub fn from_backend(location: &LocationName, error: BackendError) -> Self {
-        let unavailable = |cause: String| Self::LocationUnavailable { location: location.clone(), cause };
+        let unavailable = |cause: String, retry_after: Option<Duration>| Self::LocationUnavailable {
+            location: location.clone(),
+            cause,
+            retry_after,
+        };
         match error {
             BackendError::Body(body) => body.into(),
             BackendError::Busy(what) => Self::SlowDown(format!("the location {location}: {what}")),
             BackendError::Broke(cause) => Self::Internal(format!("the location {location}: {cause}")),
-            BackendError::Answered { code, message, .. } => match code {
+            BackendError::Answered { code, message, retry_after } => match code {
                 FailureCode::NotFound | FailureCode::Changed => Self::LocationLost { location: location.clone() },
                 FailureCode::Throttled => Self::SlowDown(format!("the location {location}: {message}")),
                 FailureCode::NoSpace => Self::NoSpace(location.clone()),
                 FailureCode::TooLarge => Self::InvalidRequest(format!("too large for the location {location}")),
                 FailureCode::Unsupported => Self::NotImplemented(format!("this on the location {location}")),
-                FailureCode::Denied | FailureCode::Unavailable | FailureCode::Exists => unavailable(message),
-                FailureCode::Invalid | FailureCode::Internal => unavailable(message),
+                FailureCode::Denied | FailureCode::Unavailable | FailureCode::Exists => {
+                    unavailable(message, retry_after)
+                }
+                FailureCode::Invalid | FailureCode::Internal => unavailable(message, retry_after),
             },
         }
     }

@@ -113,7 +113,7 @@ pub struct Gateway {
     /// Held by the one pass over inventories that is under way.
     inventory_running: tokio::sync::Mutex<()>,
     /// Whether a bucket may write plain places in a location, once that is settled.
-    claims: Mutex<HashMap<(BucketName, LocationName), bool>>,
+    claims: Mutex<HashMap<(BucketName, LocationName), Claimed>>,
     /// Open writes of which the database could not be told that they came to nothing.
     unsettled: Mutex<Vec<WriteId>>,
 }
@@ -158,13 +158,16 @@ impl Gateway {
         self.locations.location(name).ok_or_else(|| Error::LocationUnavailable {
             location: name.clone(),
             cause: "it is not in locationConfig.json any more".to_owned(),
+            retry_after: None,
         })
     }
 
     fn backend(&self, name: &LocationName) -> Result<Arc<dyn Backend>> {
-        self.location(name)?
-            .backend
-            .map_err(|unhealthy| Error::LocationUnavailable { location: name.clone(), cause: unhealthy.cause })
+        self.location(name)?.backend.map_err(|unhealthy| Error::LocationUnavailable {
+            location: name.clone(),
+            cause: unhealthy.cause,
+            retry_after: unhealthy.retry_after,
+        })
     }
 
     /// Refuses, before its body is read, what the location takes neither at once nor in parts.
@@ -193,6 +196,13 @@ impl Gateway {
         let name = LocationName::parse(header).map_err(|_| unknown())?;
         self.locations.location(&name).map(|location| location.name).ok_or_else(unknown)
     }
+}
+
+/// What was settled about a bucket's plain places in a location.
+struct Claimed {
+    plain: bool,
+    /// Of the storage that said how they are named.
+    generation: u64,
 }
 
 /// The id that a new version of the bucket gets.

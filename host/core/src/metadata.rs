@@ -107,6 +107,9 @@ pub trait MetadataStore: Send + Sync {
     async fn allow_locations(&self, limits: Vec<(LocationName, u64)>) -> MetadataResult<()>;
     /// Names of locations that live segments refer to.
     async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>>;
+    /// Whether anything would be lost with a location: a bucket, bytes, an upload, a write
+    /// that is under way, or work that is left to do there.
+    async fn is_location_used(&self, location: &LocationName) -> MetadataResult<bool>;
 
     // ---- Reads ----------------------------------------------------------------------
 

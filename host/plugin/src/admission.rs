@@ -45,7 +45,10 @@ const IMPORTS: &[&str] = &[
     "wasi:sockets/ip-name-lookup",
 ];
 
-const STORAGE: &str = "sallyport:plugin/storage@0.1";
+/// The interface that makes a component a plugin.
+const STORAGE: &str = "sallyport:plugin/storage";
+/// The version of the contract that this host speaks.
+const VERSION: &str = "0.1";
 
 /// Refuses what is not a component, by a look at the first bytes.
 pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), String> {
@@ -53,14 +56,18 @@ pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), String> {
         return Err(format!("it has {} bytes; at most {limit} are accepted", bytes.len()));
     }
     if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
-        return Err("it is native code; only WebAssembly components are accepted".to_owned());
+        return Err(
+            "it is native code, which is never loaded: put the component there that it was compiled from".to_owned()
+        );
     }
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(()),
         Some([b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => {
-            Err("it is a core module; build a component, for example for wasm32-wasip2".to_owned())
+            Err("it is a core module: build it as a component, for example for the target wasm32-wasip2".to_owned())
         }
-        _ => Err("it is not a WebAssembly component".to_owned()),
+        _ => {
+            Err("it is not a WebAssembly component: put the .wasm file there that the plugin's build makes".to_owned())
+        }
     }
 }
 
@@ -76,12 +83,19 @@ pub(crate) fn check_type(engine: &Engine, component: &Component) -> Result<(), S
         return Err(format!("it imports {}, which no plugin is given", refused.join(", ")));
     }
     let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
-    if exports.iter().any(|name| name.starts_with(STORAGE)) {
-        return Ok(());
-    }
-    match exports.iter().find(|name| name.starts_with("sallyport:plugin/storage@")) {
-        Some(other) => Err(format!("it exports {other}; this host speaks {STORAGE}")),
-        None => Err(format!("it does not export {STORAGE}, which every plugin has")),
+    check_version(&exports)
+}
+
+fn check_version(exports: &[&str]) -> Result<(), String> {
+    let mut versions = exports.iter().filter_map(|name| name.strip_prefix(STORAGE)?.strip_prefix('@'));
+    let is_spoken = |version: &str| version == VERSION || version.starts_with(&format!("{VERSION}."));
+    match versions.clone().find(|version| is_spoken(version)).or_else(|| versions.next()) {
+        Some(version) if is_spoken(version) => Ok(()),
+        Some(version) => Err(format!(
+            "it exports {STORAGE}@{version} and this host speaks {VERSION}: build it against this host's wit/, or take \
+             a host that speaks its version"
+        )),
+        None => Err(format!("it does not export {STORAGE}@{VERSION}, which every plugin has: see wit/")),
     }
 }
 
@@ -108,6 +122,16 @@ mod tests {
         let component = Component::from_binary(&engine, IMPORTS_WASI_NN)?;
         assert!(check_type(&engine, &component).is_err_and(|why| why.contains("wasi:nn/graph@0.2.0")));
         Ok(())
+    }
+
+    #[test]
+    fn only_versions_of_the_contract_that_the_host_speaks_are_taken() {
+        let check =
+            |version: &str| check_version(&["wasi:cli/run@0.2.0", &format!("sallyport:plugin/storage@{version}")]);
+        assert!(check("0.1.0").is_ok() && check("0.1.7").is_ok());
+        for other in ["0.10.0", "0.2.0", "1.0.0", "0.1x"] {
+            assert!(check(other).is_err_and(|why| why.contains(other)), "{other}");
+        }
     }
 
     #[test]

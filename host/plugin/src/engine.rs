@@ -66,6 +66,12 @@ impl Drop for Ticker {
     }
 }
 
+/// An engine that compiles what [`TickingEngine`]'s runs, and runs nothing: it reserves no
+/// address space.
+pub(crate) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&config())
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config.strategy(Strategy::Cranelift);

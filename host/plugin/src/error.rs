@@ -52,6 +52,9 @@ pub enum OpenError {
     /// Its plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
+    /// The location does not trust it.
+    #[error("{}: {}", .0.path, .0.message)]
+    Untrusted(Problem),
     /// Its configuration is wrong; all that is, not the first thing.
     #[error("the location's details have {} problem(s): {}", .0.len(), summary(.0))]
     Problems(Vec<Problem>),

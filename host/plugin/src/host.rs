@@ -3,6 +3,7 @@
 use crate::backend::PluginBackend;
 use crate::bindings::base::exports::sallyport::plugin::storage::{Validation, ValidationRequest};
 use crate::cache::CodeCache;
+use crate::compile::Compiler;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
@@ -16,8 +17,10 @@ use crate::log::{PluginLog, printable};
 use crate::plugin::{self, Plugin, Workshop};
 use crate::pool::{OpenParts, Pool};
 use crate::run::Work;
+use crate::shelf::Shelf;
 use crate::sign::{Replacements, Signer};
 use crate::state::{self, Grants};
+use crate::trust::Trust;
 use crate::usage::Usage;
 use sallyport_core::backend::{Backend, Traits};
 use sallyport_core::names::LocationName;
@@ -27,7 +30,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, OnceCell};
 
 /// What a [`PluginHost`] is made of.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,8 @@ pub struct HostOptions {
     pub cache_folder: PathBuf,
     /// Where a location whose type wants a folder and names none gets one.
     pub data_folder: PathBuf,
+    /// Who compiles them; absent: this process itself.
+    pub compiler: Option<Compiler>,
     /// What plugins may use up.
     pub limits: Limits,
     /// Names that resolve to these addresses, ports included, without a look-up.
@@ -61,6 +65,8 @@ pub struct LocationSpec {
     pub details: Value,
     /// Hosts beyond those of `details` that the operator grants, as `scheme://host:port`.
     pub grants: Vec<String>,
+    /// What it asks of the plugin that serves it.
+    pub trust: Trust,
 }
 
 /// A location that can be used.
@@ -79,10 +85,25 @@ pub struct OpenedLocation {
 /// All plugins of this server.
 pub struct PluginHost {
     options: HostOptions,
-    workshop: Workshop,
     proxies: Arc<Proxies>,
     overrides: Arc<HashMap<String, SocketAddr>>,
-    plugins: Mutex<HashMap<String, Arc<OnceCell<Arc<Plugin>>>>>,
+    shelf: Shelf,
+}
+
+/// A plugin as its file stood at some time. Locations that were opened on it stay on it.
+#[derive(Clone)]
+pub struct PluginVersion(Arc<Plugin>);
+
+impl PluginVersion {
+    /// What it says of its type.
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// Whether the other one came from the same bytes, under the same trust.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.is(&other.0)
+    }
 }
 
 impl PluginHost {
@@ -94,45 +115,59 @@ impl PluginHost {
         let workshop = Workshop {
             engine,
             linker: Arc::new(linker),
-            cache: CodeCache::new(options.cache_folder.clone()),
+            cache: CodeCache::new(options.cache_folder.clone(), options.compiler.clone(), options.limits.clone()),
             limits: options.limits.clone(),
         };
         let overrides = options.resolver_overrides.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address));
         Ok(Self {
             proxies: Arc::new(Proxies::new(&options.proxies)),
             overrides: Arc::new(overrides.collect()),
-            workshop,
+            shelf: Shelf::new(options.plugin_folders.clone(), workshop),
             options,
-            plugins: Mutex::new(HashMap::new()),
         })
     }
 
-    /// What the plugin of a type says of it. The first question compiles the plugin.
+    /// The plugin of a type as its file stands now. A file that is new or changed is read,
+    /// compiled and asked what it is, which takes seconds; it has no effect on locations that
+    /// are open.
+    ///
+    /// # Errors
+    /// Why the file cannot be used; the same again until it changes.
+    pub async fn version(&self, kind: &str) -> Result<PluginVersion, PluginError> {
+        Ok(PluginVersion(self.shelf.plugin(kind).await?))
+    }
+
+    /// What the plugin of a type says of it.
+    ///
+    /// # Errors
+    /// As [`PluginHost::version`].
     pub async fn description(&self, kind: &str) -> Result<Description, PluginError> {
-        Ok(self.plugin(kind).await?.description.clone())
+        Ok(self.version(kind).await?.description().clone())
     }
 
     /// The types that the plugin folders have a file for, sorted.
     pub async fn kinds(&self) -> Vec<String> {
-        let mut kinds = Vec::new();
-        for folder in &self.options.plugin_folders {
-            let Ok(mut entries) = tokio::fs::read_dir(folder).await else { continue };
-            while let Ok(Some(entry)) = entries.next_entry().await {
-                let name = entry.file_name();
-                let kind = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
-                kinds.extend(kind.map(str::to_owned));
-            }
-        }
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
+        self.shelf.kinds().await
+    }
+
+    /// Opens a location on the plugin as its file stands now; see [`PluginHost::open_on`].
+    ///
+    /// # Errors
+    /// The plugin's, and every problem of the details.
+    pub async fn open(&self, spec: LocationSpec) -> Result<OpenedLocation, OpenError> {
+        let version = self.version(&spec.kind).await?;
+        self.open_on(&version, spec).await
     }
 
     /// Opens a location. It does not talk to the backend: that is `Backend::check`.
-    pub async fn open(&self, spec: LocationSpec) -> Result<OpenedLocation, OpenError> {
-        let plugin = self.plugin(&spec.kind).await?;
+    ///
+    /// # Errors
+    /// The plugin's, and every problem of the details.
+    pub async fn open_on(&self, version: &PluginVersion, spec: LocationSpec) -> Result<OpenedLocation, OpenError> {
+        let plugin = &version.0;
+        spec.trust.check(&plugin.description.digest, &plugin.signatures).map_err(OpenError::Untrusted)?;
         let details = Details::take_apart(spec.details.clone(), &plugin.description);
-        let validation = self.validate(&plugin, &spec.name, &details).await?;
+        let validation = self.validate(plugin, &spec.name, &details).await?;
         let mut problems = problems(&validation);
         let signer = signer(&details, &validation).unwrap_or_else(|problem| {
             problems.push(problem);
@@ -147,7 +182,7 @@ impl PluginHost {
             .filter(|(name, _)| name == "warning")
             .map(|(_, text)| printable(text, 1024))
             .collect();
-        let policy = policy(&plugin, &spec, &details, &validation, &mut warnings);
+        let policy = policy(plugin, &spec, &details, &validation, &mut warnings);
         let egress = Egress::new(EgressParts {
             policy,
             overrides: self.overrides.clone(),
@@ -160,7 +195,7 @@ impl PluginHost {
         })?;
         let grants = Grants {
             egress: Some(Arc::new(egress)),
-            folder: self.folder(&plugin, &spec.name, &details).await?,
+            folder: self.folder(plugin, &spec.name, &details).await?,
             log: PluginLog::new(&spec.kind, spec.name.as_str(), self.options.limits.log_lines),
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
@@ -180,33 +215,7 @@ impl PluginHost {
     /// # Errors
     /// When it cannot be read, is no plugin, or breaks when it is asked.
     pub async fn inspect(&self, path: &Path) -> Result<Inspection, PluginError> {
-        inspection::inspect(&self.workshop, path).await
-    }
-
-    async fn plugin(&self, kind: &str) -> Result<Arc<Plugin>, PluginError> {
-        let cell = self.plugins.lock().await.entry(kind.to_owned()).or_default().clone();
-        let plugin = cell.get_or_try_init(|| async {
-            let path = self.find(kind).await?;
-            Plugin::admit(&self.workshop, kind, path).await.map(Arc::new)
-        });
-        plugin.await.cloned()
-    }
-
-    async fn find(&self, kind: &str) -> Result<PathBuf, PluginError> {
-        let file = format!("{kind}.wasm");
-        let legal = !kind.is_empty()
-            && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-');
-        if legal {
-            for folder in &self.options.plugin_folders {
-                let path = folder.join(&file);
-                if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-                    return Ok(path);
-                }
-            }
-        }
-        let folders: Vec<String> =
-            self.options.plugin_folders.iter().map(|folder| folder.display().to_string()).collect();
-        Err(PluginError::Missing { kind: kind.to_owned(), file, folders: folders.join(", ") })
+        inspection::inspect(self.shelf.workshop(), path).await
     }
 
     async fn validate(

@@ -2,7 +2,7 @@
 
 use crate::description::Description;
 use crate::error::PluginError;
-use crate::plugin::{self, Workshop};
+use crate::plugin::{self, Prepared, Workshop};
 use crate::run::Work;
 use std::path::Path;
 
@@ -28,13 +28,10 @@ impl Inspection {
 
 /// Reads, compiles and asks a file what it is, without any grant.
 pub(crate) async fn inspect(workshop: &Workshop, path: &Path) -> Result<Inspection, PluginError> {
-    let (shop, file) = (workshop.clone(), path.to_owned());
-    let prepared = tokio::task::spawn_blocking(move || plugin::prepare(&shop, &file)).await;
-    let prepared = prepared.map_err(|error| PluginError::Host(format!("compiling broke: {error}")))?;
-    let (program, digest) = prepared?;
+    let Prepared { program, digest, list, .. } = plugin::prepare(workshop, path).await?;
     let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
     let size = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
-    let own = plugin::is_listed(path, &digest).await;
+    let own = list.is_some();
     let work: Work<_> = Box::new(|accessor, exports| {
         Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
     });

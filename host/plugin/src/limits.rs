@@ -47,6 +47,14 @@ pub struct Limits {
     pub reuse: u32,
     /// Largest component, in bytes.
     pub component_bytes: u64,
+    /// Memory that compiling one may take, in bytes.
+    pub compile_memory: u64,
+    /// Processor time that compiling one may take.
+    pub compile_cpu: Duration,
+    /// How long compiling one may take.
+    pub compile_wall: Duration,
+    /// Largest native code of a component, in bytes.
+    pub code_bytes: u64,
     /// How long opening a connection may take, TLS included.
     pub connect: Duration,
     /// How long an upstream may take from the last byte of a request to its answer.
@@ -80,6 +88,10 @@ impl Default for Limits {
             warm: 16,
             reuse: 4_000,
             component_bytes: 32 << 20,
+            compile_memory: 1 << 30,
+            compile_cpu: Duration::from_secs(60),
+            compile_wall: Duration::from_secs(300),
+            code_bytes: 512 << 20,
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(60),
             log_lines: 50,

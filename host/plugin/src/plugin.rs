@@ -10,7 +10,9 @@ use crate::instance::{Instance, Program};
 use crate::limits::Limits;
 use crate::log::PluginLog;
 use crate::run::{self, Work};
+use crate::scan;
 use crate::state::{Grants, State};
+use crate::trust::Signatures;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +21,15 @@ use wasmtime::component::Linker;
 /// Pure functions answer at once; what takes longer is broken.
 const PURE: Duration = Duration::from_secs(10);
 
+/// The file that lists the release's own plugins with their digests.
+pub(crate) const CHECKSUMS: &str = "SHA256SUMS";
+
 /// What the host knows of one `<type>.wasm`.
 pub(crate) struct Plugin {
     pub(crate) kind: String,
     pub(crate) program: Program,
     pub(crate) description: Description,
+    pub(crate) signatures: Signatures,
 }
 
 /// What admission needs of the host.
@@ -38,11 +44,8 @@ pub(crate) struct Workshop {
 impl Plugin {
     /// Reads, compiles and asks a plugin what it is, without any grant.
     pub(crate) async fn admit(workshop: &Workshop, kind: &str, path: PathBuf) -> Result<Self, PluginError> {
-        let (shop, file) = (workshop.clone(), path.clone());
-        let prepared = tokio::task::spawn_blocking(move || prepare(&shop, &file)).await;
-        let prepared = prepared.map_err(|error| PluginError::Host(format!("compiling broke: {error}")))?;
-        let (program, digest) = prepared?;
-        let own = is_listed(&path, &digest).await;
+        let Prepared { program, digest, bytes, list } = prepare(workshop, &path).await?;
+        let signatures = Signatures::read(&path, &bytes, list.as_deref()).await;
         let work: Work<_> = Box::new(|accessor, exports| {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
         });
@@ -51,10 +54,41 @@ impl Plugin {
             let why = format!("it serves the type `{}`: call the file {}.wasm", said.name, said.name);
             return Err(PluginError::Refused { path, why });
         }
+        let own = list.is_some();
         let description = Description::from_wit(said, program.optional(), own, digest);
         tracing::info!(plugin = kind, version = description.version, own, path = %path.display(), "the plugin {kind} is ready");
-        Ok(Self { kind: kind.to_owned(), program, description })
+        Ok(Self { kind: kind.to_owned(), program, description, signatures })
     }
+
+    /// Whether the other one came from the same bytes, under the same trust.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.description == other.description && self.signatures.is(&other.signatures)
+    }
+}
+
+/// A plugin's file, read and compiled.
+pub(crate) struct Prepared {
+    pub(crate) program: Program,
+    pub(crate) digest: String,
+    bytes: Arc<[u8]>,
+    /// The list that has it, when it came with the release.
+    pub(crate) list: Option<PathBuf>,
+}
+
+/// Reads and compiles a file, unless it is no plugin.
+pub(crate) async fn prepare(workshop: &Workshop, path: &Path) -> Result<Prepared, PluginError> {
+    let refused = |why: String| PluginError::Refused { path: path.to_owned(), why };
+    let (file, limit) = (path.to_owned(), workshop.limits.component_bytes);
+    let read = tokio::task::spawn_blocking(move || read(&file, limit)).await;
+    let read = read.map_err(|error| PluginError::Host(format!("reading a plugin broke: {error}")))?;
+    let (bytes, digest) = read?;
+    let engine = workshop.engine.engine();
+    let component = workshop.cache.component(engine, bytes.clone(), &digest).await.map_err(refused)?;
+    admission::check_type(engine, &component).map_err(refused)?;
+    let program = Program::new(&workshop.linker, &component)
+        .map_err(|error| refused(format!("it does not fit this host's contract: {error:#}")))?;
+    let list = listed(path, &digest).await;
+    Ok(Prepared { program, digest, bytes, list })
 }
 
 /// Calls a pure function in a store without grants.
@@ -74,34 +108,31 @@ pub(crate) async fn ask<T: Send + 'static>(
     run::run(instance, call, limits, 0, work, drop).await.map_err(|error| broke(error.to_string()))
 }
 
+/// A plugin's bytes with their digest, unless a look at them shows that they are none.
 #[expect(clippy::disallowed_methods, reason = "called where blocking is allowed")]
-pub(crate) fn prepare(workshop: &Workshop, path: &Path) -> Result<(Program, String), PluginError> {
+fn read(path: &Path, limit: u64) -> Result<(Arc<[u8]>, String), PluginError> {
     let refused = |why: String| PluginError::Refused { path: path.to_owned(), why };
     let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    let limit = workshop.limits.component_bytes;
     if size > limit {
         return Err(refused(format!("it has {size} bytes; at most {limit} are accepted")));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
     admission::check_bytes(&bytes, limit).map_err(refused)?;
+    scan::scan(&bytes).map_err(refused)?;
     let digest = cache::digest(&bytes);
-    let engine = workshop.engine.engine();
-    let component = workshop.cache.component(engine, &bytes, &digest).map_err(refused)?;
-    admission::check_type(engine, &component).map_err(refused)?;
-    let program = Program::new(&workshop.linker, &component)
-        .map_err(|error| refused(format!("it does not fit this host's contract: {error:#}")))?;
-    Ok((program, digest))
+    Ok((bytes.into(), digest))
 }
 
-/// Whether `SHA256SUMS` beside the plugin lists it: then it came with the release.
-pub(crate) async fn is_listed(path: &Path, digest: &str) -> bool {
-    let Some(folder) = path.parent() else { return false };
-    let Ok(sums) = tokio::fs::read_to_string(folder.join("SHA256SUMS")).await else { return false };
+/// The list beside the plugin, when it has its digest: then it came with the release.
+async fn listed(path: &Path, digest: &str) -> Option<PathBuf> {
+    let list = path.with_file_name(CHECKSUMS);
+    let sums = tokio::fs::read_to_string(&list).await.ok()?;
     let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    sums.lines().any(|line| {
+    let has_it = sums.lines().any(|line| {
         let mut words = line.split_whitespace();
         let (sum, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         sum == digest && name.trim_start_matches('*').trim_start_matches("./") == file
-    })
+    });
+    has_it.then_some(list)
 }

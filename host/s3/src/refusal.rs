@@ -100,11 +100,15 @@ impl S3Error {
             Error::Key(error) => key(error),
             Error::NotImplemented(what) => Self::not_implemented(what),
             // Whoever may use a location is helped by knowing what it waits for.
-            Error::LocationUnavailable { location, cause } => Self::because(
-                Code::ServiceUnavailable,
-                format!("The location {location} is not available now: {cause}"),
-            )
-            .with("Location", location.as_str()),
+            Error::LocationUnavailable { location, cause, retry_after } => {
+                let message = format!("The location {location} is not available now: {cause}");
+                let error = Self::because(Code::ServiceUnavailable, message).with("Location", location.as_str());
+                match retry_after {
+                    // Whole seconds, rounded up: who comes back too early is refused again.
+                    Some(wait) => error.with_header("retry-after", wait.as_millis().div_ceil(1000).to_string()),
+                    None => error,
+                }
+            }
             Error::LocationLost { location } => Self::because(
                 Code::LocationNotFound,
                 format!("The object's data is not in the location {location} any more."),
@@ -225,15 +229,21 @@ fn for_operator(error: &Error) -> Option<String> {
 mod tests {
     use super::*;
     use sallyport_core::names::LocationName;
+    use std::time::Duration;
 
     #[test]
     fn client_and_operator_read_which_location_is_down_and_why() {
         let location = LocationName::parse("aws-test").expect("legal");
         let cause = "the connection was refused".to_owned();
-        let error = S3Error::from(Error::LocationUnavailable { location, cause });
+        let error = S3Error::from(Error::LocationUnavailable {
+            location,
+            cause,
+            retry_after: Some(Duration::from_millis(1200)),
+        });
         assert_eq!(error.code, Code::ServiceUnavailable);
         assert!(error.message.contains("aws-test") && error.message.contains("refused"));
         assert!(error.operator.is_some_and(|text| text.contains("refused")));
+        assert!(error.headers.contains(&("retry-after", "2".into())));
     }
 
     #[test]

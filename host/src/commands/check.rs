@@ -22,11 +22,11 @@ pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
     let _ = tokio::fs::remove_dir_all(&scratch).await;
     let (health, well) = outcome?;
     let well = well && health.iter().all(|one| one.fault.is_none());
-    let width = health.iter().map(|one| one.name.as_str().len()).max().unwrap_or(8).max(8);
+    let width = health.iter().map(|one| one.name.len()).max().unwrap_or(8).max(8);
     say(format_args!("{:width$}  {:10}  HEALTH", "LOCATION", "TYPE"))?;
     for one in health {
         let fault = one.fault.unwrap_or_else(|| "ok".to_owned());
-        say(format_args!("{:width$}  {:10}  {fault}", one.name.as_str(), one.kind))?;
+        say(format_args!("{:width$}  {:10}  {fault}", one.name, one.kind))?;
     }
     Ok(well)
 }

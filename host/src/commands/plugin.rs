@@ -42,6 +42,10 @@ impl Compiled {
 
     /// A host that finds no plugin by itself.
     fn host(&self) -> anyhow::Result<PluginHost> {
-        Ok(PluginHost::new(HostOptions { cache_folder: self.folder.clone(), ..HostOptions::default() })?)
+        Ok(PluginHost::new(HostOptions {
+            cache_folder: self.folder.clone(),
+            compiler: Some(crate::app::compiler()),
+            ..HostOptions::default()
+        })?)
     }
 }

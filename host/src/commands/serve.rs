@@ -1,14 +1,17 @@
 //! `sallyport serve`.
 
 use super::{configuration, report, say};
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, Readiness, Reload, Status};
 use crate::app::App;
 use crate::config::{Overrides, ProcessEnvironment};
+use crate::reload::{Files, Reloader};
 use crate::serving::{self, Certificate, ServeOptions};
 use crate::telemetry;
 use anyhow::Context;
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::Signal;
 
 /// Serves until it is told to stop, then lets requests come to their end.
 ///
@@ -16,6 +19,7 @@ use std::sync::Arc;
 /// What keeps it from starting.
 pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     let configuration = configuration(overrides).await?;
+    let files = Files::of(&configuration).await;
     telemetry::log(configuration.log);
     let metrics = telemetry::metrics()?;
     let certificate = configuration.tls.as_ref().map(Certificate::read).transpose()?;
@@ -29,12 +33,21 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
         tracing::warn!("the metadata was restored: nothing is deleted on any backend until `sallyport fsck` has run");
     }
     let background = app.start_background();
+    let root = std::env::current_dir().context("the working folder")?;
+    let reloader = Reloader::new(root, overrides.clone(), files, &app);
+    let following = tokio::spawn(follow(Arc::clone(&reloader), app.watch_interval, serving::reload_requests()?));
     let scheme = if tls.is_some() { "https" } else { "http" };
     let renewal = certificate.map(|certificate| tokio::spawn(certificate.renew()));
 
     let service = app.service.clone();
     let options = ServeOptions { limits: configuration.limits, tls };
-    let admin = Admin { allow: configuration.health_allow.clone().into(), metrics, readiness: readiness(&app) };
+    let admin = Admin {
+        allow: configuration.health_allow.clone().into(),
+        metrics,
+        readiness: readiness(&app),
+        status: status(&reloader),
+        reload: reload(&reloader),
+    };
     let checks = admin.clone();
     let serving = listening.serve(options, move |request, peer| {
         let (service, checks) = (service.clone(), checks.clone());
@@ -47,8 +60,8 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     });
     let admin_options = ServeOptions { limits: configuration.limits, tls: None };
     let admin_serving = admin_listening.serve(admin_options, move |request, peer| {
-        let answer = admin.answer(&request, peer);
-        async move { answer }
+        let admin = admin.clone();
+        async move { admin.serve(request, peer).await }
     });
     for address in admin_serving.addresses() {
         tracing::info!("health and metrics on http://{address}");
@@ -58,6 +71,7 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
 
     serving::stop_requested().await.context("waiting for a signal")?;
     tracing::info!("stopping: requests under way come to their end");
+    following.abort();
     if let Some(renewal) = renewal {
         renewal.abort();
     }
@@ -77,11 +91,40 @@ fn readiness(app: &App) -> Readiness {
     let locations = Arc::clone(&app.locations);
     Arc::new(move || {
         let report = locations.report();
-        let broken: Vec<String> =
-            report.iter().filter(|one| one.fault.is_some()).map(|one| one.name.to_string()).collect();
+        let broken: Vec<String> = report.iter().filter(|one| one.fault.is_some()).map(|one| one.name.clone()).collect();
         if !report.is_empty() && broken.len() == report.len() {
             return Err(format!("no location works: {}", broken.join(", ")));
         }
         Ok(())
     })
+}
+
+/// Follows the files, and reads them again at each SIGHUP.
+async fn follow(reloader: Arc<Reloader>, interval: Option<Duration>, mut requests: Signal) {
+    let asked = async {
+        while requests.recv().await.is_some() {
+            tracing::info!("SIGHUP: the configuration is read again");
+            reloader.reload().await;
+        }
+    };
+    tokio::join!(reloader.watch(interval), asked);
+}
+
+fn status(reloader: &Arc<Reloader>) -> Status {
+    let reloader = Arc::clone(reloader);
+    Arc::new(move || in_json(&reloader.status()))
+}
+
+/// A reload goes on when whoever asked for it does not wait.
+fn reload(reloader: &Arc<Reloader>) -> Reload {
+    let reloader = Arc::clone(reloader);
+    Arc::new(move || {
+        let reloader = Arc::clone(&reloader);
+        let reloading = tokio::spawn(async move { in_json(&reloader.reload().await) });
+        Box::pin(async move { reloading.await.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")) })
+    })
+}
+
+fn in_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sallyport_plugin::Trust;
 use serde_json::{Map, Value};
 
 use super::network::Network;
@@ -35,6 +36,8 @@ pub struct Configuration {
     pub locations: Vec<LocationConfiguration>,
     /// Their file, as reports name it.
     pub locations_file: String,
+    /// The files that all this was read from.
+    pub files: Vec<PathBuf>,
     /// Below it lie the folders of locations that keep bytes on this machine.
     pub data_dir: PathBuf,
     /// The database and what else the server itself remembers.
@@ -63,7 +66,7 @@ impl Configuration {
 }
 
 /// One location, as `locationConfig.json` gives it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct LocationConfiguration {
     /// Its name, which is also the region that clients name.
     pub name: String,
@@ -90,6 +93,8 @@ pub struct LocationConfiguration {
     pub grants: Vec<String>,
     /// Buckets that show what others store in it.
     pub watch: Vec<WatchConfiguration>,
+    /// What it asks of the plugin that serves it.
+    pub trust: Trust,
     /// Why the location cannot be used, when its entry has a mistake.
     pub fault: Option<String>,
 }
@@ -135,6 +140,7 @@ impl fmt::Debug for LocationConfiguration {
             .field("adopt_existing", &self.adopt_existing)
             .field("grants", &self.grants)
             .field("watch", &self.watch)
+            .field("trust", &self.trust)
             .field("fault", &self.fault)
             .finish()
     }

@@ -1,14 +1,16 @@
 //! From a location's configuration to its opened storage, by what its plugin says.
 
+use super::breaker::Breaker;
+use super::guarded::{Guarded, Vitals};
 use crate::config::{
     Configuration, Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileFile, ProfileSpec,
     ResolvedDetails, Unresolved, VariableOwners, resolve,
 };
+use arc_swap::ArcSwap;
 use sallyport_core::backend::Backend;
 use sallyport_core::names::LocationName;
-use sallyport_plugin::{Description, Field, LocationSpec, OpenError, PluginHost};
+use sallyport_plugin::{Description, Field, LocationSpec, OpenError, PluginError, PluginHost, PluginVersion};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An opened location.
@@ -16,10 +18,14 @@ use std::sync::Arc;
 pub struct Opened {
     /// Its storage.
     pub backend: Arc<dyn Backend>,
-    /// What it was opened with: other details open it again.
+    /// The plugin that it was opened on.
+    pub(super) version: PluginVersion,
+    /// What it was opened with: anything else opens it again.
+    configuration: LocationConfiguration,
     details: Details,
     /// Credentials files that took part.
     files: Vec<ProfileFile>,
+    vitals: Arc<Vitals>,
 }
 
 impl Opened {
@@ -27,15 +33,29 @@ impl Opened {
     pub fn is_stale(&self) -> bool {
         self.files.iter().any(ProfileFile::has_changed)
     }
+
+    /// Why its plugin is not to be trusted with real calls, when they showed that.
+    pub(super) fn failing(&self) -> Option<String> {
+        self.vitals.failing()
+    }
 }
 
 /// Opens locations: variables and profiles are applied, plugins asked.
 pub struct Opener {
     host: PluginHost,
     environment: Box<dyn Environment + Send + Sync>,
-    owners: VariableOwners,
+    owners: ArcSwap<VariableOwners>,
     /// The locations' file, as reports name it.
     file: String,
+}
+
+/// What a location is to be opened with.
+pub(super) struct Opening<'a> {
+    pub(super) configuration: &'a LocationConfiguration,
+    pub(super) version: Result<&'a PluginVersion, &'a PluginError>,
+    /// What is open.
+    pub(super) before: Option<&'a Opened>,
+    pub(super) breaker: &'a Arc<Breaker>,
 }
 
 impl Opener {
@@ -45,23 +65,25 @@ impl Opener {
         environment: Box<dyn Environment + Send + Sync>,
         configuration: &Configuration,
     ) -> Self {
-        let locations = &configuration.locations;
-        let mut owners = VariableOwners::default();
-        let kinds: BTreeSet<&str> = locations.iter().map(|location| location.kind.as_str()).collect();
-        for kind in kinds {
-            // A plugin that cannot be asked is reported when its locations are opened.
-            let Ok(description) = host.description(kind).await else { continue };
-            let fields = field_specs(&description);
-            for location in locations.iter().filter(|location| location.kind == kind) {
-                owners.add(&location.name, &fields);
-            }
-        }
-        Self { host, environment, owners, file: configuration.locations_file.clone() }
+        let opener = Self { host, environment, owners: ArcSwap::default(), file: configuration.locations_file.clone() };
+        opener.learn(configuration.locations.iter().collect()).await;
+        opener
     }
 
-    /// The plugins.
-    pub fn host(&self) -> &PluginHost {
-        &self.host
+    /// Takes note of all locations that there are: which variables could mean which.
+    pub(super) async fn learn(&self, locations: Vec<&LocationConfiguration>) {
+        let mut owners = VariableOwners::default();
+        for location in locations {
+            // A plugin that cannot be asked is reported when its locations are opened.
+            let Ok(version) = self.host.version(&location.kind).await else { continue };
+            owners.add(&location.name, &field_specs(version.description()));
+        }
+        self.owners.store(Arc::new(owners));
+    }
+
+    /// The plugin of a type as its file stands now.
+    pub(super) async fn version(&self, kind: &str) -> Result<PluginVersion, PluginError> {
+        self.host.version(kind).await
     }
 
     /// The locations' file, as reports name it.
@@ -69,23 +91,28 @@ impl Opener {
         &self.file
     }
 
+    /// What is wrong with a location, without asking its backend.
+    pub async fn inspect(&self, location: &LocationConfiguration) -> Vec<Problem> {
+        let version = self.version(&location.kind).await;
+        let breaker = Breaker::new(&location.name);
+        let opening = Opening { configuration: location, version: version.as_ref(), before: None, breaker: &breaker };
+        self.open(opening).await.map_or_else(|found| found, |(_, warnings)| warnings)
+    }
+
     /// Opens a location, or goes on with what is open when nothing about it changed. With
     /// what works come warnings.
     ///
     /// # Errors
     /// Every problem of the location, the one of its entry first, with warnings.
-    pub async fn open(
-        &self,
-        location: &LocationConfiguration,
-        before: Option<&Opened>,
-    ) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
+    pub(super) async fn open(&self, opening: Opening<'_>) -> Result<(Opened, Vec<Problem>), Vec<Problem>> {
+        let location = opening.configuration;
         let name = &location.name;
         let mut problems = Vec::new();
         if let Some(fault) = &location.fault {
             problems.push(self.problem(name, fault.clone(), "put the entry right"));
         }
-        let description = match self.host.description(&location.kind).await {
-            Ok(description) => description,
+        let version = match opening.version {
+            Ok(version) => version,
             // An entry with a mistake may well lack its type.
             Err(_) if !problems.is_empty() => return Err(problems),
             Err(error) => {
@@ -93,17 +120,29 @@ impl Opener {
                 return Err(vec![self.problem(name, error.to_string(), fix).at("type")]);
             }
         };
-        let resolved = self.resolve(location, &description);
+        let resolved = self.resolve(location, version.description());
         let works = problems.is_empty() && resolved.problems.is_empty();
-        if let Some(before) = before.filter(|before| works && before.details == resolved.details) {
+        let is_as_before = |before: &&Opened| {
+            before.version.is(version) && before.configuration == *location && before.details == resolved.details
+        };
+        if let Some(before) = opening.before.filter(|_| works).filter(is_as_before) {
             return Ok((Opened { files: resolved.files, ..before.clone() }, Vec::new()));
         }
         problems.extend(resolved.problems);
         // The plugin is asked also when the host found something: all mistakes come together.
-        match self.ask(location, &resolved.details).await {
+        match self.ask(location, version, &resolved.details).await {
             Ok((backend, warnings)) if problems.is_empty() => {
                 let warnings = resolved.warnings.into_iter().chain(warnings).collect();
-                return Ok((Opened { backend, details: resolved.details, files: resolved.files }, warnings));
+                let (backend, vitals) = Guarded::new(backend, opening.breaker.clone());
+                let opened = Opened {
+                    backend,
+                    version: version.clone(),
+                    configuration: location.clone(),
+                    details: resolved.details,
+                    files: resolved.files,
+                    vitals,
+                };
+                return Ok((opened, warnings));
             }
             Ok((_, warnings)) => problems.extend(warnings),
             Err(found) => {
@@ -120,6 +159,7 @@ impl Opener {
     async fn ask(
         &self,
         location: &LocationConfiguration,
+        version: &PluginVersion,
         details: &Details,
     ) -> Result<(Arc<dyn Backend>, Vec<Problem>), Vec<Problem>> {
         let name = &location.name;
@@ -130,14 +170,19 @@ impl Opener {
             tenant: name.clone(),
             details: Value::Object(details.with_secrets()),
             grants: location.grants.clone(),
+            trust: location.trust.clone(),
         };
-        match self.host.open(spec).await {
+        match self.host.open_on(version, spec).await {
             Ok(opened) => {
                 let told = opened.warnings.into_iter().map(|what| Problem::warning(&self.file, what, "").of(name));
                 Ok((opened.backend, told.collect()))
             }
             Err(OpenError::Plugin(error)) => {
                 Err(vec![self.problem(name, error.to_string(), "see the plugin's own log lines")])
+            }
+            Err(OpenError::Untrusted(problem)) => {
+                let field = format!("plugin.{}", problem.path);
+                Err(vec![self.problem(name, problem.message, problem.fix).at(field)])
             }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
@@ -154,7 +199,7 @@ impl Opener {
         let fields = field_specs(description);
         let unresolved =
             Unresolved { file: &self.file, location: &location.name, details: &location.details, fields: &fields };
-        let mut resolved = resolve(unresolved, &self.owners, self.environment.as_ref());
+        let mut resolved = resolve(unresolved, &self.owners.load(), self.environment.as_ref());
         for problem in resolved.problems.iter_mut().chain(&mut resolved.warnings) {
             problem.field = problem.field.take().map(|field| format!("details.{field}"));
         }

@@ -10,7 +10,7 @@ mod signal;
 pub use certificate::{Certificate, CertificateError};
 pub use idle::{IdleBody, IdleError};
 pub use server::{Drained, Listening, ServeError, ServeOptions, Serving, bind};
-pub use signal::stop_requested;
+pub use signal::{reload_requests, stop_requested};
 
 use std::net::SocketAddr;
 

@@ -1,8 +1,8 @@
-//! Waits for the operator's wish to stop.
+//! Waits for the operator's wishes: to stop, or to read the configuration again.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Returns when the process gets SIGTERM or SIGINT.
 pub async fn stop_requested() -> io::Result<()> {
@@ -13,4 +13,9 @@ pub async fn stop_requested() -> io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Tells of each SIGHUP from now on.
+pub fn reload_requests() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -1,7 +1,7 @@
 //! Buckets: creation, listing, versioning, deletion.
 
 use super::request::{CreateBucket, CreatedBucket};
-use super::{Gateway, now};
+use super::{Claimed, Gateway, now};
 use crate::access::{AccessControlList, Action, Caller, ObjectOwnership, RequestedAcl};
 use crate::encryption::BucketEncryption;
 use crate::error::{Error, Result};
@@ -166,18 +166,23 @@ impl Gateway {
     /// Whether the bucket may write plain places in a location; asked once, then known.
     pub(super) async fn may_write_plain(&self, bucket: &BucketName, location: &LocationName) -> Result<bool> {
         let key = (bucket.clone(), location.clone());
-        if let Some(plain) = self.claims.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(*plain);
+        let generation = self.locations.generation(location);
+        if let Some(claimed) = self.claims.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && claimed.generation == generation
+        {
+            return Ok(claimed.plain);
         }
         Ok(self.claim(bucket, location).await?.plain)
     }
 
     async fn claim(&self, bucket: &BucketName, location: &LocationName) -> Result<NamespaceClaim> {
+        // Before the storage: what a newer one says may be asked for once more, never the other way round.
+        let generation = self.locations.generation(location);
         let backend = self.backend(location)?;
         let namespace = backend.namespace(bucket).await.map_err(|error| Error::from_backend(location, error))?;
         let claim = self.metadata.claim_namespace(bucket, location, &namespace).await?;
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.insert((bucket.clone(), location.clone()), claim.plain);
+        claims.insert((bucket.clone(), location.clone()), Claimed { plain: claim.plain, generation });
         Ok(claim)
     }
 }

@@ -84,6 +84,18 @@ impl Operation for Bind {
     }
 }
 
+/// Whether any row refers to a location.
+pub(super) async fn is_used(readers: &SqlitePool, location: &LocationName) -> MetadataResult<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM bucket WHERE location = $1)
+        OR EXISTS (SELECT 1 FROM segment WHERE location = $1)
+        OR EXISTS (SELECT 1 FROM part WHERE location = $1 AND locator IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM upload WHERE location = $1)
+        OR EXISTS (SELECT 1 FROM write_intent WHERE location = $1)
+        OR EXISTS (SELECT 1 FROM job WHERE location = $1) AS is_used";
+    let row = sqlx::query(sql).bind(location.as_str()).fetch_one(readers).await.map_err(failed)?;
+    Ok(number(&row, "is_used")? != 0)
+}
+
 /// Locations with live bytes.
 pub(super) async fn in_use(readers: &SqlitePool) -> MetadataResult<Vec<LocationName>> {
     // One seek for each name: there may be millions of segments behind it.

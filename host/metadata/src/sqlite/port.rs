@@ -71,6 +71,10 @@ impl MetadataStore for SqliteStore {
         self.write(locations::Bind { location: location.clone(), target: target.to_owned(), rebind }).await
     }
 
+    async fn is_location_used(&self, location: &LocationName) -> MetadataResult<bool> {
+        locations::is_used(&self.readers, location).await
+    }
+
     async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>> {
         locations::in_use(&self.readers).await
     }

@@ -113,7 +113,9 @@ pub async fn a_location_with_objects_keeps_its_target(store: &Store) {
     assert_eq!(store.bind_location(&there, "one", false).await.unwrap(), None);
     assert_eq!(store.bind_location(&there, "two", false).await.unwrap(), None);
     assert!(store.locations_in_use().await.unwrap().is_empty());
+    assert!(!store.is_location_used(&there).await.unwrap());
     make_bucket(store, "bucket").await;
+    assert!(store.is_location_used(&there).await.unwrap(), "a bucket would be lost with it");
     put(store, "k", VersionId::null(), "a").await;
     assert_eq!(store.locations_in_use().await.unwrap(), std::slice::from_ref(&there));
     assert_eq!(store.bind_location(&there, "three", false).await.unwrap(), Some("two".into()));

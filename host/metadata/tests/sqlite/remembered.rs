@@ -56,7 +56,7 @@ const OPERATIONS: [&str; 30] = [
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 19] = [
+const READS: [&str; 20] = [
     "abandoned_writes",
     "all_buckets",
     "bucket",
@@ -64,6 +64,7 @@ const READS: [&str; 19] = [
     "buckets",
     "completed_upload",
     "is_known",
+    "is_location_used",
     "is_restored",
     "list",
     "list_uploads",

@@ -56,6 +56,7 @@ pub fn spec(kind: &str, details: Value) -> LocationSpec {
         tenant: "t".to_owned(),
         details,
         grants: Vec::new(),
+        trust: sallyport_plugin::Trust::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plugin's file at a location of its own, as the conformance kit wants it.
 
 use super::Compiled;
+use crate::app::compiler;
 use crate::arguments::Test;
 use crate::config::{ProcessEnvironment, Unresolved, VariableOwners, resolve};
 use crate::locations::field_specs;
@@ -8,7 +9,7 @@ use anyhow::{Context, bail};
 use async_trait::async_trait;
 use sallyport_core::names::LocationName;
 use sallyport_kit::{Detour, Opened, Setting, Spent, Subject};
-use sallyport_plugin::{Description, Diversion, HostOptions, Limits, LocationSpec, PluginHost};
+use sallyport_plugin::{Description, Diversion, HostOptions, Limits, LocationSpec, PluginHost, Trust};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -62,6 +63,7 @@ impl Installed {
             plugin_folders: vec![self.home.path().to_owned()],
             cache_folder: self.compiled.folder.clone(),
             data_folder: self.home.path().join("data"),
+            compiler: Some(compiler()),
             limits,
             diversion: (setting == Setting::Troubled).then_some(diversion),
             ..HostOptions::default()
@@ -150,5 +152,6 @@ fn spec(
         tenant: name,
         details: Value::Object(resolved.details.with_secrets()),
         grants: grants.filter_map(Value::as_str).map(str::to_owned).collect(),
+        trust: Trust::default(),
     })
 }

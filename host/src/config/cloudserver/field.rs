@@ -89,6 +89,11 @@ impl<'a> Fields<'a> {
         let _: Option<()> = self.mistaken(key, what, expected);
     }
 
+    /// What is wrong with something that has the right type.
+    pub(super) fn mistake(&self, what: &str, fix: &str) -> Problem {
+        Problem::warning(self.file, what, fix)
+    }
+
     /// The keys that nobody took.
     pub(super) fn rest(&self) -> Vec<String> {
         self.map.keys().map(|key| self.path(key)).collect()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::files::{Choice, read_object};
 use super::server::{CertificatePaths, Server};
 use super::variables::{ENVIRONMENT, Variables};
-use super::{accounts, locations, server};
+use super::{accounts, locations, server, trust};
 use crate::config::configuration::{
     Configuration, ConnectionLimits, LocationConfiguration, LogFormat, LogLevel, LogSettings, Proxies, TlsSource,
 };
@@ -67,14 +67,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&self, problems: &mut Problems) -> Option<Configuration> {
-        let server = self.server(problems);
-        let locations = self.locations(problems);
-        let accounts = self.accounts(problems);
+        let mut files = Vec::new();
+        let server = self.server(&mut files, problems);
+        let locations = self.locations(&mut files, problems);
+        let accounts = self.accounts(&mut files, problems);
         let (config_file, mut server) = server?;
         for host in &self.variables.endpoints {
             server.rest_endpoints.insert(host.clone(), locations::FALLBACK.to_owned());
         }
-        let (Some((locations_file, locations)), Some(accounts)) = (locations, accounts) else { return None };
+        let (Some((locations_file, mut locations)), Some(accounts)) = (locations, accounts) else { return None };
+        trust::share(&server.trust, &mut locations);
         for (host, location) in &server.rest_endpoints {
             if !locations.iter().any(|known| known.name == *location) {
                 let what = format!("{location} is not a location");
@@ -101,6 +103,7 @@ impl Reader<'_> {
             accounts,
             locations,
             locations_file,
+            files,
             data_dir: self.folder(self.overrides.data_dir.as_deref(), self.variables.data_path.as_deref(), "localData"),
             cache_dir: self.overrides.cache_dir.clone().unwrap_or_else(|| metadata_dir.join("compiled")),
             metadata_dir,
@@ -120,7 +123,7 @@ impl Reader<'_> {
         })
     }
 
-    fn server(&self, problems: &mut Problems) -> Option<(String, Server)> {
+    fn server(&self, files: &mut Vec<PathBuf>, problems: &mut Problems) -> Option<(String, Server)> {
         let choice = Choice {
             argument: self.overrides.config.as_deref(),
             variable: self.variables.config_file.clone(),
@@ -128,12 +131,17 @@ impl Reader<'_> {
             setting: "--config or S3_CONFIG_FILE",
         };
         let file = choice.resolve(self.root);
+        files.push(file.path.clone());
         let map = read_object(&file, problems)?;
         let server = server::read(&file.name, map, problems);
         Some((file.name, server))
     }
 
-    fn locations(&self, problems: &mut Problems) -> Option<(String, Vec<LocationConfiguration>)> {
+    fn locations(
+        &self,
+        files: &mut Vec<PathBuf>,
+        problems: &mut Problems,
+    ) -> Option<(String, Vec<LocationConfiguration>)> {
         let choice = Choice {
             argument: self.overrides.locations.as_deref(),
             variable: self.variables.location_file.clone(),
@@ -141,12 +149,17 @@ impl Reader<'_> {
             setting: "--locations or S3_LOCATION_FILE",
         };
         let file = choice.resolve(self.root);
+        files.push(file.path.clone());
         let map = read_object(&file, problems)?;
         let locations = locations::read(&file.name, map, self.variables.all_local, problems);
         Some((file.name, locations))
     }
 
-    fn accounts(&self, problems: &mut Problems) -> Option<Vec<crate::config::configuration::Account>> {
+    fn accounts(
+        &self,
+        files: &mut Vec<PathBuf>,
+        problems: &mut Problems,
+    ) -> Option<Vec<crate::config::configuration::Account>> {
         if let Some((access, secret)) = &self.variables.keys {
             let secret = secret.reveal().to_owned();
             return Some(vec![accounts::from_environment(access.clone(), secret)]);
@@ -158,6 +171,7 @@ impl Reader<'_> {
             setting: "--auth or S3AUTH_CONFIG",
         };
         let file = choice.resolve(self.root);
+        files.push(file.path.clone());
         let map = read_object(&file, problems)?;
         Some(accounts::read(&file.name, map, problems))
     }

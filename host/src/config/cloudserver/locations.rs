@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sallyport_plugin::Trust;
 use serde_json::{Map, Value};
 
 use super::field::Fields;
-use super::watch;
+use super::{trust, watch};
 use crate::config::configuration::LocationConfiguration;
 use crate::config::problem::{Problem, Problems, Severity};
 
@@ -76,9 +77,15 @@ fn read_location(file: &str, name: &str, entry: Value) -> (LocationConfiguration
         adopt_existing: fields.boolean("adoptExisting").unwrap_or(false),
         grants: fields.texts("grants").unwrap_or_default(),
         watch: Vec::new(),
+        trust: Trust::default(),
         fault: None,
     };
     location.watch = watch::read(file, &mut fields);
+    if let Some(map) = fields.object("plugin") {
+        let mut plugin = Fields::new(file, "plugin", map);
+        location.trust = trust::read(&mut plugin);
+        found.extend(trust::problems(plugin).into_iter().map(|problem| problem.of(name)));
+    }
     found.extend(
         fields.problems.iter().cloned().map(|problem| Problem { severity: Severity::Location, ..problem }.of(name)),
     );
@@ -111,6 +118,7 @@ fn empty(name: &str) -> LocationConfiguration {
         adopt_existing: false,
         grants: Vec::new(),
         watch: Vec::new(),
+        trust: Trust::default(),
         fault: None,
     }
 }
@@ -186,6 +194,10 @@ mod tests {
             ("a", json!({ "type": "x", "grants": "h" }), Some("grants")),
             ("a", json!({ "type": "x", "watch": "bucket" }), Some("watch")),
             ("a", json!({ "type": "x", "watch": [{ "bucket": "A" }] }), Some("watch[0].bucket")),
+            ("a", json!({ "type": "x", "plugin": { "sha256": "5d2f" } }), Some("plugin.sha256")),
+            ("a", json!({ "type": "x", "plugin": { "publicKeys": "RWQ" } }), Some("plugin.publicKeys")),
+            ("a", json!({ "type": "x", "plugin": { "requireSignature": 1 } }), Some("plugin.requireSignature")),
+            ("a", json!({ "type": "x", "plugin": { "sha": "5d2f" } }), Some("plugin.sha")),
             ("a/b", good.clone(), None),
             ("..", good.clone(), None),
         ];

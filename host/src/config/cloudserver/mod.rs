@@ -6,6 +6,7 @@ mod files;
 mod load;
 mod locations;
 mod server;
+mod trust;
 mod variables;
 mod watch;
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sallyport_plugin::Trust;
 use serde_json::{Map, Value};
 
 use super::field::Fields;
+use super::trust;
 use super::variables::{PROXY_FIX, host_of, is_proxy, networks};
 use crate::config::configuration::LogLevel;
 use crate::config::network::Network;
@@ -64,6 +66,8 @@ pub(super) struct Server {
     pub(super) certificate: Option<CertificatePaths>,
     /// `outboundProxy.url`.
     pub(super) outbound_proxy: Option<Secret>,
+    /// `plugins`: what every location asks of its plugin.
+    pub(super) trust: Trust,
 }
 
 /// `certFilePaths`, as written.
@@ -87,6 +91,7 @@ pub(super) fn read(file: &str, map: Map<String, Value>, problems: &mut Problems)
         health_allow: health_allow(file, &mut fields, problems),
         certificate: certificate(file, &mut fields, problems),
         outbound_proxy: outbound_proxy(file, &mut fields, problems),
+        trust: plugins(file, &mut fields, problems),
     };
     for key in REMOVED {
         if fields.take(key).is_some() {
@@ -196,6 +201,19 @@ fn outbound_proxy(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) 
     }
     problems.push(Problem::fatal(file, "is not the URL of a proxy", PROXY_FIX).at("outboundProxy.url"));
     None
+}
+
+/// A mistake here is fatal: the plugins that it was to keep out would be let in.
+fn plugins(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Trust {
+    let Some(map) = fields.object("plugins") else { return Trust::default() };
+    let mut plugins = Fields::new(file, "plugins", map);
+    let mut trust = trust::read(&mut plugins);
+    if trust.sha256.take().is_some() {
+        let fix = "write it into the location's own \"plugin\": there is one plugin for each type";
+        problems.push(Problem::fatal(file, "pins one plugin for all locations", fix).at("plugins.sha256"));
+    }
+    problems.extend(trust::problems(plugins).into_iter().map(fatal));
+    trust
 }
 
 fn fatal(problem: Problem) -> Problem {

@@ -1,0 +1,184 @@
+//! Who vouches for a plugin: a pinned digest, a signature beside its file, or neither.
+
+use crate::error::Problem;
+use minisign_verify::{PublicKey, Signature};
+use std::path::Path;
+
+/// What a location asks of the plugin that serves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// SHA-256 of the component, in hex; no other serves the location.
+    pub sha256: Option<String>,
+    /// Keys in minisign's form, one of which has to have signed it.
+    pub public_keys: Vec<String>,
+    /// Whether a plugin without a good signature is refused.
+    pub require_signature: bool,
+}
+
+/// The bytes that a signature is over, with the signature.
+#[derive(Clone)]
+pub(crate) struct Signed {
+    bytes: Vec<u8>,
+    signature: String,
+}
+
+/// The signatures that lie beside a plugin.
+#[derive(Clone, Default)]
+pub(crate) struct Signatures {
+    /// Over the component itself.
+    own: Option<Signed>,
+    /// Over the list that has the component's digest.
+    listed: Option<Signed>,
+}
+
+/// Longest file of a signature, in bytes; minisign's have some 300.
+const SIGNATURE: u64 = 4_096;
+
+impl Signatures {
+    /// Reads them; what is not there vouches for nothing. `checksums` is the list's name when
+    /// it has the component's digest.
+    pub(crate) async fn read(path: &Path, bytes: &[u8], checksums: Option<&Path>) -> Self {
+        let own = text(&beside(path)).await.map(|signature| Signed { bytes: bytes.to_vec(), signature });
+        let listed = match checksums {
+            Some(list) => match (tokio::fs::read(list).await, text(&beside(list)).await) {
+                (Ok(bytes), Some(signature)) => Some(Signed { bytes, signature }),
+                _ => None,
+            },
+            None => None,
+        };
+        Self { own, listed }
+    }
+
+    /// Whether the two would be judged alike.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let texts = |signatures: &Self| {
+            [&signatures.own, &signatures.listed].map(|one| one.as_ref().map(|one| one.signature.clone()))
+        };
+        texts(self) == texts(other)
+    }
+
+    /// Whether one of the keys signed one of them.
+    fn check(&self, keys: &[PublicKey]) -> Result<(), String> {
+        let signed: Vec<&Signed> = self.own.iter().chain(&self.listed).collect();
+        if signed.is_empty() {
+            return Err("it is not signed".to_owned());
+        }
+        let is_good = |one: &Signed| {
+            let signature = Signature::decode(&one.signature).ok();
+            signature.is_some_and(|signature| keys.iter().any(|key| key.verify(&one.bytes, &signature, true).is_ok()))
+        };
+        if signed.into_iter().any(is_good) {
+            return Ok(());
+        }
+        Err("its signature is by none of the keys that are trusted, or over other bytes".to_owned())
+    }
+}
+
+/// The file of a signature beside what it is over.
+pub(crate) fn beside(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
+}
+
+impl Trust {
+    /// Refuses a plugin that the location does not trust.
+    pub(crate) fn check(&self, digest: &str, signatures: &Signatures) -> Result<(), Problem> {
+        let problem =
+            |path: &str, message: String, fix: &str| Problem { path: path.to_owned(), message, fix: fix.to_owned() };
+        if let Some(pinned) = self.sha256.as_deref().filter(|pinned| !pinned.eq_ignore_ascii_case(digest)) {
+            let what = format!("the plugin's file is {digest}, and the location takes only {pinned}");
+            let fix = "put the pinned plugin back, or write the new one's digest once you trust it";
+            return Err(problem("sha256", what, fix));
+        }
+        if !self.require_signature {
+            return Ok(());
+        }
+        let mut keys = Vec::new();
+        for text in &self.public_keys {
+            let key = PublicKey::from_base64(text.trim()).map_err(|_| {
+                let fix = "write the second line of the file that `minisign -G` made (minisign.pub)";
+                problem("publicKeys", "one of the keys is none".to_owned(), fix)
+            })?;
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            let fix = "write the second line of minisign.pub into publicKeys";
+            return Err(problem("publicKeys", "a signature is required, and no key is trusted".to_owned(), fix));
+        }
+        signatures.check(&keys).map_err(|what| {
+            let fix = "put <type>.wasm.minisig of a trusted key beside it (`minisign -Sm <type>.wasm`), or one over \
+                       SHA256SUMS that lists it";
+            problem("requireSignature", format!("the plugin is refused: {what}"), fix)
+        })
+    }
+}
+
+async fn text(path: &Path) -> Option<String> {
+    let size = tokio::fs::metadata(path).await.ok()?.len();
+    if size > SIGNATURE {
+        return None;
+    }
+    tokio::fs::read_to_string(path).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by minisign over the four bytes `test`, as its documentation shows them.
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    const PREHASHED: &str = "untrusted comment: signature from minisign secret key\n\
+        RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=\n\
+        trusted comment: timestamp:1633700835\tfile:test\tprehashed\n\
+        wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==";
+    const PLAIN: &str = "untrusted comment: signature from minisign secret key\n\
+        RWQf6LRCGA9i59SLOFxz6NxvASXDJeRtuZykwQepbDEGt87ig1BNpWaVWuNrm73YiIiJbq71Wi+dP9eKL8OC351vwIasSSbXxwA=\n\
+        trusted comment: timestamp:1555779966\tfile:test\n\
+        QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfNQUaOAA==";
+
+    fn trust(keys: &[&str]) -> Trust {
+        let public_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Trust { sha256: None, public_keys, require_signature: true }
+    }
+
+    fn signed(bytes: &[u8], signature: &str) -> Signatures {
+        let own = Some(Signed { bytes: bytes.to_vec(), signature: signature.to_owned() });
+        Signatures { own, listed: None }
+    }
+
+    #[test]
+    fn a_signature_of_minisign_vouches_for_its_bytes_and_no_others() {
+        let trust = trust(&[KEY]);
+        for signature in [PREHASHED, PLAIN] {
+            assert_eq!(trust.check("d", &signed(b"test", signature)), Ok(()));
+            assert!(
+                trust
+                    .check("d", &signed(b"tess", signature))
+                    .is_err_and(|why| why.message.contains("none of the keys"))
+            );
+        }
+        let listed = Signatures { own: None, listed: signed(b"test", PREHASHED).own };
+        assert_eq!(trust.check("d", &listed), Ok(()), "the list that has it is signed");
+        for broken in ["", "nonsense", "RUQ\nRUQ\nRUQ\nRUQ"] {
+            assert!(trust.check("d", &signed(b"test", broken)).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn without_a_signature_or_a_key_nothing_is_trusted_that_has_to_be_signed() {
+        let check = |keys: &[&str]| trust(keys).check("d", &Signatures::default());
+        assert!(check(&[KEY]).is_err_and(|why| why.path == "requireSignature" && why.message.contains("not signed")));
+        assert!(check(&[]).is_err_and(|why| why.path == "publicKeys"));
+        assert!(check(&["RWQ"]).is_err_and(|why| why.path == "publicKeys" && why.message.contains("is none")));
+        assert_eq!(Trust::default().check("d", &Signatures::default()), Ok(()));
+    }
+
+    #[test]
+    fn a_pin_lets_one_digest_in() {
+        let trust = Trust { sha256: Some("AB01".to_owned()), ..Trust::default() };
+        assert_eq!(trust.check("ab01", &Signatures::default()), Ok(()));
+        let refused = trust.check("ab02", &Signatures::default());
+        assert!(refused.is_err_and(|why| why.path == "sha256" && why.message.contains("ab02")));
+    }
+}
