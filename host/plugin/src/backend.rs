@@ -20,7 +20,7 @@ use std::sync::Arc;
 use wasmtime::component::{Accessor, FutureReader};
 use wasmtime_wasi_http::WasiBody;
 
-mod optional;
+pub(crate) mod optional;
 
 type Failure = crate::bindings::base::sallyport::plugin::types::Failure;
 type Complete = FutureReader<Result<(), Failure>>;

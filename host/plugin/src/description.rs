@@ -1,6 +1,15 @@
 //! What a plugin says of its type of location.
 
 use crate::bindings::base::exports::sallyport::plugin::storage as wit;
+use crate::log::printable;
+use std::collections::HashSet;
+
+/// Most fields, and most additions of anything, that are taken from a plugin.
+const MOST: usize = 256;
+/// Longest path, name, default and so on, in bytes.
+const LONGEST: usize = 4096;
+/// Most parts that the host makes of one body, whatever a plugin says: it keeps a list of them.
+const MOST_PARTS: u32 = 100_000;
 
 /// See `storage.description` in `wit/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,15 +96,25 @@ impl Description {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn from_wit(said: wit::Description, optional: Vec<&'static str>, own: bool, digest: String) -> Self {
-        Self {
+    /// Takes what a plugin says.
+    ///
+    /// # Errors
+    /// A sentence for its author, when it says more than anybody needs or the same path twice.
+    pub(crate) fn from_wit(
+        said: wit::Description,
+        optional: Vec<&'static str>,
+        own: bool,
+        digest: String,
+    ) -> Result<Self, String> {
+        check(&said)?;
+        Ok(Self {
             name: said.name,
-            version: said.version,
+            version: printable(&said.version, 256),
             limits: StorageLimits {
                 max_put: said.limits.max_put,
                 min_part: said.limits.min_part,
                 max_part: said.limits.max_part,
-                max_parts: said.limits.max_parts,
+                max_parts: said.limits.max_parts.min(MOST_PARTS),
                 max_metadata: said.limits.max_metadata,
             },
             fields: said.fields.into_iter().map(Field::from).collect(),
@@ -104,8 +123,39 @@ impl Description {
             optional,
             own,
             digest,
+        })
+    }
+}
+
+fn check(said: &wit::Description) -> Result<(), String> {
+    if said.fields.len() > MOST {
+        return Err(format!("it describes {} fields; at most {MOST} are taken", said.fields.len()));
+    }
+    let mut paths = HashSet::new();
+    for field in &said.fields {
+        let path = printable(&field.path, 256);
+        if field.path.split('.').any(str::is_empty) {
+            return Err(format!("it describes the field `{path}`; a path is names with dots between them"));
+        }
+        if !paths.insert(field.path.as_str()) {
+            return Err(format!("it describes the field `{path}` twice"));
+        }
+        let keys = field.profile.iter().flat_map(|profile| &profile.keys);
+        let additions = field.attributes.iter().chain(keys);
+        if additions.clone().count() > MOST {
+            return Err(format!("it says more than {MOST} things of the field `{path}`"));
+        }
+        let texts = [Some(&field.path), Some(&field.kind), Some(&field.role), Some(&field.help)];
+        let texts = texts.into_iter().chain([field.default.as_ref(), field.environment.as_ref()]).flatten();
+        if texts.chain(additions.flat_map(|(name, value)| [name, value])).any(|text| text.len() > LONGEST) {
+            return Err(format!("it says more than {LONGEST} bytes in one text of the field `{path}`"));
         }
     }
+    let attributes = &said.attributes;
+    if attributes.len() > MOST || attributes.iter().any(|(name, value)| name.len().max(value.len()) > LONGEST) {
+        return Err(format!("its attributes are more than {MOST}, or longer than {LONGEST} bytes"));
+    }
+    Ok(())
 }
 
 impl From<wit::Field> for Field {

@@ -38,6 +38,12 @@ impl Details {
         };
         for field in &description.fields {
             let Some(value) = find_mut(&mut shown, &field.path) else { continue };
+            if field.role == "secret" && !matches!(value, Value::String(_) | Value::Null) {
+                // Digits without quotes, or several secrets at once: none of it is shown.
+                let secret = value.to_string();
+                *value = Value::String(apart.hide(secret));
+                continue;
+            }
             let Some(text) = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned) else { continue };
             match field.role.as_str() {
                 "secret" => *value = Value::String(apart.hide(text.clone())),

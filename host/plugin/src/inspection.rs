@@ -38,5 +38,7 @@ pub(crate) async fn inspect(workshop: &Workshop, path: &Path) -> Result<Inspecti
     let kind = path.file_stem().map_or_else(|| "plugin".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let said = plugin::ask(&program, &workshop.limits, &kind, "describe", work).await?;
     let (imports, exports) = program.interfaces();
-    Ok(Inspection { description: Description::from_wit(said, program.optional(), own, digest), size, imports, exports })
+    let description = Description::from_wit(said, program.optional(), own, digest);
+    let description = description.map_err(|why| PluginError::Refused { path: path.to_owned(), why })?;
+    Ok(Inspection { description, size, imports, exports })
 }

@@ -61,10 +61,14 @@ impl PluginLog {
     }
 }
 
-/// Keeps what can be printed of a text: no control characters, at most `limit` bytes.
+/// Keeps what can be printed of a text: no control characters, no ends of lines, nothing
+/// that turns the direction of what follows, at most `limit` bytes.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
     let mut kept = String::with_capacity(text.len().min(limit));
-    for character in text.chars().map(|character| if character.is_control() { ' ' } else { character }) {
+    let moves = |character: char| {
+        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    for character in text.chars().map(|character| if moves(character) { ' ' } else { character }) {
         if kept.len() + character.len_utf8() > limit {
             break;
         }

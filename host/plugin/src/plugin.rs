@@ -55,7 +55,8 @@ impl Plugin {
             return Err(PluginError::Refused { path, why });
         }
         let own = list.is_some();
-        let description = Description::from_wit(said, program.optional(), own, digest);
+        let description = Description::from_wit(said, program.optional(), own, digest)
+            .map_err(|why| PluginError::Refused { path: path.clone(), why })?;
         tracing::info!(plugin = kind, version = description.version, own, path = %path.display(), "the plugin {kind} is ready");
         Ok(Self { kind: kind.to_owned(), program, description, signatures })
     }

@@ -176,21 +176,27 @@ impl PluginBackend {
             attributes: Vec::new(),
         };
         let answer = optional_call!(self, "list", listing, sallyport_plugin_listing, call_list, request);
-        if answer.entries.len() > limit as usize {
-            return Err(convert::lie(format!(
-                "it answered {} entries where {limit} were asked for",
-                answer.entries.len()
-            )));
-        }
-        if answer.cursor.as_ref().is_some_and(|cursor| cursor.len() > 8192) {
-            return Err(convert::lie("it answered a cursor of more than 8,192 bytes"));
-        }
-        if answer.cursor.is_some() && answer.cursor == cursor {
-            return Err(convert::lie("its listing does not move on"));
-        }
-        let entries = answer.entries.into_iter().map(entry).collect::<Result<_, _>>()?;
-        Ok(StoredPage { entries, cursor: answer.cursor })
+        page(answer, limit, cursor.as_deref())
     }
+}
+
+/// A page of a listing that was asked for behind `cursor`.
+pub(crate) fn page(
+    answer: wit_listing::ListResponse,
+    limit: u32,
+    cursor: Option<&str>,
+) -> Result<StoredPage, BackendError> {
+    if answer.entries.len() > limit as usize {
+        return Err(convert::lie(format!("it answered {} entries where {limit} were asked for", answer.entries.len())));
+    }
+    if answer.cursor.as_ref().is_some_and(|cursor| cursor.len() > 8192) {
+        return Err(convert::lie("it answered a cursor of more than 8,192 bytes"));
+    }
+    if answer.cursor.is_some() && answer.cursor.as_deref() == cursor {
+        return Err(convert::lie("its listing does not move on"));
+    }
+    let entries = answer.entries.into_iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(StoredPage { entries, cursor: answer.cursor })
 }
 
 fn entry(entry: wit_listing::Entry) -> Result<StoredEntry, BackendError> {

@@ -26,17 +26,17 @@ impl Pattern {
     pub(crate) fn parse(text: &str, private: bool) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
-        let rest = rest.split('/').next()?;
-        let (host, port) = host_and_port(rest)?;
-        let port = port.or_else(|| default_port(&scheme))?;
-        let (host, subdomains) = match host.strip_prefix("*.") {
-            Some(host) => (host, true),
-            None => (host.as_str(), false),
+        let (rest, subdomains) = match rest.strip_prefix("*.") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
         };
-        if host.is_empty() || host.contains('*') || (subdomains && !host.contains('.')) {
+        let (host, port) = host_and_port(rest.split(AFTER_AUTHORITY).next()?)?;
+        let port = port.or_else(|| default_port(&scheme))?;
+        // An address has no subdomains, and below a whole top-level domain is everybody.
+        if subdomains && (!host.contains('.') || host.parse::<IpAddr>().is_ok()) {
             return None;
         }
-        Some(Self { scheme, host: host.to_owned(), subdomains, port, private })
+        Some(Self { scheme, host, subdomains, port, private })
     }
 
     /// Whether this is one of the operator's names or a subdomain of one.
@@ -67,7 +67,7 @@ impl Endpoint {
     /// Reads a host, `host:port` or a URL.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let (host, port) = host_and_port(rest.split(['/', '?']).next()?)?;
+        let (host, port) = host_and_port(rest.split(AFTER_AUTHORITY).next()?)?;
         Some(Self { host, port })
     }
 }
@@ -156,35 +156,68 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
         _ if address.is_unicast_link_local() => Kind::Never,
         _ if address.is_unique_local() => Kind::Private,
         // NAT64 and 6to4 carry an IPv4 address; Teredo hides one.
-        0x64 if second == 0xff9b => embedded(high, low),
+        0x64 if second == 0xff9b && segments.get(2..6) == Some(&[0; 4]) => embedded(high, low),
+        // What a translator of somebody's own makes of it, nobody knows here.
+        0x64 if second == 0xff9b => Kind::Never,
         0x2002 => embedded(second, segments.get(2).copied().unwrap_or_default()),
         0x2001 if second == 0 => Kind::Never,
-        0 => Kind::Never,
+        // The discard prefix, and what was never given out.
+        0 | 0x100 => Kind::Never,
+        // Documentation, benchmarks, segment routing, and site-local addresses of old.
+        0x2001 if second == 0xdb8 || second == 2 => Kind::Private,
+        0x3fff | 0x5f00 => Kind::Private,
+        _ if first & 0xffc0 == 0xfec0 => Kind::Private,
         _ => Kind::Public,
     }
 }
 
-/// Lower case, no trailing dot, no brackets.
+/// Lower case, no trailing dot, no brackets, an IPv6 address in its one short form.
 fn normal(host: &str) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+    match host.parse::<Ipv6Addr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
+    }
 }
 
+/// Where an authority ends, for those who write `\` for `/` too.
+const AFTER_AUTHORITY: [char; 4] = ['/', '?', '#', '\\'];
+
+/// Takes an authority apart, when everybody else would take it apart in the same way.
 fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let authority = authority.rsplit('@').next()?;
-    if let Some(rest) = authority.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']')?;
-        let port = match rest.strip_prefix(':') {
-            Some(port) => Some(port.parse().ok()?),
-            None => None,
-        };
-        return Some((normal(host), port));
-    }
-    match authority.split_once(':') {
-        Some((host, port)) => Some((normal(host), Some(port.parse().ok()?))),
-        None if authority.is_empty() => None,
-        None => Some((normal(authority), None)),
-    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (normal(host), rest)
+        }
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (host, rest) = authority.split_at(end);
+            (Some(normal(host)).filter(|host| is_host(host))?, rest)
+        }
+    };
+    let port = match port.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+        None if port.is_empty() => None,
+        Some(_) | None => return None,
+    };
+    Some((host, port))
+}
+
+/// A name as it is looked up, or an IPv4 address with four numbers: no other spelling of one.
+fn is_host(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_number = match last.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    !text.is_empty()
+        && text.bytes().all(legal)
+        && !text.split('.').any(str::is_empty)
+        && (!is_number || text.parse::<Ipv4Addr>().is_ok())
 }
 
 pub(crate) fn default_port(scheme: &str) -> Option<u16> {
@@ -240,6 +273,8 @@ mod tests {
             "0.0.0.0",
             "100.100.100.200",
             "::",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "100::1",
         ] {
             assert!(text.parse().is_ok_and(|address| !trusted.allows(address)), "{text}");
         }
@@ -248,7 +283,17 @@ mod tests {
     #[test]
     fn private_addresses_need_the_operators_own_name() {
         let (ours, theirs) = (Admission { private: true }, Admission { private: false });
-        for text in ["127.0.0.1", "10.1.2.3", "192.168.1.1", "100.64.0.1", "::1", "fd12::1", "::ffff:10.0.0.1"] {
+        for text in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.1.1",
+            "100.64.0.1",
+            "::1",
+            "fd12::1",
+            "::ffff:10.0.0.1",
+            "fec0::1",
+            "2001:db8::1",
+        ] {
             assert!(text.parse().is_ok_and(|address| ours.allows(address)), "{text}");
             assert!(text.parse().is_ok_and(|address| !theirs.allows(address)), "{text}");
         }
@@ -262,6 +307,11 @@ mod tests {
         assert_eq!(Endpoint::parse("127.0.0.1:9000"), endpoint("127.0.0.1", Some(9000)));
         assert_eq!(Endpoint::parse("https://A.example.com/x"), endpoint("a.example.com", None));
         assert_eq!(Endpoint::parse("http://[::1]:80"), endpoint("::1", Some(80)));
+        assert_eq!(Endpoint::parse("[0:0::1]"), endpoint("::1", None));
+        assert_eq!(Endpoint::parse("http://a.example.com\\@b.example.com"), endpoint("a.example.com", None));
+        for text in ["", "http://", "a b", "a%2eb", "127.1", "0x7f000001", "2130706433", "a:+80", "a:", "[a]", "a..b"] {
+            assert_eq!(Endpoint::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -61,6 +61,10 @@ impl Replacements {
         let Some(value) = request.headers().get(COPY_SOURCE) else { return };
         let Ok(text) = value.to_str() else { return };
         let Ok(uri) = text.parse::<http::Uri>() else { return };
+        // Who reads the header may find another host in an authority with a user in it.
+        if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
+            return;
+        }
         let scheme = uri.scheme_str().unwrap_or_default();
         let port = uri.port_u16().or_else(|| default_port(scheme)).unwrap_or_default();
         // The secret goes where the location's own requests may go, and nowhere else.
