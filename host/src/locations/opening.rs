@@ -187,10 +187,6 @@ impl Opener {
                 let field = format!("plugin.{}", problem.path);
                 Err(vec![self::problem(location, problem.message, problem.fix).at(field)])
             }
-            Err(OpenError::Untrusted(problem)) => {
-                let field = format!("plugin.{}", problem.path);
-                Err(vec![self.problem(name, problem.message, problem.fix).at(field)])
-            }
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
                 .map(|found| {
