@@ -84,15 +84,16 @@ impl Stage {
         Ok(kept)
     }
 
-    /// Moto answers 500 to a listing while something changes under it.
+    /// Moto answers 500 to a listing while something changes under it, or closes the connection.
     async fn list(&self, bucket: &str, what: &str) -> Result<Answer> {
         let client = self.moto.client()?;
         for _ in 0..LISTINGS {
-            let answer = client.send(Call::new(Method::GET, bucket).query(what, "")).await?;
-            if answer.status == 200 {
-                return Ok(answer);
+            if let Ok(answer) = client.send(Call::new(Method::GET, bucket).query(what, "")).await {
+                if answer.status == 200 {
+                    return Ok(answer);
+                }
+                ensure!(answer.status == 500, "{}", answer.text());
             }
-            ensure!(answer.status == 500, "{}", answer.text());
             tokio::time::sleep(PAUSE).await;
         }
         bail!("Moto lists no {what} of {bucket}")

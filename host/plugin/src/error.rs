@@ -69,6 +69,8 @@ pub enum Section {
     Grants,
     /// `limits`
     Limits,
+    /// `plugin`
+    Plugin,
 }
 
 impl Section {
@@ -78,6 +80,7 @@ impl Section {
             Self::Details => "details",
             Self::Grants => "grants",
             Self::Limits => "limits",
+            Self::Plugin => "plugin",
         }
     }
 }

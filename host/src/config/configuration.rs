@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-
 use serde_json::{Map, Value};
 
 use sallyport_plugin::{LocationGrants, Trust};
