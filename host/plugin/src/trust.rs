@@ -84,8 +84,12 @@ pub(crate) fn beside(path: &Path) -> std::path::PathBuf {
 impl Trust {
     /// Refuses a plugin that the location does not trust.
     pub(crate) fn check(&self, digest: &str, signatures: &Signatures) -> Result<(), Problem> {
-        let problem =
-            |path: &str, message: String, fix: &str| Problem { section: Section::Plugin, path: path.to_owned(), message, fix: fix.to_owned() };
+        let problem = |path: &str, message: String, fix: &str| Problem {
+            section: Section::Plugin,
+            path: path.to_owned(),
+            message,
+            fix: fix.to_owned(),
+        };
         if let Some(pinned) = self.sha256.as_deref().filter(|pinned| !pinned.eq_ignore_ascii_case(digest)) {
             let what = format!("the plugin's file is {digest}, and the location takes only {pinned}");
             let fix = "put the pinned plugin back, or write the new one's digest once you trust it";
