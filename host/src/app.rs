@@ -5,7 +5,7 @@ use crate::arguments::COMPILE_COMMAND;
 use crate::config::{Configuration, Environment, Problem, Secret};
 use crate::destinations::DestinationTable;
 use crate::keys::{AwsKmsOptions, EmbeddedKeys, ExternalKeys, KeyStore, MasterSource};
-use crate::locations::{LocationTable, Opener};
+use crate::locations::{BREAKER_CALLS, LocationTable, Opener};
 use anyhow::Context;
 use sallyport_core::backend::Locations;
 use sallyport_core::encryption::KeyService;
@@ -115,6 +115,9 @@ impl App {
         if let Some(text) = environment.variable(MOST_EVENTS) {
             let most = text.parse().ok().filter(|most| *most > 0);
             sqlite.most_events = most.with_context(|| format!("{MOST_EVENTS} is {text:?}, not a number of events"))?;
+        }
+        if let Some(text) = environment.variable(BREAKER_CALLS) {
+            text.parse::<u32>().with_context(|| format!("{BREAKER_CALLS} is {text:?}, not a number of calls"))?;
         }
         let patience = milliseconds(PATIENCE)?;
         let heal_interval = milliseconds(HEAL_INTERVAL)?;

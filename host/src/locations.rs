@@ -6,7 +6,7 @@ mod guarded;
 mod looking;
 mod opening;
 
-pub(crate) use opening::field_specs;
+pub(crate) use opening::{BREAKER_CALLS, field_specs};
 pub use opening::{Opened, Opener};
 
 use crate::config::{Configuration, Problem};
@@ -120,7 +120,7 @@ impl LocationTable {
     }
 
     fn new_entry(&self, name: &LocationName, location: &crate::config::LocationConfiguration) -> Arc<Entry> {
-        let entry = Entry::new(name.clone(), location.clone());
+        let entry = Entry::new(name.clone(), location.clone(), self.opener.broken_calls());
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(target) = gone.get(name) {
             entry.remember_target(target.clone());

@@ -60,7 +60,13 @@ impl Siege {
         std::fs::copy(component, plugins.path().join("hostile.wasm")).unwrap();
         let quiet = json!({ "type": "local", "legacyAwsBehavior": false, "details": {}, "accounts": ["Lisa"] });
         let setup = setup.location("quiet", quiet).plugins(plugins.path());
-        let mut gateway = setup.environment("SALLYPORT_SWEEP_INTERVAL_MS", "500").start().await.unwrap();
+        let mut gateway = setup
+            .environment("SALLYPORT_SWEEP_INTERVAL_MS", "500")
+            // Each attempt is to reach the plugin.
+            .environment("SALLYPORT_BREAKER_CALLS", "0")
+            .start()
+            .await
+            .unwrap();
         let attacker = gateway.client().unwrap();
         let admin = gateway.admin().unwrap();
         let metrics = Client::new(&admin, "nobody", "nothing").unwrap();

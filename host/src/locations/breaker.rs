@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// Calls are counted for so long.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Broken calls of a window, at least half of all, that open the breaker.
-const BROKEN: u32 = 5;
+pub(super) const BROKEN: u32 = 5;
 /// How long it stays open at first; each probe that breaks doubles that.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest pause between two probes.
@@ -16,6 +16,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// One location's breaker. Refused calls touch neither plugin nor backend.
 pub(super) struct Breaker {
     location: String,
+    /// Broken calls that open it; never when that is 0.
+    most: u32,
     inner: Mutex<Inner>,
 }
 
@@ -49,8 +51,8 @@ pub(super) struct Pass {
 }
 
 impl Breaker {
-    pub(super) fn new(location: &str) -> Arc<Self> {
-        Arc::new(Self { location: location.to_owned(), inner: Mutex::default() })
+    pub(super) fn new(location: &str, most: u32) -> Arc<Self> {
+        Arc::new(Self { location: location.to_owned(), most, inner: Mutex::default() })
     }
 
     /// Lets a call through unless the breaker is open; after its pause one at a time.
@@ -114,7 +116,7 @@ impl Breaker {
     }
 
     fn open_if_due(&self, inner: &mut Inner, cause: &str) {
-        if inner.broke < BROKEN || inner.broke.saturating_mul(2) < inner.calls {
+        if self.most == 0 || inner.broke < self.most || inner.broke.saturating_mul(2) < inner.calls {
             return;
         }
         let (broke, calls) = (inner.broke, inner.calls);
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     fn breaker() -> Arc<Breaker> {
-        Breaker::new("here")
+        Breaker::new("here", BROKEN)
     }
 
     fn breaks(breaker: &Arc<Breaker>, times: u32) {

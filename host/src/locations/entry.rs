@@ -88,13 +88,13 @@ impl State {
 }
 
 impl Entry {
-    pub(super) fn new(name: LocationName, configuration: LocationConfiguration) -> Arc<Self> {
+    pub(super) fn new(name: LocationName, configuration: LocationConfiguration, broken_calls: u32) -> Arc<Self> {
         let configuration = Arc::new(configuration);
         let accounts = ArcSwap::from_pointee(accounts(&configuration));
         let state = State::new(configuration.clone(), None, Vec::new());
         let state = state.with_fault(Some("it is not opened yet".to_owned()));
         Arc::new(Self {
-            breaker: Breaker::new(name.as_str()),
+            breaker: Breaker::new(name.as_str(), broken_calls),
             name,
             looking: tokio::sync::Mutex::default(),
             wanted: ArcSwap::new(configuration),

@@ -1,6 +1,6 @@
 //! From a location's configuration to its opened storage, by what its plugin says.
 
-use super::breaker::Breaker;
+use super::breaker::{self, Breaker};
 use super::guarded::{Guarded, Vitals};
 use crate::config::{
     Configuration, Details, Environment, FieldSpec, LocationConfiguration, Problem, ProfileFile, ProfileSpec,
@@ -14,6 +14,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The variable that says how many broken calls open a location's breaker.
+pub(crate) const BREAKER_CALLS: &str = "SALLYPORT_BREAKER_CALLS";
 
 /// An opened location.
 #[derive(Clone)]
@@ -89,6 +92,12 @@ impl Opener {
         self.host.version(kind).await
     }
 
+    /// How many broken calls open a location's breaker; none ever when it is 0.
+    pub(super) fn broken_calls(&self) -> u32 {
+        let said = self.environment.variable(BREAKER_CALLS);
+        said.and_then(|text| text.parse().ok()).unwrap_or(breaker::BROKEN)
+    }
+
     /// The locations' file, as reports name it.
     pub fn file(&self) -> &str {
         &self.file
@@ -97,7 +106,7 @@ impl Opener {
     /// What is wrong with a location, without asking its backend.
     pub async fn inspect(&self, location: &LocationConfiguration) -> Vec<Problem> {
         let version = self.version(&location.kind).await;
-        let breaker = Breaker::new(&location.name);
+        let breaker = Breaker::new(&location.name, self.broken_calls());
         let opening = Opening { configuration: location, version: version.as_ref(), before: None, breaker: &breaker };
         self.open(opening).await.map_or_else(|found| found, |(_, warnings)| warnings)
     }
