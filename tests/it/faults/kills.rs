@@ -21,7 +21,7 @@ const KILLS: u32 = 200;
 const AUDIT: u32 = 50;
 const PARTS: usize = 3;
 /// How often a client asks again that is told 503.
-const TRIES: u32 = 3;
+const TRIES: u32 = 20;
 /// More than a gateway verifies before it sends the first byte on, and soon sent.
 const LARGE: usize = 300_000;
 /// Where buckets are, and who writes there.
@@ -234,7 +234,10 @@ impl Writer {
             match self.client.send(call.clone()).await {
                 Ok(answer) if answer.status.is_success() => return Some(answer),
                 Ok(_) | Err(_) if self.is_dying() => return None,
-                Ok(answer) if answer.status == 503 && unavailable < TRIES => unavailable += 1,
+                Ok(answer) if answer.status == 503 && unavailable < TRIES => {
+                    unavailable += 1;
+                    tokio::time::sleep(super::PAUSE).await;
+                }
                 Ok(answer) => panic!("{} {}", answer.status, answer.text()),
                 Err(error) => panic!("{error:#}"),
             }
