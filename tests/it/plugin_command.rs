@@ -74,12 +74,11 @@ async fn inspect_knows_a_plugin_under_any_name_and_a_signature_beside_it() {
 }
 
 #[tokio::test]
-#[ignore = "its sentences are older than those of admission, which tests/it/drop_in has"]
 async fn what_is_no_plugin_is_refused_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let own = std::fs::read(tools::plugins().unwrap().join("local.wasm")).unwrap();
     let files: [(&str, &[u8], &str); 6] = [
-        ("core.wasm", b"\0asm\x01\0\0\0", "core module; build a component"),
+        ("core.wasm", b"\0asm\x01\0\0\0", "core module: build it as a component"),
         ("native.cwasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0", "native code"),
         ("text.wasm", b"hello, plugin", "not a WebAssembly component"),
         ("empty.wasm", b"", "not a WebAssembly component"),

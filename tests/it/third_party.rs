@@ -1,7 +1,7 @@
 //! A plugin that somebody else wrote from the contract is dropped into the folder, where it works.
 
 use bytes::Bytes;
-use http::header::{CONTENT_RANGE, ETAG, IF_MATCH, IF_NONE_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_MATCH, IF_NONE_MATCH, RANGE};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
@@ -255,8 +255,10 @@ async fn answer(request: Request<Incoming>, pages: Arc<Mutex<Pages>>) -> Result<
 
 fn shown(page: &Page, range: Option<&str>) -> Response<Full<Bytes>> {
     let response = Response::builder().header(ETAG, &page.etag).header(WRITE_ID, &page.write_id);
+    // Of an empty page hyper would say nothing to HEAD.
+    let whole = page.body.len();
     let Some((first, last)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
-        return response.body(Full::new(page.body.clone())).unwrap();
+        return response.header(CONTENT_LENGTH, whole).body(Full::new(page.body.clone())).unwrap();
     };
     let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
     if first >= page.body.len() {
