@@ -179,7 +179,6 @@ async fn a_new_plugin_in_python_builds_and_keeps_the_contract_at_once() {
 }
 
 #[tokio::test]
-#[ignore = "not seen to pass since plugins are compiled in a process of their own"]
 async fn a_new_plugin_builds_and_keeps_the_contract_at_once() {
     let folder = TempDir::new().unwrap();
     let new = async || {
