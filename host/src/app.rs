@@ -30,6 +30,7 @@ const LOG_INTERVAL: &str = "SALLYPORT_LOG_INTERVAL_MS";
 /// How many events may wait for a destination of notifications.
 const MOST_EVENTS: &str = "SALLYPORT_NOTIFICATIONS_MAX_PENDING";
 /// Milliseconds between two rounds of the sweeper.
+const RECHECK_AFTER: &str = "SALLYPORT_RECHECK_AFTER_MS";
 const SWEEP_INTERVAL: &str = "SALLYPORT_SWEEP_INTERVAL_MS";
 /// Seconds that a lifecycle's day has: for tests, which cannot wait for real ones.
 const LIFECYCLE_DAY: &str = "SALLYPORT_LIFECYCLE_DAY_SECONDS";
@@ -125,6 +126,7 @@ impl App {
         let mut options = GatewayOptions::default();
         options.log_interval = milliseconds(LOG_INTERVAL)?.unwrap_or(options.log_interval);
         options.sweep_interval = milliseconds(SWEEP_INTERVAL)?.unwrap_or(options.sweep_interval);
+        options.recheck_after = milliseconds(RECHECK_AFTER)?.unwrap_or(options.recheck_after);
         if let Some((clock, interval)) = test_clock(environment.as_ref(), LIFECYCLE_DAY)? {
             (options.lifecycle_clock, options.lifecycle_interval) = (clock, interval);
         }

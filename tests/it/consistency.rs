@@ -48,7 +48,8 @@ async fn gateway(folder: &TempDir, backend: &Arc<MemoryBackend>) -> Arc<Gateway>
     let options = SqliteOptions { deletion_delay: Duration::ZERO, ..SqliteOptions::new(folder.path()) };
     let store: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(options).await.unwrap());
     let backend: Arc<dyn Backend> = Arc::clone(backend) as Arc<dyn Backend>;
-    let options = GatewayOptions { min_part: 0, ..GatewayOptions::default() };
+    let recheck_after = Duration::from_millis(50);
+    let options = GatewayOptions { min_part: 0, recheck_after, ..GatewayOptions::default() };
     Arc::new(Gateway::new(store, Arc::new(OneLocation(backend)), options))
 }
 
@@ -117,6 +118,18 @@ impl Bench {
             conditions: ReadConditions::default(),
             customer: CustomerParameters::default(),
         }
+    }
+
+    /// Sweeps until it holds, for as long as a late write is expected.
+    async fn swept(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..400 {
+            self.gateway.sweep_once().await.unwrap();
+            if holds(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never came to that: {what}");
     }
 
     async fn delete(&self, name: &str) -> Result<Deleted, Error> {
@@ -221,6 +234,61 @@ async fn a_write_that_stored_nothing_leaves_the_old_object() {
             assert_eq!(bench.backend.stored(), 1);
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_backend_stores_late_is_removed_where_versions_are_kept() {
+    let bench = Bench::new(true).await;
+    bench.put("key", b"old".to_vec()).await.unwrap();
+    bench.backend.fail_next(Fault::Late);
+    assert!(bench.put("key", b"late".to_vec()).await.is_err());
+    bench.gateway.sweep_once().await.unwrap();
+    assert_eq!(bench.backend.land(), 1);
+    assert_eq!(bench.backend.stored(), 2);
+    bench.swept("the late one is gone", |bench| bench.backend.stored() == 1).await;
+    assert_eq!(bench.get("key").await.unwrap(), "old");
+}
+
+#[tokio::test]
+async fn a_late_overwrite_takes_its_turn_where_nothing_else_was_acknowledged_since() {
+    let bench = Bench::new(false).await;
+    bench.put("key", b"old".to_vec()).await.unwrap();
+    bench.backend.fail_next(Fault::Late);
+    assert!(bench.put("key", b"late".to_vec()).await.is_err());
+    bench.gateway.sweep_once().await.unwrap();
+    assert_eq!(bench.get("key").await.unwrap(), "old");
+    assert_eq!(bench.backend.land(), 1);
+    // The old bytes are gone from the backend: whoever reads has the new ones, at once.
+    assert_eq!(bench.get("key").await.unwrap(), "late");
+    assert_eq!(bench.backend.stored(), 1);
+}
+
+#[tokio::test]
+async fn a_late_overwrite_takes_nothing_from_what_was_acknowledged_since() {
+    let bench = Bench::new(false).await;
+    bench.put("key", b"old".to_vec()).await.unwrap();
+    bench.backend.fail_next(Fault::Late);
+    assert!(bench.put("key", b"late".to_vec()).await.is_err());
+    bench.gateway.sweep_once().await.unwrap();
+    bench.put("key", b"acknowledged".to_vec()).await.unwrap();
+    bench.backend.land();
+    assert_eq!(bench.get("key").await.unwrap(), "acknowledged");
+    bench.swept("only the acknowledged one is left", |bench| bench.backend.stored() == 1).await;
+    assert_eq!(bench.get("key").await.unwrap(), "acknowledged");
+    // The plain place is free again.
+    bench.put("key", b"next".to_vec()).await.unwrap();
+    assert_eq!(bench.backend.bytes(&plain("key")).unwrap(), "next");
+}
+
+#[tokio::test]
+async fn a_late_first_write_is_removed_though_its_bucket_is_gone() {
+    let bench = Bench::new(false).await;
+    bench.backend.fail_next(Fault::Late);
+    assert!(bench.put("key", b"late".to_vec()).await.is_err());
+    bench.gateway.sweep_once().await.unwrap();
+    bench.gateway.delete_bucket(&caller(), &bucket()).await.unwrap();
+    assert_eq!(bench.backend.land(), 1);
+    bench.swept("nothing is left", |bench| bench.backend.stored() == 0).await;
 }
 
 #[tokio::test]

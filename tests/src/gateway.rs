@@ -140,7 +140,7 @@ impl Setup {
         }
         // Nothing of the developer's own environment or profiles may leak in.
         command.env_clear().env("HOME", folder).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("SALLYPORT_CACHE_DIR", compiled_plugins());
+        command.env("SALLYPORT_CACHE_DIR", compiled_plugins()).env("SALLYPORT_RECHECK_AFTER_MS", "100");
         command.envs(self.environment.iter().cloned()).current_dir(folder);
         Ok(command)
     }

@@ -22,6 +22,8 @@ pub enum Fault {
     StoredButUnavailable,
     /// Nothing is stored, and nobody can tell.
     Unavailable,
+    /// Nothing is stored until [`MemoryBackend::land`], and nobody can tell.
+    Late,
     /// Nothing is stored, for certain.
     Denied,
     /// The bytes are stored, and the answer never comes.
@@ -42,6 +44,7 @@ struct State {
     places: HashMap<Name, Vec<Object>>,
     next_version: u64,
     faults: VecDeque<Fault>,
+    late: Vec<(Put, Bytes)>,
     is_down: bool,
     puts: usize,
 }
@@ -75,6 +78,12 @@ impl MemoryBackend {
     /// The next put fails so.
     pub fn fail_next(&self, fault: Fault) {
         self.state.lock().unwrap().faults.push_back(fault);
+    }
+
+    /// Carries out what came late, and answers how much of it could be.
+    pub fn land(&self) -> usize {
+        let late = std::mem::take(&mut self.state.lock().unwrap().late);
+        late.into_iter().filter(|(request, bytes)| self.store(request, bytes.clone()).is_ok()).count()
     }
 
     /// Nothing answers until it is up again.
@@ -182,6 +191,10 @@ impl Backend for MemoryBackend {
         match fault {
             None | Some(Fault::Denied) => self.store(&request, bytes),
             Some(Fault::Unavailable) => Err(answered(FailureCode::Unavailable)),
+            Some(Fault::Late) => {
+                self.state.lock().unwrap().late.push((request, bytes));
+                Err(answered(FailureCode::Unavailable))
+            }
             Some(Fault::StoredButUnavailable) => {
                 self.store(&request, bytes)?;
                 Err(answered(FailureCode::Unavailable))

@@ -65,6 +65,9 @@ pub struct GatewayOptions {
     pub min_part: u64,
     /// How often the queue and abandoned writes are looked at.
     pub sweep_interval: Duration,
+    /// After what time a write is looked for again that a backend gave no answer to and had
+    /// nothing of. It is looked for sixty times as long.
+    pub recheck_after: Duration,
     /// How often access logs are delivered.
     pub log_interval: Duration,
     /// How often lifecycles are looked at.
@@ -86,6 +89,7 @@ impl Default for GatewayOptions {
         Self {
             min_part: 5 << 20,
             sweep_interval: Duration::from_secs(5),
+            recheck_after: Duration::from_secs(30),
             log_interval: Duration::from_secs(60),
             lifecycle_interval: Duration::from_secs(3600),
             lifecycle_clock: Clock::default(),

@@ -152,10 +152,21 @@ pub trait MetadataStore: Send + Sync {
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed>;
     /// Removes the intent. With a locator, its bytes are queued for deletion.
     async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()>;
+    /// Removes the intent of a write that its backend never answered, and queues a job that
+    /// looks for its bytes from `due` on; until that is done nobody else writes the plain
+    /// place that the write held.
+    async fn rollback_unheard(&self, write: &WriteId, due: i64) -> MetadataResult<()>;
     /// Leaves an intent to the sweeper: how it ended on the backend is not known.
     async fn abandon(&self, write: &WriteId) -> MetadataResult<()>;
-    /// Open writes of owners that are dead, abandoned ones among them.
-    async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
+    /// Keeps an intent of which its backend has nothing, to be looked for again at `due`. It
+    /// does not count towards allowances. The time it was first told is kept.
+    async fn postpone(&self, write: &WriteId, now: i64, due: i64) -> MetadataResult<()>;
+    /// Open writes of owners that are dead, abandoned ones among them; of the postponed ones
+    /// those that are due.
+    async fn abandoned_writes(&self, now: i64, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
+    /// Those of a bucket, or of one of its keys, postponed or not: the oldest thousand.
+    async fn abandoned_writes_of(&self, bucket: &BucketName, key: Option<&ObjectKey>)
+    -> MetadataResult<Vec<OpenWrite>>;
     /// Deletes the current version, or one by id, or leaves a delete marker, as the bucket's
     /// versioning has it; queues what is freed. A marker over an object whose newest bytes
     /// are at the plain place of a location in `hides` is queued for the backend too. Atomic.
@@ -278,6 +289,8 @@ pub trait MetadataStore: Send + Sync {
         locator: &Locator,
         write: Option<&WriteId>,
     ) -> MetadataResult<bool>;
+    /// Makes a job that looked for a late write the deletion of what it found, at once.
+    async fn found_late(&self, job: i64, locator: &Locator) -> MetadataResult<()>;
     /// Queues bytes that nothing refers to for deletion.
     async fn queue_deletion(&self, location: &LocationName, locator: &Locator) -> MetadataResult<()>;
 }

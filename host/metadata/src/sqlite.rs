@@ -18,6 +18,7 @@ mod relocate;
 mod rows;
 mod settings;
 mod tags;
+mod unheard;
 mod uploads;
 mod versions;
 mod walk;

@@ -9,7 +9,7 @@ use sallyport_tests::stage::Stage;
 use std::time::Duration;
 
 /// What a backend may take before it is given up.
-const PATIENCE: &str = "1500";
+const PATIENCE: &str = "3000";
 /// No answer may take longer, retries included, on a machine that is busy.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 const PARTS: usize = 2;
@@ -60,7 +60,6 @@ async fn an_s3_backend_without_versions_that_fails_costs_clear_errors_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "one version of 145 stayed on the backend: not understood yet"]
 async fn an_s3_backend_with_versions_that_fails_costs_clear_errors_and_nothing_else() {
     let stage = Stage::start().await.unwrap();
     survives(&stage, "aws", &stage.before_moto).await;

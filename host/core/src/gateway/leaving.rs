@@ -1,14 +1,12 @@
 //! Ends open writes that came to nothing, also when the database cannot be told at once.
 
 use super::Gateway;
+use super::sweep::Late;
 use crate::backend::Locator;
 use crate::error::Result;
 use crate::metadata::Segment;
 use crate::names::{BucketName, ObjectKey, WriteId};
 use std::sync::PoisonError;
-
-/// Open writes of a key that are looked for among all that are left.
-const BATCH: usize = 256;
 
 impl Gateway {
     /// Takes back an intent; bytes that it stored are queued for deletion.
@@ -75,10 +73,8 @@ impl Gateway {
         if self.metadata.is_restored().await? {
             return Ok(());
         }
-        for write in self.metadata.abandoned_writes(BATCH).await? {
-            if write.bucket == *bucket && write.key == *key {
-                self.settle(&write).await?;
-            }
+        for write in self.metadata.abandoned_writes_of(bucket, Some(key)).await? {
+            self.settle(&write, Late::Expected).await?;
         }
         Ok(())
     }

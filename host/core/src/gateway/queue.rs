@@ -14,6 +14,17 @@ const CONCURRENCY: usize = 8;
 /// Longest wait between two tries, in milliseconds.
 const LONGEST_WAIT: i64 = 3_600_000;
 
+/// How far a job came.
+enum Progress {
+    Done,
+    /// Another job takes its place.
+    Replaced,
+    /// It is looked at again, milliseconds since 1970.
+    Again {
+        due: i64,
+    },
+}
+
 impl Gateway {
     /// Works off what is due and answers how many jobs were done. Safe to call at any time;
     /// nothing is swept from a restored database that was not checked.
@@ -40,9 +51,14 @@ impl Gateway {
 
     async fn work(&self, job: Job) -> Result<bool> {
         match self.try_job(&job).await {
-            Ok(()) => {
+            Ok(Progress::Done) => {
                 self.metadata.finish_job(job.id).await?;
                 Ok(true)
+            }
+            Ok(Progress::Replaced) => Ok(false),
+            Ok(Progress::Again { due }) => {
+                self.metadata.retry_job(job.id, due, "").await?;
+                Ok(false)
             }
             Err(error) => {
                 let wait = 1_000_i64.saturating_mul(1 << job.attempts.min(20)).min(LONGEST_WAIT);
@@ -53,11 +69,11 @@ impl Gateway {
         }
     }
 
-    async fn try_job(&self, job: &Job) -> Result<()> {
+    async fn try_job(&self, job: &Job) -> Result<Progress> {
         if let JobKind::Tags { bucket, .. } | JobKind::Hide { bucket, .. } = &job.kind
             && !self.may_show(bucket, &job.location).await?
         {
-            return Ok(());
+            return Ok(Progress::Done);
         }
         // Bytes that nothing refers to any more are freed, whosever the location is by now.
         let backend = self.backend(&job.location)?;
@@ -74,7 +90,25 @@ impl Gateway {
                 self.show_tags(job, backend.as_ref(), (bucket, key, version)).await
             }
             JobKind::Hide { bucket, key, marker } => self.hide(job, backend.as_ref(), (bucket, key, marker)).await,
+            JobKind::Recheck { name, write } => return self.recheck(job, backend.as_ref(), name, write).await,
         }
+        .map(|()| Progress::Done)
+    }
+
+    /// Looks for what a write stored after it was taken back.
+    async fn recheck(&self, job: &Job, backend: &dyn Backend, name: &Name, write: &WriteId) -> Result<Progress> {
+        let _guard = self.keys.lock(&name.bucket, &name.key).await;
+        let found = backend.find(name, Some(write)).await.map_err(|error| Error::from_backend(&job.location, error))?;
+        if let Some(found) = found {
+            // An upload whose completion was taken back may have been completed since.
+            let is_known = self.metadata.is_known(&job.location, &found.locator, Some(write)).await?;
+            if !is_known {
+                tracing::info!(location = %job.location, write_id = %write, "removing what a backend stored late");
+                self.metadata.found_late(job.id, &found.locator).await?;
+                return Ok(Progress::Replaced);
+            }
+        }
+        Ok(self.next_look(job.created).map_or(Progress::Done, |due| Progress::Again { due }))
     }
 
     async fn show_tags(

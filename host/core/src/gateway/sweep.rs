@@ -11,8 +11,19 @@ use std::time::Duration;
 
 /// Writes settled at a time.
 const BATCH: usize = 256;
+/// For how many times the wait before the first look a late write is expected.
+const RECHECKED_FOR: i64 = 60;
 /// Uploads kept alive at a time.
 const KEPT: usize = 64;
+
+/// What a write may still do that its backend has nothing of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// It may arrive and take its turn.
+    Expected,
+    /// If it arrives it is removed.
+    Discarded,
+}
 
 impl Gateway {
     /// Sweeps until the token's future resolves: abandoned writes, the queue, uploads that
@@ -46,8 +57,8 @@ impl Gateway {
             return Ok(());
         }
         self.abandon_remembered().await?;
-        for write in self.metadata.abandoned_writes(BATCH).await? {
-            if let Err(error) = self.settle(&write).await {
+        for write in self.metadata.abandoned_writes(now(), BATCH).await? {
+            if let Err(error) = self.settle(&write, Late::Expected).await {
                 tracing::warn!(
                     bucket.name = %write.bucket, location = %write.location, write_id = %write.id,
                     "an interrupted write stays open until its backend answers: {error}"
@@ -66,14 +77,16 @@ impl Gateway {
         }
         self.abandon_remembered().await?;
         let mut settled = false;
-        for write in self.metadata.abandoned_writes(BATCH).await?.iter().filter(|write| write.bucket == *bucket) {
-            settled |= self.settle(write).await.is_ok();
+        for write in self.metadata.abandoned_writes_of(bucket, None).await? {
+            settled |= self.settle(&write, Late::Discarded).await.is_ok();
         }
         Ok(settled)
     }
 
     /// Rolls a write forward when it was prepared and its bytes are there, back otherwise.
-    pub(super) async fn settle(&self, write: &OpenWrite) -> Result<()> {
+    /// When the backend has nothing of it, it is looked for again: requests are carried out
+    /// late, by a backend that never noticed that nobody waits for them any more.
+    pub(super) async fn settle(&self, write: &OpenWrite, late: Late) -> Result<()> {
         let backend = match &write.kind {
             // Its parts have homes of their own: nothing happened outside the database.
             WriteKind::Completion { token, .. } if token.0.is_empty() => {
@@ -105,10 +118,30 @@ impl Gateway {
             self.metadata.commit(&write.id, vec![segment]).await?;
             return Ok(());
         }
-        if found.is_none() && matches!(write.kind, WriteKind::Object) {
+        if let Some(found) = found {
+            return Ok(self.metadata.rollback(&write.id, Some(&found.locator)).await?);
+        }
+        if matches!(write.kind, WriteKind::Object) {
             self.abort_unknown_uploads(write, backend).await?;
         }
-        Ok(self.metadata.rollback(&write.id, found.as_ref().map(|found| &found.locator)).await?)
+        // Over what lives at a plain place a late write takes its turn, as it would have in time.
+        if late == Late::Expected && write.holds && matches!(write.kind, WriteKind::Object) {
+            return match self.next_look(write.unheard.unwrap_or_else(now)) {
+                Some(due) => Ok(self.metadata.postpone(&write.id, now(), due).await?),
+                None => Ok(self.metadata.rollback(&write.id, None).await?),
+            };
+        }
+        // Everywhere else it would be in nobody's way, and only has to be removed.
+        let due = now() + millis(self.options.recheck_after);
+        Ok(self.metadata.rollback_unheard(&write.id, due).await?)
+    }
+
+    /// When a write is looked for again that a backend first had nothing of at `since`: at
+    /// four times the age each time. `None` when it has been long enough.
+    pub(super) fn next_look(&self, since: i64) -> Option<i64> {
+        let (first, now) = (millis(self.options.recheck_after).max(1), now());
+        let age = now.saturating_sub(since);
+        (age < first.saturating_mul(RECHECKED_FOR)).then(|| now.saturating_add(age.saturating_mul(3).max(first)))
     }
 
     /// Aborts the backend's uploads that this write may have opened and nobody else did.

@@ -1,7 +1,7 @@
 //! What is to be done on backends later: it survives restarts and dead backends.
 
-use crate::backend::{Locator, Token};
-use crate::names::{BucketName, LocationName, ObjectKey, VersionId};
+use crate::backend::{Locator, Name, Token};
+use crate::names::{BucketName, LocationName, ObjectKey, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
 
 /// A job taken from the queue.
@@ -15,6 +15,8 @@ pub struct Job {
     pub kind: JobKind,
     /// How often it was tried before.
     pub attempts: u32,
+    /// When it was queued, milliseconds since 1970.
+    pub created: i64,
 }
 
 /// What is to be done.
@@ -38,6 +40,13 @@ pub enum JobKind {
         key: ObjectKey,
         /// Our marker.
         marker: VersionId,
+    },
+    /// Look again for what a write stored that was taken back unheard.
+    Recheck {
+        /// Where its bytes would be.
+        name: Name,
+        /// The write.
+        write: WriteId,
     },
     /// Show the version's tags as they are when the job runs.
     Tags {

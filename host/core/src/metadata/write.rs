@@ -155,6 +155,10 @@ pub struct OpenWrite {
     pub kind: WriteKind,
     /// What `prepare` recorded.
     pub prepared: Option<NewVersion>,
+    /// It alone may write the plain place of its key.
+    pub holds: bool,
+    /// When its backend was first seen to have nothing of it, milliseconds since 1970.
+    pub unheard: Option<i64>,
 }
 
 /// Conditions of a write or deletion on the current version.

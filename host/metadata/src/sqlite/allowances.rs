@@ -82,12 +82,12 @@ pub(super) struct Coming<'a> {
 const EXCEEDS: &str = "SELECT
     EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = $1 AND a.most < a.used + $5
         + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
-            WHERE w.bucket = $1 AND w.prepared IS NOT NULL AND w.id <> $4)
+            WHERE w.bucket = $1 AND w.prepared IS NOT NULL AND w.unheard IS NULL AND w.id <> $4)
         - (SELECT coalesce(sum(v.size), 0) FROM version v WHERE $6 AND v.bucket = $1 AND v.key = $2 AND v.id = 'null')
     ) AS exceeds_bucket,
     EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3 AND a.most < a.used + $5
         + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
-            WHERE w.location = $3 AND w.prepared IS NOT NULL AND w.id <> $4)
+            WHERE w.location = $3 AND w.prepared IS NOT NULL AND w.unheard IS NULL AND w.id <> $4)
     ) AS exceeds_location";
 
 /// Whether there is no room for a version.

@@ -1,7 +1,7 @@
 //! The queue of what is to be done on backends.
 
 use super::error::{failed, unreadable};
-use super::rows::{bucket_name, get, key, limit, location_name, number};
+use super::rows::{bucket_name, from_json, get, key, limit, location_name, number, write_id};
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
 use sallyport_core::backend::{Locator, Token};
@@ -53,6 +53,7 @@ fn job(row: &SqliteRow) -> MetadataResult<Job> {
             key: key(row, "key")?,
             marker: VersionId::from_client(get(row, "version_id")?),
         },
+        4 => JobKind::Recheck { name: from_json(row, "name")?, write: write_id(get(row, "write_id")?)? },
         _ => return Err(unreadable("a job")),
     };
     let tried = number(row, "attempts")?.saturating_sub(1);
@@ -61,6 +62,7 @@ fn job(row: &SqliteRow) -> MetadataResult<Job> {
         location: location_name(get(row, "location")?)?,
         kind,
         attempts: u32::try_from(tried).unwrap_or(u32::MAX),
+        created: number(row, "created")?,
     })
 }
 
@@ -93,9 +95,9 @@ impl Operation for Retry {
     }
 }
 
-/// How many jobs wait, and since when.
+/// How many jobs wait, and since when. Looking for late writes is nothing that piles up.
 pub(super) async fn depth(readers: &SqlitePool) -> MetadataResult<(u64, Option<i64>)> {
-    let sql = "SELECT count(*) AS waiting, min(created) AS since FROM job";
+    let sql = "SELECT count(*) AS waiting, min(created) AS since FROM job WHERE kind <> 4";
     let row = sqlx::query(sql).fetch_one(readers).await.map_err(failed)?;
     let waiting = u64::try_from(number(&row, "waiting")?).unwrap_or(0);
     Ok((waiting, get(&row, "since")?))

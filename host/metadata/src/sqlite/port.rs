@@ -2,8 +2,8 @@
 
 use super::open::SqliteStore;
 use super::{
-    allowances, buckets, care, deletes, events, jobs, listing, locations, relocate, settings, tags, uploads, versions,
-    writes,
+    allowances, buckets, care, deletes, events, jobs, listing, locations, relocate, settings, tags, unheard, uploads,
+    versions, writes,
 };
 use async_trait::async_trait;
 use sallyport_core::backend::Locator;
@@ -135,8 +135,24 @@ impl MetadataStore for SqliteStore {
         self.write(writes::Abandon(write.clone())).await
     }
 
-    async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>> {
-        writes::abandoned(&self.readers, self.owner, limit).await
+    async fn postpone(&self, write: &WriteId, now: i64, due: i64) -> MetadataResult<()> {
+        self.write(unheard::Postpone { write: write.clone(), now, due }).await
+    }
+
+    async fn rollback_unheard(&self, write: &WriteId, due: i64) -> MetadataResult<()> {
+        self.write(unheard::Rollback { write: write.clone(), due }).await
+    }
+
+    async fn abandoned_writes(&self, now: i64, limit: usize) -> MetadataResult<Vec<OpenWrite>> {
+        writes::abandoned(&self.readers, self.owner, now, limit).await
+    }
+
+    async fn abandoned_writes_of(
+        &self,
+        bucket: &BucketName,
+        key: Option<&ObjectKey>,
+    ) -> MetadataResult<Vec<OpenWrite>> {
+        writes::abandoned_of(&self.readers, self.owner, bucket, key).await
     }
 
     async fn delete(&self, deletion: &Deletion) -> MetadataResult<Deleted> {
@@ -303,6 +319,10 @@ impl MetadataStore for SqliteStore {
         write: Option<&WriteId>,
     ) -> MetadataResult<bool> {
         care::is_known(&self.readers, location, locator, write).await
+    }
+
+    async fn found_late(&self, job: i64, locator: &Locator) -> MetadataResult<()> {
+        self.write(unheard::FoundLate { job, locator: locator.clone() }).await
     }
 
     async fn queue_deletion(&self, location: &LocationName, locator: &Locator) -> MetadataResult<()> {

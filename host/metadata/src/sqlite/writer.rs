@@ -32,6 +32,13 @@ pub(super) trait Operation: Send + 'static {
         true
     }
 
+    /// Whether it is guarded by a savepoint of its own, which takes a trip to the database's
+    /// thread. Without one an operation that fails after it changed something takes the whole
+    /// group with it: for those that fail only before.
+    fn has_savepoint(&self) -> bool {
+        true
+    }
+
     /// Does it. After an error nothing of it stays.
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Self::Answer>;
 }
@@ -41,6 +48,8 @@ pub(super) struct Transaction<'c> {
     connection: &'c mut SqliteConnection,
     numbers: &'c mut Numbers,
     changes: Vec<Change>,
+    /// Whether the operation that runs has changed anything.
+    has_written: bool,
     queued_events: bool,
     settings: &'c Settings,
 }
@@ -104,7 +113,9 @@ impl Transaction<'_> {
     }
 
     pub(super) async fn execute(&mut self, query: Query) -> MetadataResult<u64> {
-        Ok(query.execute(&mut *self.connection).await.map_err(failed)?.rows_affected())
+        let outcome = query.execute(&mut *self.connection).await.map_err(failed);
+        self.has_written |= outcome.as_ref().map_or(true, |done| done.rows_affected() > 0);
+        Ok(outcome?.rows_affected())
     }
 
     pub(super) async fn row(&mut self, query: Query) -> MetadataResult<Option<SqliteRow>> {
@@ -149,6 +160,8 @@ impl Writer {
 trait Step: Send {
     /// Whether it has to be on the disk before the caller is told.
     fn is_synced(&self) -> bool;
+    /// Whether it is guarded by a savepoint.
+    fn has_savepoint(&self) -> bool;
     /// Whether it succeeded.
     async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
     /// Tells the caller; `lost` says why the whole transaction did not take place.
@@ -165,6 +178,10 @@ struct Pending<O: Operation> {
 impl<O: Operation> Step for Pending<O> {
     fn is_synced(&self) -> bool {
         self.operation.as_ref().is_none_or(O::is_synced)
+    }
+
+    fn has_savepoint(&self) -> bool {
+        self.operation.as_ref().is_none_or(O::has_savepoint)
     }
 
     async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
@@ -211,6 +228,7 @@ async fn work(
                 connection: connection_now,
                 numbers,
                 changes: Vec::new(),
+                has_written: false,
                 queued_events: false,
                 settings: &settings,
             };
@@ -235,9 +253,9 @@ async fn work(
     let _ = sqlx::Connection::close(connection).await;
 }
 
-/// Runs a group in one transaction, each operation in a savepoint unless it is alone. The
-/// statements around operations go together: each trip to the database's thread costs more
-/// than what it does there.
+/// Runs a group in one transaction, each operation that wants one in a savepoint unless it is
+/// alone. The statements around operations go together: each trip to the database's thread
+/// costs more than what it does there.
 async fn transact(
     transaction: &mut Transaction<'_>,
     switch: Option<bool>,
@@ -245,26 +263,53 @@ async fn transact(
     group: &mut [Box<dyn Step>],
 ) -> Result<(), sqlx::Error> {
     let alone = group.len() == 1;
-    begin(transaction, switch, alone).await?;
-    let last = group.len().saturating_sub(1);
-    for (index, step) in group.iter_mut().enumerate() {
-        let succeeded = step.run(transaction).await;
-        match (succeeded, index < last) {
-            (true, true) => plain(transaction, "RELEASE operation; SAVEPOINT operation").await?,
-            // What is committed releases its savepoint.
-            (true, false) => {}
-            (false, _) if alone => return plain(transaction, "ROLLBACK").await,
-            // The savepoint stays open, and serves the next operation.
-            (false, _) => plain(transaction, "ROLLBACK TO operation").await?,
+    let mut savepoint = match group.first() {
+        Some(first) if !alone && first.has_savepoint() => Savepoint::Fresh,
+        _ => Savepoint::None,
+    };
+    begin(transaction, switch, savepoint == Savepoint::Fresh).await?;
+    for step in group.iter_mut() {
+        let is_guarded = !alone && step.has_savepoint();
+        match savepoint {
+            Savepoint::None if is_guarded => plain(transaction, "SAVEPOINT operation").await?,
+            Savepoint::Used if is_guarded => plain(transaction, "RELEASE operation; SAVEPOINT operation").await?,
+            _ => {}
         }
+        transaction.has_written = false;
+        let succeeded = step.run(transaction).await;
+        savepoint = match (savepoint, is_guarded, succeeded) {
+            // It stays open, and serves the next operation. What is committed releases it.
+            (_, true, true) => Savepoint::Used,
+            (_, true, false) => {
+                plain(transaction, "ROLLBACK TO operation").await?;
+                Savepoint::Fresh
+            }
+            (_, false, false) if alone => return plain(transaction, "ROLLBACK").await,
+            (_, false, false) if transaction.has_written => {
+                return Err(sqlx::Error::Protocol("an operation failed midway".to_owned()));
+            }
+            (Savepoint::Fresh | Savepoint::Used, false, true) => Savepoint::Used,
+            (before, false, _) => before,
+        };
     }
     let _changing = known.changing(&transaction.changes);
     plain(transaction, "COMMIT").await
 }
 
+/// What an operation's failure is undone to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Savepoint {
+    /// There is none.
+    None,
+    /// Nothing has happened since.
+    Fresh,
+    /// What succeeded since is not to be undone.
+    Used,
+}
+
 /// Begins a transaction, whose end from now on waits for the disk or does not.
-async fn begin(transaction: &mut Transaction<'_>, switch: Option<bool>, alone: bool) -> Result<(), sqlx::Error> {
-    let sql = match (switch, alone) {
+async fn begin(transaction: &mut Transaction<'_>, switch: Option<bool>, savepoint: bool) -> Result<(), sqlx::Error> {
+    let sql = match (switch, !savepoint) {
         (None, true) => return plain(transaction, "BEGIN IMMEDIATE").await,
         (None, false) => return plain(transaction, "BEGIN IMMEDIATE; SAVEPOINT operation").await,
         (Some(true), true) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",

@@ -1,7 +1,6 @@
 //! Writes from intent to commit.
 
 use super::allowances::{Coming, exceeds};
-use super::deletes::{Freed, free};
 use super::error::{failed, unreadable};
 use super::events::{Happened, announce};
 use super::known::Change;
@@ -37,8 +36,16 @@ impl Operation for Begin {
         self.0.exclusive || self.0.prepared.is_none() || !matches!(self.0.kind, WriteKind::Object)
     }
 
+    /// What it changes is one row, at its end.
+    fn has_savepoint(&self) -> bool {
+        false
+    }
+
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Begun> {
         let write = self.0;
+        if let Some(begun) = begin_at_once(transaction, &write).await? {
+            return Ok(begun);
+        }
         if let Some((_, conditions)) = &write.prepared
             && let Err(failure) = decide(transaction, &write.bucket, &write.key, conditions).await?
         {
@@ -84,6 +91,45 @@ impl Operation for Begin {
     }
 }
 
+/// Records the intent of a write that overwrites nothing, in one trip. Answers nothing, and
+/// does nothing, when there is more to look at: conditions, locks, allowances, the bucket.
+async fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> MetadataResult<Option<Begun>> {
+    let is_conditional = |(_, conditions): &(NewVersion, WriteConditions)| *conditions != WriteConditions::default();
+    if write.exclusive
+        || matches!(write.kind, WriteKind::Completion { .. })
+        || write.prepared.as_ref().is_some_and(is_conditional)
+    {
+        return Ok(None);
+    }
+    let name = place(write, write.wants_plain);
+    let version = write.prepared.as_ref().map(|(version, _)| version);
+    let sql = "INSERT INTO write_intent (id, owner, bucket, key, location, name, holds, kind, prepared, started)
+        SELECT $1, $2, b.id, $3, $4, $5, 0, $6, $7, $8 FROM bucket b WHERE b.name = $9
+            AND NOT ($10 AND EXISTS (SELECT 1 FROM version v WHERE v.bucket = b.id AND v.key = $3 AND v.id = 'null'
+                AND v.attributes ->> '$.lock' IS NOT NULL))
+            AND ($7 IS NULL OR NOT EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
+                AND NOT EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $4))";
+    let query = sqlx::query(sql)
+        .bind(write.id.as_str().to_owned())
+        .bind(transaction.owner())
+        .bind(bytes(write.key.as_str()))
+        .bind(write.location.as_str().to_owned())
+        .bind(to_json(&name)?)
+        .bind(to_json(&write.kind)?)
+        .bind(version.map(to_json).transpose()?)
+        .bind(now())
+        .bind(write.bucket.as_str().to_owned())
+        .bind(version.is_some_and(|version| version.id.is_null()));
+    let recorded = transaction.execute(query).await? > 0;
+    Ok(recorded.then_some(Begun::Started { name, replaces: None }))
+}
+
+/// The plain place, or one of the write's own.
+fn place(write: &NewWrite, at_plain: bool) -> Name {
+    let place = if at_plain { Place::Plain } else { Place::Derived(write.id.as_str().to_owned()) };
+    Name { bucket: write.bucket.clone(), key: write.key.clone(), place }
+}
+
 /// Who is at the plain place, and who may come.
 fn occupants(write: &NewWrite) -> Query {
     let sql = if write.exclusive {
@@ -91,7 +137,7 @@ fn occupants(write: &NewWrite) -> Query {
             EXISTS (SELECT 1 FROM write_intent w WHERE w.bucket = b.id AND w.key = $2 AND w.holds = 1
                 AND w.location = $3)
             OR EXISTS (SELECT 1 FROM job j WHERE j.is_plain = 1 AND j.bucket = $1 AND j.key = $2 AND j.location = $3
-                AND j.kind = 0 AND j.attempts > 0)
+                AND (j.kind = 4 OR (j.kind = 0 AND j.attempts > 0)))
             OR EXISTS (SELECT 1 FROM version v JOIN segment s ON s.id >= v.first_segment
                     AND s.id < v.first_segment + v.segments
                 WHERE v.bucket = b.id AND v.key = $2 AND v.id <> 'null'
@@ -143,9 +189,8 @@ fn settle(write: &NewWrite, row: &SqliteRow) -> MetadataResult<Settled> {
     };
     let is_free = number(row, "is_taken")? == 0 && (makes_null || replaces.is_none());
     let at_plain = write.wants_plain && is_free;
-    let place = if at_plain { Place::Plain } else { Place::Derived(write.id.as_str().to_owned()) };
     Ok(Settled {
-        name: Name { bucket: write.bucket.clone(), key: write.key.clone(), place },
+        name: place(write, at_plain),
         replaces: replaces.filter(|_| at_plain),
         holds: write.exclusive && at_plain,
     })
@@ -254,20 +299,16 @@ impl Operation for Commit {
         };
         transaction.changes(Change::Key(new.bucket_name.clone(), new.key.clone()));
         let old: Option<i64> = get(&row, "old_sequence")?;
-        if let Some(sequence) = old.filter(|_| version.id.is_null()) {
-            let superseded = Freed {
-                bucket: new.bucket,
-                bucket_name: &new.bucket_name,
-                key: &new.key,
+        let superseded = match old.filter(|_| version.id.is_null()) {
+            Some(sequence) => Some(Superseded {
                 sequence,
                 first_segment: number(&row, "first_segment")?,
                 segments: number(&row, "segments")?,
-                overwritten_in: new.held.clone(),
                 is_marker: number(&row, "is_marker")? != 0,
-            };
-            free(transaction, superseded).await?;
-        }
-        insert(transaction, &new, &self.write, &version, &self.segments).await?;
+            }),
+            None => None,
+        };
+        insert(transaction, &new, &self.write, &version, superseded, &self.segments).await?;
         if let WriteKind::Completion { upload, .. } = from_json(&row, "kind")? {
             remove_parts(transaction, &upload).await?;
             let sql = "UPDATE version SET upload = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
@@ -295,10 +336,27 @@ pub(super) struct Landing {
     pub(super) sequence: i64,
 }
 
+/// The null version that another takes the place of.
+struct Superseded {
+    sequence: i64,
+    first_segment: i64,
+    segments: i64,
+    /// The backend's own marker may go at once, since nobody reads it.
+    is_marker: bool,
+}
+
+// First what is superseded goes, if there is any, but for bytes that were overwritten.
 // What was left open of the key came before, so it is not rolled forward any more: that
 // would hide a write that was acknowledged. One that holds the plain place has overwritten
 // the null version's bytes there, and may go only together with that version.
 const INSERT: &str = "
+    INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
+        SELECT 0, location, locator, CASE WHEN elsewhere IS NULL THEN $16 END, key,
+            place IS NULL AND elsewhere IS NULL, $31, $32
+        FROM segment WHERE id >= $29 AND id < $29 + $30
+        AND NOT (location IS $17 AND place IS NULL AND elsewhere IS NULL);
+    DELETE FROM segment WHERE id >= $29 AND id < $29 + $30;
+    DELETE FROM version WHERE bucket = $2 AND key = $3 AND sequence = $28;
     DELETE FROM write_intent WHERE id = $1;
     UPDATE write_intent SET prepared = NULL
         WHERE bucket = $2 AND key = $3 AND owner <> $18 AND (holds = 0 OR $5 = 'null');
@@ -320,6 +378,7 @@ async fn insert(
     new: &Landing,
     write: &WriteId,
     version: &NewVersion,
+    superseded: Option<Superseded>,
     segments: &[Segment],
 ) -> MetadataResult<()> {
     let first = transaction.numbers(segments.len());
@@ -345,8 +404,15 @@ async fn insert(
         .bind(to_json(&version.attributes)?);
     let query = match segments.first() {
         Some(segment) => bind_segment(query, new, segment)?,
-        None => query,
+        None => (0..SEGMENT_COLUMNS).fold(query, |query, _| query.bind(None::<i64>)),
     };
+    let due = if superseded.as_ref().is_some_and(|old| old.is_marker) { now() } else { transaction.due() };
+    let query = query
+        .bind(superseded.as_ref().map(|old| old.sequence))
+        .bind(superseded.as_ref().map(|old| old.first_segment))
+        .bind(superseded.as_ref().map(|old| old.segments))
+        .bind(now())
+        .bind(due);
     transaction.execute(query).await?;
     for (id, segment) in (first..).zip(segments).skip(1) {
         insert_segment(transaction, new, id, segment).await?;
@@ -367,6 +433,9 @@ pub(super) async fn insert_segment(
     let query = sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
     transaction.execute(bind_segment(query, new, segment)?).await.map(drop)
 }
+
+/// What [`bind_segment`] binds.
+const SEGMENT_COLUMNS: usize = 8;
 
 fn bind_segment(query: Query, new: &Landing, segment: &Segment) -> MetadataResult<Query> {
     let is_here = segment.name.bucket == new.bucket_name && segment.name.key == new.key;
@@ -421,10 +490,30 @@ impl Operation for Abandon {
 }
 
 /// Intents that nobody finishes any more.
-pub(super) async fn abandoned(readers: &SqlitePool, owner: i64, most: usize) -> MetadataResult<Vec<OpenWrite>> {
+pub(super) async fn abandoned(
+    readers: &SqlitePool,
+    owner: i64,
+    now: i64,
+    most: usize,
+) -> MetadataResult<Vec<OpenWrite>> {
     let sql = "SELECT w.*, b.name AS bucket_name FROM write_intent w JOIN bucket b ON b.id = w.bucket
-        WHERE w.owner <> $1 ORDER BY w.started LIMIT $2";
-    let rows = sqlx::query(sql).bind(owner).bind(limit(most)).fetch_all(readers).await.map_err(failed)?;
+        WHERE w.owner <> $1 AND w.due <= $2 ORDER BY w.due, w.started LIMIT $3";
+    let query = sqlx::query(sql).bind(owner).bind(now).bind(limit(most));
+    let rows = query.fetch_all(readers).await.map_err(failed)?;
+    rows.iter().map(open_write).collect()
+}
+
+/// As [`abandoned`], of one bucket or key.
+pub(super) async fn abandoned_of(
+    readers: &SqlitePool,
+    owner: i64,
+    bucket: &BucketName,
+    of: Option<&ObjectKey>,
+) -> MetadataResult<Vec<OpenWrite>> {
+    let sql = "SELECT w.*, b.name AS bucket_name FROM write_intent w JOIN bucket b ON b.id = w.bucket
+        WHERE b.name = $1 AND ($2 IS NULL OR w.key = $2) AND w.owner <> $3 ORDER BY w.started LIMIT 1000";
+    let query = sqlx::query(sql).bind(bucket.as_str()).bind(of.map(|key| bytes(key.as_str()))).bind(owner);
+    let rows = query.fetch_all(readers).await.map_err(failed)?;
     rows.iter().map(open_write).collect()
 }
 
@@ -438,5 +527,7 @@ fn open_write(row: &SqliteRow) -> MetadataResult<OpenWrite> {
         name: from_json(row, "name")?,
         kind: from_json(row, "kind")?,
         prepared: is_prepared.map(|_| from_json(row, "prepared")).transpose()?,
+        holds: number(row, "holds")? != 0,
+        unheard: get(row, "unheard")?,
     })
 }

@@ -12,7 +12,7 @@ pub async fn a_prepared_write_becomes_the_current_version(store: &Store) {
     assert_eq!(found.segments.len(), 1);
     assert_eq!(found.segments[0].name, name);
     assert_eq!(keys(store).await, ["k"]);
-    assert!(store.abandoned_writes(10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
     let mut elsewhere = new_write("k", None);
     elsewhere.bucket = bucket_name("absent");
     assert!(matches!(store.begin(elsewhere).await, Err(MetadataError::Gone(_))));
@@ -147,14 +147,14 @@ pub async fn an_abandoned_write_is_found(store: &Store) {
     let write = new_write("k", Some(new_version(VersionId::null(), "a")));
     let id = write.id.clone();
     let (name, _) = started(store.begin(write).await.unwrap());
-    assert!(store.abandoned_writes(10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
     store.abandon(&id).await.unwrap();
-    let open = store.abandoned_writes(10).await.unwrap().remove(0);
+    let open = store.abandoned_writes(i64::MAX, 10).await.unwrap().remove(0);
     assert_eq!((&open.id, &open.name, &open.kind), (&id, &name, &WriteKind::Object));
     assert_eq!(open.prepared, Some(new_version(VersionId::null(), "a")));
     store.commit(&id, vec![segment(&id, &name, "a")]).await.unwrap();
     assert_eq!(keys(store).await, ["k"]);
-    assert!(store.abandoned_writes(10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
 }
 
 pub async fn a_rolled_back_write_queues_its_orphan(store: &Store) {
@@ -166,6 +166,53 @@ pub async fn a_rolled_back_write_queues_its_orphan(store: &Store) {
     assert_eq!(due_deletions(store).await, ["orphan"]);
     assert!(keys(store).await.is_empty());
     store.rollback(&id, None).await.unwrap();
+}
+
+pub async fn an_unheard_write_holds_its_place_while_it_may_still_arrive(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let unheard = async |key_text: &str| {
+        let mut write = new_write(key_text, Some(new_version(VersionId::null(), "unheard")));
+        write.exclusive = true;
+        let id = write.id.clone();
+        let (name, _) = started(store.begin(write).await.unwrap());
+        store.abandon(&id).await.unwrap();
+        (id, name)
+    };
+    let next_is_plain = async |key_text: &str| {
+        let mut write = new_write(key_text, None);
+        write.exclusive = true;
+        let id = write.id.clone();
+        let (name, _) = started(store.begin(write).await.unwrap());
+        store.rollback(&id, None).await.unwrap();
+        is_plain(&name)
+    };
+
+    let (id, _) = unheard("kept").await;
+    store.postpone(&id, 5, 100).await.unwrap();
+    store.postpone(&id, 7, 200).await.unwrap();
+    assert!(store.abandoned_writes(199, 10).await.unwrap().is_empty(), "not due yet");
+    let open = store.abandoned_writes(200, 10).await.unwrap().remove(0);
+    assert_eq!((open.id, open.holds, open.unheard), (id.clone(), true, Some(5)));
+    assert!(open.prepared.is_some());
+    let bucket = bucket_name("bucket");
+    assert_eq!(store.abandoned_writes_of(&bucket, None).await.unwrap().len(), 1, "due or not");
+    assert_eq!(store.abandoned_writes_of(&bucket, Some(&key("kept"))).await.unwrap().len(), 1);
+    assert!(store.abandoned_writes_of(&bucket, Some(&key("other"))).await.unwrap().is_empty());
+    assert!(!next_is_plain("kept").await);
+    store.rollback(&id, None).await.unwrap();
+    assert!(next_is_plain("kept").await);
+
+    let (id, name) = unheard("gone").await;
+    store.rollback_unheard(&id, 50).await.unwrap();
+    assert!(store.abandoned_writes_of(&bucket, None).await.unwrap().is_empty());
+    assert!(!next_is_plain("gone").await);
+    assert!(store.claim_jobs(49, 10).await.unwrap().is_empty());
+    let job = store.claim_jobs(50, 10).await.unwrap().remove(0);
+    assert_eq!(job.kind, JobKind::Recheck { name, write: id });
+    assert_eq!(store.queue_depth().await.unwrap().0, 0, "looking is nothing that waits");
+    store.found_late(job.id, &locator("late")).await.unwrap();
+    assert!(!next_is_plain("gone").await);
+    assert_eq!(due_deletions(store).await, ["late"]);
 }
 
 pub async fn segments_keep_their_order(store: &Store) {
@@ -195,7 +242,7 @@ pub async fn an_abandoned_write_never_comes_after_a_later_one(store: &Store) {
         id
     };
     let may_roll_forward = async |id: &WriteId| {
-        let left = store.abandoned_writes(10).await.unwrap();
+        let left = store.abandoned_writes(i64::MAX, 10).await.unwrap();
         left.iter().find(|write| write.id == *id).is_some_and(|write| write.prepared.is_some())
     };
     for exclusive in [false, true] {

@@ -72,6 +72,7 @@ contract! {
     an_abandoned_write_is_found
     an_abandoned_write_never_comes_after_a_later_one
     a_rolled_back_write_queues_its_orphan
+    an_unheard_write_holds_its_place_while_it_may_still_arrive
     segments_keep_their_order
     tags_are_replaced_and_projected
     a_locator_is_replaced_when_it_is_still_the_old_one

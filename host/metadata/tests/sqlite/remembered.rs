@@ -23,7 +23,7 @@ struct Step {
 }
 
 /// Every method of the port that is not a read.
-const OPERATIONS: [&str; 31] = [
+const OPERATIONS: [&str; 34] = [
     "create_bucket",
     "delete_bucket",
     "set_versioning",
@@ -36,7 +36,9 @@ const OPERATIONS: [&str; 31] = [
     "prepare",
     "commit",
     "rollback",
+    "rollback_unheard",
     "abandon",
+    "postpone",
     "delete",
     "forget",
     "mark_hidden",
@@ -53,13 +55,15 @@ const OPERATIONS: [&str; 31] = [
     "retry_job",
     "note_progress",
     "mark_checked",
+    "found_late",
     "queue_deletion",
     "forget_events",
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 22] = [
+const READS: [&str; 23] = [
     "abandoned_writes",
+    "abandoned_writes_of",
     "all_buckets",
     "bucket",
     "bucket_allowance",
@@ -169,9 +173,11 @@ async fn agree(store: &Store, step: Step) -> Result<(), TestCaseError> {
 
 async fn apply(store: &Store, step: Step, number: i64, left: &mut Left) {
     match step.operation {
-        "begin" | "prepare" | "commit" | "rollback" | "abandon" | "relocate" => write(store, step, number, left).await,
+        "begin" | "prepare" | "commit" | "rollback" | "rollback_unheard" | "abandon" | "postpone" | "relocate" => {
+            write(store, step, number, left).await;
+        }
         "create_upload" | "put_part" | "abort_upload" | "upload_kept" => upload(store, step, number, left).await,
-        "claim_jobs" | "finish_job" | "retry_job" | "queue_deletion" => job(store, step, left).await,
+        "claim_jobs" | "finish_job" | "retry_job" | "found_late" | "queue_deletion" => job(store, step, left).await,
         "delete" | "forget" | "mark_hidden" | "set_tags" | "change_attributes" | "replace_locator" => {
             version(store, step, number).await;
         }
@@ -259,6 +265,8 @@ async fn write(store: &Store, step: Step, number: i64, left: &mut Left) {
             let (id, _) = left.writes.remove(at);
             let _ = store.rollback(&id, Some(&locator(&format!("orphan-{number}")))).await;
         }
+        ("rollback_unheard", Some(at)) => drop(store.rollback_unheard(&left.writes.remove(at).0, number).await),
+        ("postpone", Some(at)) => drop(store.postpone(&left.writes[at].0, number, number).await),
         ("abandon", Some(at)) => drop(store.abandon(&left.writes.remove(at).0).await),
         ("relocate", picked) => {
             let Some(version) = current(store, key_text).await else { return };
@@ -370,6 +378,7 @@ async fn job(store: &Store, step: Step, left: &mut Left) {
             left.jobs.extend(id);
             store.queue_deletion(&location(), &locator("nobody's")).await.unwrap();
         }
+        ("found_late", Some(id)) => store.found_late(id, &locator("late")).await.unwrap(),
         ("finish_job", Some(id)) => store.finish_job(id).await.unwrap(),
         ("retry_job", Some(id)) => store.retry_job(id, 0, "again").await.unwrap(),
         _ => {}

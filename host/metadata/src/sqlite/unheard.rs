@@ -1,0 +1,62 @@
+//! Writes that their backend never answered, and that it may carry out late.
+
+use super::writer::{Operation, Transaction, now};
+use async_trait::async_trait;
+use sallyport_core::backend::Locator;
+use sallyport_core::metadata::MetadataResult;
+use sallyport_core::names::WriteId;
+
+/// Keeps an intent of which its backend has nothing yet.
+pub(super) struct Postpone {
+    pub(super) write: WriteId,
+    pub(super) now: i64,
+    pub(super) due: i64,
+}
+
+#[async_trait]
+impl Operation for Postpone {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE write_intent SET unheard = coalesce(unheard, $2), due = $3 WHERE id = $1";
+        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.now).bind(self.due);
+        transaction.execute(query).await.map(drop)
+    }
+}
+
+/// Removes an intent, and has its bytes looked for.
+pub(super) struct Rollback {
+    pub(super) write: WriteId,
+    pub(super) due: i64,
+}
+
+#[async_trait]
+impl Operation for Rollback {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "INSERT INTO job (kind, location, name, write_id, bucket, key, is_plain, created, due)
+                SELECT 4, w.location, w.name, w.id, b.name, w.key, w.holds, $2, $3
+                FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1;
+            DELETE FROM write_intent WHERE id = $1";
+        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(now()).bind(self.due);
+        transaction.execute(query).await.map(drop)
+    }
+}
+
+/// Makes the search for a write's bytes their deletion.
+pub(super) struct FoundLate {
+    pub(super) job: i64,
+    pub(super) locator: Locator,
+}
+
+#[async_trait]
+impl Operation for FoundLate {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE job SET kind = 0, locator = $2, owner = 0, due = $3, error = NULL WHERE id = $1 AND kind = 4";
+        let query = sqlx::query(sql).bind(self.job).bind(self.locator.0).bind(now());
+        transaction.execute(query).await.map(drop)
+    }
+}
