@@ -85,9 +85,7 @@ async fn s3_with_and_without_versions_keeps_the_contract_as_far_as_its_server_do
         for case in ["warm multipart.assembles", "recycled copy.copies", "troubled fault.short-read"] {
             assert!(passed.iter().any(|known| known == case), "{location}: {case} is not in {passed:#?}");
         }
-        // What is left of a write that was cut may come after the kit asked for it, see docs/limits.md.
-        let kept = stage.kept(location).await.unwrap();
-        assert!(kept.len() <= 1, "{location}: the kit cleans up, but for {kept:?}");
+        assert_eq!(stage.kept(location).await.unwrap(), Vec::<String>::new(), "{location}: the kit cleans up");
     }
 }
 

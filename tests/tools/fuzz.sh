@@ -24,8 +24,8 @@ cargo build --release "${features[@]}" --manifest-path tests/fuzz/Cargo.toml --t
 
 for target in "${targets[@]}"; do
     mkdir -p "$work/corpus/$target" "$work/findings/$target"
-    # A second is long for any of these inputs, and half a gibibyte is much.
-    "$work/build/$host/release/$target" -max_total_time="$seconds" -timeout=1 -rss_limit_mb=512 -max_len=8192 \
+    # A second is long for any of these inputs, five are on a busy machine; half a gibibyte is much.
+    "$work/build/$host/release/$target" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=512 -max_len=8192 \
         -print_final_stats=1 -artifact_prefix="$work/findings/$target/" -dict="tests/fuzz/dictionaries/$target.dict" \
         "$work/corpus/$target" "tests/fuzz/corpus/$target"
 done

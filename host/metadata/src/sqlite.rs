@@ -17,6 +17,7 @@ mod port;
 mod relocate;
 mod rows;
 mod settings;
+mod syncer;
 mod tags;
 mod unheard;
 mod uploads;

@@ -1,10 +1,10 @@
 //! Decides which file holds a write.
 //!
-//! The file of the write `w` is `ab/cd/w`, where `abcd` are the first four hexadecimal digits
-//! of SHA-256 over `w`. A write id may begin with the time, its hash is spread evenly: 256
-//! folders of 256 folders are 65,536 leaves, which hold 15 files each at a million of them,
-//! 1,500 at a hundred million and 3,000 at two hundred million. Fewer leaves would grow beyond
-//! a few thousand entries at a size that a disk holds; more would cost a folder per file.
+//! The file of the write `w` is `abc/w`, where `abc` is the second in which the write began, as
+//! its id tells, modulo 4,096 in hexadecimal. Writes that come together share a folder, which a
+//! file system makes once and syncs once for all of them: twice as many small writes fit into a
+//! second as with folders that are spread evenly. After 68 minutes the folders are used again, so
+//! there are never more than 4,096, of 2,400 files each at ten million of them.
 //!
 //! Bucket and key are not in the path: the write id is the file's identity, the database knows
 //! what it belongs to, and a key of 1,024 bytes fits no file name.
@@ -12,13 +12,15 @@
 use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::locator::{Reader, Writer, unknown_format};
 use sallyport_plugin_sdk::types::{Failure, Locator};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
+/// How many folders there are at most.
+const FOLDERS: u64 = 4096;
 /// The one format of locators so far: 16 bytes of write id, then the size.
 const FORMAT: u8 = 1;
 
-/// What a write is called: 32 lower-case hexadecimal digits.
+/// What a write is called: 32 lower-case hexadecimal digits, the first 12 of which are the
+/// milliseconds since 1970 when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WriteId([u8; 16]);
 
@@ -37,9 +39,9 @@ impl WriteId {
 
     /// The write's file, below the location's folder.
     pub(crate) fn path(&self) -> String {
-        let name = self.to_string();
-        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(name.as_bytes()));
-        format!("{first:02x}/{second:02x}/{name}")
+        let [a, b, c, d, e, f, ..] = self.0;
+        let began = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) / 1000;
+        format!("{:03x}/{self}", began % FOLDERS)
     }
 }
 
@@ -49,9 +51,9 @@ impl fmt::Display for WriteId {
     }
 }
 
-/// Whether a name can be that of a folder in either level.
+/// Whether a name can be that of a folder.
 pub(crate) fn is_folder(name: &str) -> bool {
-    name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    name.len() == 3 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The bytes of one write.
@@ -97,19 +99,20 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn a_path_is_two_folders_and_the_write_id() {
+    fn a_path_is_a_folder_and_the_write_id() {
         let path = WriteId::parse(ID).unwrap().path();
-        let segments: Vec<&str> = path.split('/').collect();
-        assert!(is_folder(segments[0]) && is_folder(segments[1]), "{path}");
-        assert_eq!(segments[2], ID);
-        assert_eq!(segments.len(), 3);
+        let (folder, name) = path.split_once('/').unwrap();
+        assert!(is_folder(folder), "{path}");
+        assert_eq!(name, ID);
     }
 
     #[test]
     fn the_layout_is_the_same_for_ever() {
-        // Files that exist are where SHA-256 of their write id put them: 84e0….
+        // Files that exist are where these put them.
         let zero = WriteId::parse("00000000000000000000000000000000").unwrap();
-        assert_eq!(zero.path(), "84/e0/00000000000000000000000000000000");
+        assert_eq!(zero.path(), "000/00000000000000000000000000000000");
+        let id = format!("{:012x}00000000000000000000", 1_795_649_400_999_u64);
+        assert_eq!(WriteId::parse(&id).unwrap().path(), format!("{:03x}/{id}", 1_795_649_400 % 4096));
     }
 
     #[test]
@@ -120,15 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_count_up_are_spread_evenly() {
-        let mut leaves: HashMap<String, u32> = HashMap::new();
-        for number in 0..65_536_u128 {
-            let path = WriteId(number.to_be_bytes()).path();
-            *leaves.entry(path[..5].to_owned()).or_default() += 1;
+    fn a_steady_stream_fills_all_folders_alike() {
+        // One write in each tenth of a second, for three times around.
+        let mut folders: HashMap<String, u32> = HashMap::new();
+        for tenth in 0..3 * 4096 * 10_u128 {
+            let path = WriteId(((1_795_649_400_000 + tenth * 100) << 80).to_be_bytes()).path();
+            *folders.entry(path[..3].to_owned()).or_default() += 1;
         }
-        // One file per leaf on average: 63 % of the leaves are in use, none has many.
-        assert!(leaves.values().all(|files| *files <= 12));
-        assert!(leaves.len() > 40_000);
+        assert_eq!(folders.len(), 4096);
+        assert!(folders.values().all(|files| *files == 30));
     }
 
     #[test]

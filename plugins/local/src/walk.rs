@@ -41,21 +41,14 @@ pub(crate) async fn walk(folders: &impl Folders, after: Option<WriteId>, limit: 
     let start = after.map(|id| id.path());
     let start = start.as_deref();
     let mut files = Vec::new();
-    for first in subfolders(folders, "").await? {
-        if is_before(&first, start) {
+    for leaf in subfolders(folders).await? {
+        if is_before(&leaf, start) {
             continue;
         }
-        for second in subfolders(folders, &first).await? {
-            let leaf = format!("{first}/{second}");
-            if is_before(&leaf, start) {
-                continue;
-            }
-            let behind =
-                start.and_then(|path| path.strip_prefix(leaf.as_str())).map(|name| name.trim_start_matches('/'));
-            let is_full = collect(folders, &leaf, behind, limit, &mut files).await?;
-            if is_full {
-                return Ok(Page { files, is_last: false });
-            }
+        let behind = start.and_then(|path| path.strip_prefix(leaf.as_str())).map(|name| name.trim_start_matches('/'));
+        let is_full = collect(folders, &leaf, behind, limit, &mut files).await?;
+        if is_full {
+            return Ok(Page { files, is_last: false });
         }
     }
     Ok(Page { files, is_last: true })
@@ -66,7 +59,7 @@ fn is_before(folder: &str, start: Option<&str>) -> bool {
     start.is_some_and(|path| !path.starts_with(folder) && folder < path)
 }
 
-/// Adds the files of one leaf; answers whether the page is full.
+/// Adds the files of one folder; answers whether the page is full.
 async fn collect(
     folders: &impl Folders,
     leaf: &str,
@@ -98,12 +91,12 @@ fn file_in(leaf: &str, listed: &Listed) -> Option<Walked> {
         .then_some(Walked { stored: Stored { write, size: listed.size }, modified: listed.modified })
 }
 
-/// The names of all folders of the layout in one folder.
-async fn subfolders(folders: &impl Folders, path: &str) -> Result<Vec<String>, Failure> {
+/// The names of all folders of the layout.
+async fn subfolders(folders: &impl Folders) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let listed = folders.list(path, after.as_deref(), MOST).await?;
+        let listed = folders.list("", after.as_deref(), MOST).await?;
         let is_end = (listed.len() as u64) < u64::from(MOST);
         after = listed.last().map(|last| last.name.clone());
         names.extend(
@@ -149,8 +142,9 @@ mod tests {
         }
     }
 
+    /// Seven in each second.
     fn write(number: u128) -> WriteId {
-        WriteId::parse(&format!("{number:032x}")).unwrap()
+        WriteId::parse(&format!("{:012x}{number:020x}", number / 7 * 1000)).unwrap()
     }
 
     fn memory(count: u128) -> Memory {
@@ -188,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_leaf_with_more_files_than_a_list_is_walked_to_its_end() {
-        let leaf = write(0).path()[..5].to_owned();
-        let same_leaf = (0..).map(write).filter(|id| id.path().starts_with(&leaf));
+        let leaf = write(0).path()[..3].to_owned();
+        let same_leaf = (0..7).map(write).inspect(|id| assert!(id.path().starts_with(&leaf)));
         let memory = Memory(same_leaf.take(5).map(|id| (id.path(), 1)).collect());
         assert_eq!(walk_all(&memory, 2).len(), 5);
     }
@@ -207,9 +201,9 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_left_out() {
         let mut memory = memory(3);
-        let misplaced = format!("zz/00/{}", write(9));
-        let elsewhere = format!("{}/{}", &write(1).path()[..5], write(77));
-        for path in ["lost+found/x", "notes.txt", "ab/readme", &misplaced, &elsewhere] {
+        let misplaced = format!("zzz/{}", write(9));
+        let elsewhere = format!("{}/{}", &write(1).path()[..3], write(77));
+        for path in ["lost+found/x", "notes.txt", "abc/readme", &misplaced, &elsewhere] {
             memory.0.insert(path.to_owned(), 1);
         }
         assert_eq!(walk_all(&memory, 2).len(), 3);

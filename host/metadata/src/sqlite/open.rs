@@ -3,6 +3,7 @@
 use super::error::SqliteError;
 use super::known::Known;
 use super::lock::FolderLock;
+use super::syncer::Syncer;
 use super::writer::{Numbers, Operation, Settings, Writer, now};
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -15,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// The database's file in its folder.
 pub(super) const FILE: &str = "metadata.sqlite";
+/// SQLite's write-ahead log beside it.
+const LOG: &str = "metadata.sqlite-wal";
 /// The schema, oldest first.
 pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// SQLite's page cache, for each connection, in KiB.
@@ -87,12 +90,17 @@ impl SqliteStore {
         let known = Arc::new(Known::default());
         let (queued, events_queued) = watch::channel(0);
         let settings = Settings {
-            durability: options.durability,
             deletion_delay: i64::try_from(options.deletion_delay.as_millis()).unwrap_or(i64::MAX),
             most_events: i64::from(options.most_events),
             events_queued: queued,
         };
-        let (writer, task) = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known));
+        let syncer = match options.durability {
+            Durability::PowerLoss => Some(Syncer::start(folder.join(LOG)).map_err(SqliteError::file(&folder))?),
+            Durability::ProcessCrash => None,
+        };
+        // From here on the syncer waits for the disk, and the connection does not.
+        sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
+        let (writer, task) = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known), syncer);
         let readers = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(options.readers.max(1))

@@ -2,7 +2,7 @@
 
 use super::error::{failed, is_full};
 use super::known::{Change, Known};
-use super::open::Durability;
+use super::syncer::Syncer;
 use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -28,6 +28,8 @@ pub(super) trait Operation: Send + 'static {
 
     /// Whether it has to be on the disk before the caller is told. What need not be survives
     /// the process all the same, and is on the disk with the next operation that has to.
+    /// Readers see both as soon as they are committed: what somebody does next is on the disk
+    /// only after what it was done upon.
     fn is_synced(&self) -> bool {
         true
     }
@@ -56,8 +58,6 @@ pub(super) struct Transaction<'c> {
 
 /// What holds for every transaction.
 pub(super) struct Settings {
-    /// What an acknowledged call survives.
-    pub(super) durability: Durability,
     /// How long bytes are kept after they were superseded, in milliseconds.
     pub(super) deletion_delay: i64,
     /// How many events may wait for a destination.
@@ -134,22 +134,25 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task on a connection that is its own. It ends with the last handle.
+    /// Starts the task on a connection that is its own, and that waits for the disk by itself
+    /// or, with a syncer, never. It ends with the last handle.
     pub(super) fn start(
         connection: SqliteConnection,
         numbers: Numbers,
         settings: Settings,
         known: Arc<Known>,
+        syncer: Option<Syncer>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(WAITING);
-        let task = tokio::spawn(work(connection, numbers, settings, known, waiting));
+        let task = tokio::spawn(work(connection, numbers, settings, known, syncer, waiting));
         (Self { queue }, task)
     }
 
     /// Runs an operation; what comes back is durable. Dropping the future does not stop it.
     pub(super) async fn run<O: Operation>(&self, operation: O) -> MetadataResult<O::Answer> {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { operation: Some(operation), outcome: None, reply };
+        let is_synced = operation.is_synced();
+        let pending = Pending { operation: Some(operation), is_synced, outcome: None, reply };
         self.queue.try_send(Box::new(pending)).map_err(|_full| MetadataError::Busy)?;
         answer.await.unwrap_or_else(|_closed| Err(lost("the writer stopped".to_owned())))
     }
@@ -157,7 +160,7 @@ impl Writer {
 
 /// An operation without its types.
 #[async_trait]
-trait Step: Send {
+pub(super) trait Step: Send {
     /// Whether it has to be on the disk before the caller is told.
     fn is_synced(&self) -> bool;
     /// Whether it is guarded by a savepoint.
@@ -170,6 +173,7 @@ trait Step: Send {
 
 struct Pending<O: Operation> {
     operation: Option<O>,
+    is_synced: bool,
     outcome: Option<MetadataResult<O::Answer>>,
     reply: oneshot::Sender<MetadataResult<O::Answer>>,
 }
@@ -177,7 +181,7 @@ struct Pending<O: Operation> {
 #[async_trait]
 impl<O: Operation> Step for Pending<O> {
     fn is_synced(&self) -> bool {
-        self.operation.as_ref().is_none_or(O::is_synced)
+        self.is_synced
     }
 
     fn has_savepoint(&self) -> bool {
@@ -212,43 +216,45 @@ async fn work(
     mut numbers: Numbers,
     settings: Settings,
     known: Arc<Known>,
+    syncer: Option<Syncer>,
     mut waiting: mpsc::Receiver<Box<dyn Step>>,
 ) {
     let mut group = Vec::with_capacity(GROUP);
-    // Whether the connection waits for the disk at the end of a transaction, when that is known.
-    let mut known_sync = Some(true);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         metrics::histogram!("sallyport_metadata_group_size").record(f64::from(u32::try_from(group.len()).unwrap_or(0)));
-        // Whoever need not wait for the disk goes first, and does not wait for those who do.
-        let (patient, hasty): (Vec<_>, Vec<_>) =
-            group.drain(..).partition(|step| step.is_synced() || settings.durability == Durability::ProcessCrash);
-        for (mut steps, sync) in [(hasty, false), (patient, true)].into_iter().filter(|(steps, _)| !steps.is_empty()) {
-            let (connection_now, numbers) = (&mut connection, &mut numbers);
-            let mut transaction = Transaction {
-                connection: connection_now,
-                numbers,
-                changes: Vec::new(),
-                has_written: false,
-                queued_events: false,
-                settings: &settings,
-            };
-            let switch = (known_sync != Some(sync)).then_some(sync);
-            known_sync = Some(sync);
-            let failure = transact(&mut transaction, switch, &known, &mut steps).await.err().map(Arc::new);
-            let queued_events = transaction.queued_events;
-            if let Some(error) = &failure {
-                tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
-                // What is left open would take in the next group. It fails when nothing is.
-                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
-                known_sync = None;
-            }
-            if queued_events && failure.is_none() {
-                settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
-            }
-            for step in steps.drain(..) {
+        let mut transaction = Transaction {
+            connection: &mut connection,
+            numbers: &mut numbers,
+            changes: Vec::new(),
+            has_written: false,
+            queued_events: false,
+            settings: &settings,
+        };
+        let failure = transact(&mut transaction, &known, &mut group).await.err().map(Arc::new);
+        let queued_events = transaction.queued_events;
+        if let Some(error) = &failure {
+            tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
+            // What is left open would take in the next group. It fails when nothing is.
+            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+        }
+        if queued_events && failure.is_none() {
+            settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
+        }
+        // While the disk is waited for, the next group is on its way.
+        let mut patient = Vec::new();
+        for step in group.drain(..) {
+            if failure.is_none() && syncer.is_some() && step.is_synced() {
+                patient.push(step);
+            } else {
                 step.answer(failure.as_ref());
             }
         }
+        if let Some(syncer) = syncer.as_ref().filter(|_| !patient.is_empty()) {
+            syncer.answer_synced(patient);
+        }
+    }
+    if let Some(syncer) = syncer {
+        let _ = tokio::task::spawn_blocking(move || syncer.finish()).await;
     }
     let _ = sqlx::Connection::close(connection).await;
 }
@@ -258,7 +264,6 @@ async fn work(
 /// costs more than what it does there.
 async fn transact(
     transaction: &mut Transaction<'_>,
-    switch: Option<bool>,
     known: &Arc<Known>,
     group: &mut [Box<dyn Step>],
 ) -> Result<(), sqlx::Error> {
@@ -267,7 +272,10 @@ async fn transact(
         Some(first) if !alone && first.has_savepoint() => Savepoint::Fresh,
         _ => Savepoint::None,
     };
-    begin(transaction, switch, savepoint == Savepoint::Fresh).await?;
+    match savepoint {
+        Savepoint::None => plain(transaction, "BEGIN IMMEDIATE").await?,
+        _ => plain(transaction, "BEGIN IMMEDIATE; SAVEPOINT operation").await?,
+    }
     for step in group.iter_mut() {
         let is_guarded = !alone && step.has_savepoint();
         match savepoint {
@@ -305,21 +313,6 @@ enum Savepoint {
     Fresh,
     /// What succeeded since is not to be undone.
     Used,
-}
-
-/// Begins a transaction, whose end from now on waits for the disk or does not.
-async fn begin(transaction: &mut Transaction<'_>, switch: Option<bool>, savepoint: bool) -> Result<(), sqlx::Error> {
-    let sql = match (switch, !savepoint) {
-        (None, true) => return plain(transaction, "BEGIN IMMEDIATE").await,
-        (None, false) => return plain(transaction, "BEGIN IMMEDIATE; SAVEPOINT operation").await,
-        (Some(true), true) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
-        (Some(true), false) => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE; SAVEPOINT operation",
-        (Some(false), true) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
-        (Some(false), false) => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE; SAVEPOINT operation",
-    };
-    // This pragma takes effect when it is compiled, so a statement that is kept would do nothing.
-    let query = sqlx::query::<Sqlite>(sql).persistent(false);
-    query.execute(&mut *transaction.connection).await.map(drop)
 }
 
 async fn plain(transaction: &mut Transaction<'_>, sql: &'static str) -> Result<(), sqlx::Error> {
