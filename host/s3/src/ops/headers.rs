@@ -16,7 +16,7 @@ pub(crate) const CONTENT: &[&str] =
 pub(crate) const METADATA: &str = "x-amz-meta-";
 /// All user metadata together, names and values, in bytes.
 const MAX_METADATA: usize = 2048;
-/// All headers of a PUT together, in bytes.
+/// All headers of a request together, names and values, in bytes.
 const MAX_HEADERS: usize = 8192;
 /// Headers whose meaning is not there yet.
 const UNHONOURED: &[&str] = &["x-amz-mfa", "x-amz-write-offset-bytes", "x-scal-s3-version-id"];
@@ -94,10 +94,10 @@ fn storage_class(head: &Head) -> String {
     head.header("x-amz-storage-class").unwrap_or(STANDARD).to_owned()
 }
 
-/// Refuses a request to store something whose headers are larger than S3 takes.
+/// Refuses a request whose headers are larger than S3 takes, whatever it asks for.
 pub(crate) fn refuse_oversized(head: &Head) -> Result<(), S3Error> {
     let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if head.method != http::Method::PUT || size <= MAX_HEADERS {
+    if size <= MAX_HEADERS {
         return Ok(());
     }
     Err(S3Error::new(Code::RequestHeaderSectionTooLarge).with("MaxSizeAllowed", MAX_HEADERS.to_string()))
@@ -231,15 +231,16 @@ mod tests {
     }
 
     #[test]
-    fn a_put_with_more_than_eight_kibibytes_of_headers_is_refused() {
+    fn a_request_with_more_than_eight_kibibytes_of_headers_is_refused() {
         let sized = |method: &str, size: usize| {
             let request =
                 http::Request::builder().method(method).uri("/b/k").header("host", "h").header("a", "x".repeat(size));
             refuse_oversized(&Head::parse(&request.body(()).expect("legal").into_parts().0).expect("legal"))
         };
-        assert_eq!(sized("PUT", 8192 - 6), Ok(()));
-        assert_eq!(sized("PUT", 8192 - 5).expect_err("refused").code, Code::RequestHeaderSectionTooLarge);
-        assert_eq!(sized("GET", 9000), Ok(()));
+        for method in ["PUT", "GET", "OPTIONS"] {
+            assert_eq!(sized(method, 8192 - 6), Ok(()));
+            assert_eq!(sized(method, 8192 - 5).expect_err("refused").code, Code::RequestHeaderSectionTooLarge);
+        }
     }
 
     #[test]
