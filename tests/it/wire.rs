@@ -193,6 +193,26 @@ async fn headers_that_are_too_large_are_refused_and_nobody_else_notices() {
     assert_eq!(client.get("bucket/key").await.unwrap().text(), "bytes");
 }
 
+#[tokio::test]
+async fn a_range_is_sent_of_the_object_that_it_was_asked_of_and_no_other() {
+    let (_gateway, client) = start().await;
+    let head = client.head("bucket/key").await.unwrap();
+    let (etag, modified) = (head.header("etag"), head.header("last-modified"));
+    let weak = format!("W/{etag}");
+    let (all, part) = ((200, "bytes".to_owned()), (206, "yte".to_owned()));
+    for (condition, expected) in [
+        (etag, &part),
+        (modified, &part),
+        ("\"0123456789abcdef0123456789abcdef\"", &all),
+        (weak.as_str(), &all),
+        ("Mon, 12 Oct 2009 17:50:30 GMT", &all),
+    ] {
+        let call = Call::new(Method::GET, "bucket/key").header("range", "bytes=1-3").header("if-range", condition);
+        let answer = client.send(call).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.text()), *expected, "{condition}");
+    }
+}
+
 /// A proxy in front may read the same bytes as other requests than the server does.
 #[tokio::test]
 async fn a_request_with_two_ends_is_not_believed() {

@@ -39,8 +39,8 @@ pub use lifecycle::LifecycleReport;
 pub use lock::LockTarget;
 pub use request::{
     ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreateBucket, CreatedBucket,
-    DeleteObject, Found, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions,
-    Source, Trailer, UploadRef,
+    DeleteObject, Found, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, RangeCondition,
+    ReadConditions, Source, Trailer, UploadRef,
 };
 pub use rewrap::RewrapReport;
 pub use watch::{Vanished, Watch, WatchReport};
