@@ -31,6 +31,7 @@ impl Gateway {
         let target = (&request.bucket, &request.key);
         let brings = Brings { tags, has_list: request.acl.is_some() };
         let bucket = self.write_for(&request.caller, target, brings).await?;
+        self.may_compare(&request.caller, (&bucket, &request.key), None, &request.conditions).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         let (source_bucket, source) = self.source(&request.caller, &request.source).await?;
         if request.replace_tags.is_none() && !source.object.tags.is_empty() {

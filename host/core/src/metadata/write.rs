@@ -249,6 +249,13 @@ impl WriteConditions {
         if holds { Ok(()) } else { Err(ConditionFailure::PreconditionFailed) }
     }
 
+    /// Whether they compare what is there with what the client says of it, so that the outcome
+    /// tells more than whether something is there.
+    pub fn compares(&self) -> bool {
+        let names = |condition: &Option<EtagCondition>| matches!(condition, Some(EtagCondition::OneOf(_)));
+        names(&self.if_match) || names(&self.if_none_match) || self.if_last_modified.is_some() || self.if_size.is_some()
+    }
+
     /// Whether a deletion depends on what is there.
     pub fn is_about_current(&self) -> bool {
         self.if_match.is_some() || self.if_last_modified.is_some() || self.if_size.is_some()

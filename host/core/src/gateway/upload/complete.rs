@@ -31,6 +31,7 @@ impl Gateway {
     pub async fn complete_upload(self: &Arc<Self>, request: CompleteUpload) -> Result<CompleteOutcome> {
         let UploadRef { caller, bucket, key, .. } = &request.upload;
         let bucket = self.key_for(caller, Action::PutObject, bucket, key).await?;
+        self.may_compare(caller, (&bucket, key), None, &request.conditions).await?;
         let Some(upload) = self.metadata.upload(&bucket.name, &request.upload.key, &request.upload.id).await? else {
             return self.completed_before(&bucket, &request).await;
         };
