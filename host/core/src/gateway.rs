@@ -19,6 +19,7 @@ mod lock;
 mod logs;
 mod notifications;
 mod object;
+mod periodic;
 mod queue;
 mod range;
 mod read;

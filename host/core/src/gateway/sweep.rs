@@ -1,5 +1,6 @@
 //! Settles what crashes and lost answers left open.
 
+use super::periodic::every;
 use super::write::contradiction;
 use super::{Gateway, now};
 use crate::backend::{Backend, BackendError};
@@ -18,23 +19,12 @@ impl Gateway {
     /// Sweeps until the token's future resolves: abandoned writes, the queue, uploads that
     /// a backend would forget. Every step is safe to repeat and to be cut off.
     pub async fn sweep(self: Arc<Self>, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut timer = tokio::time::interval(self.options.sweep_interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                _ = timer.tick() => {}
+        every(self.options.sweep_interval, stop, || async {
+            if let Err(error) = self.sweep_once().await {
+                tracing::error!("sweeping failed and is tried again: {error}");
             }
-            tokio::select! {
-                () = &mut stop => return,
-                outcome = self.sweep_once() => {
-                    if let Err(error) = outcome {
-                        tracing::error!("sweeping failed and is tried again: {error}");
-                    }
-                }
-            }
-        }
+        })
+        .await;
     }
 
     /// One round.
@@ -93,15 +83,13 @@ impl Gateway {
                 || version.attributes.encryption.is_some()
                 || contradiction(&found.checksums, &version.etag).is_none())
         {
-            let segment = Segment {
-                location: write.location.clone(),
-                name: write.name.clone(),
-                write_id: write.id.clone(),
-                locator: found.locator.clone(),
-                stored_size: found.size,
-                offset: 0,
-                length: found.size,
-            };
+            let segment = Segment::whole(
+                write.location.clone(),
+                write.name.clone(),
+                write.id.clone(),
+                found.locator.clone(),
+                found.size,
+            );
             self.metadata.commit(&write.id, vec![segment]).await?;
             return Ok(());
         }

@@ -261,15 +261,8 @@ impl Gateway {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(early_answer(upload));
         };
-        let segment = Segment {
-            location: upload.location.clone(),
-            name: begun.name.clone(),
-            write_id: begun.id.clone(),
-            locator: stored.locator.clone(),
-            stored_size: size,
-            offset: 0,
-            length: size,
-        };
+        let segment =
+            Segment::whole(upload.location.clone(), begun.name.clone(), begun.id.clone(), stored.locator.clone(), size);
         let part = sealing.sealed(part(number, part_body.size, &digests, Vec::new(), Some(segment)), &digests)?;
         if let Some(wrong) = contradiction(&stored.checksums, &part.etag).filter(|_| part.run.is_none()) {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;

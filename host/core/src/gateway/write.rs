@@ -327,15 +327,8 @@ impl Gateway {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(Error::Internal(format!("the location {} stored other bytes: {wrong}", draft.location)));
         }
-        let segment = Segment {
-            location: draft.location.clone(),
-            name: begun.name,
-            write_id: begun.id.clone(),
-            locator: stored.locator,
-            stored_size: version.stored_size(),
-            offset: 0,
-            length: version.stored_size(),
-        };
+        let segment =
+            Segment::whole(draft.location.clone(), begun.name, begun.id.clone(), stored.locator, version.stored_size());
         let committed = self.commit(&begun.id, vec![segment]).await?;
         Ok(NewVersion { id: committed.id, ..version.clone() })
     }

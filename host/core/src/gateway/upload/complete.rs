@@ -130,15 +130,7 @@ impl Gateway {
                 return Err(Error::from_backend(&upload.location, error));
             }
         };
-        Ok(Segment {
-            location: upload.location.clone(),
-            name: name.clone(),
-            write_id: upload.write_id.clone(),
-            locator: stored.locator,
-            stored_size: size,
-            offset: 0,
-            length: size,
-        })
+        Ok(Segment::whole(upload.location.clone(), name.clone(), upload.write_id.clone(), stored.locator, size))
     }
 
     async fn ask_to_assemble(
