@@ -210,6 +210,15 @@ pub async fn an_abandoned_write_never_comes_after_a_later_one(store: &Store) {
         let id = abandoned("deleted", exclusive).await;
         assert_eq!(store.delete(&deletion("deleted", None)).await.unwrap(), Deleted::Nothing);
         assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
+        // Also where the null version alone is deleted, there or not.
+        let null = || Some(VersionId::null());
+        let id = abandoned("by id", exclusive).await;
+        assert_eq!(store.delete(&deletion("by id", null())).await.unwrap(), Deleted::Nothing);
+        assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
+        put(store, "by id", VersionId::null(), "null").await;
+        let id = abandoned("by id", exclusive).await;
+        store.delete(&deletion("by id", null())).await.unwrap();
+        assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
     }
     // Its bytes went over those of the null version, which a later version leaves.
     put(store, "null", VersionId::null(), "null").await;
