@@ -50,7 +50,7 @@ use crate::backend::{Backend, Location, Locations};
 use crate::encryption::{KeyService, NoKeys};
 use crate::error::{Error, Result};
 use crate::lifecycle::Clock;
-use crate::metadata::{Bucket, MetadataStore, Versioning};
+use crate::metadata::{Abandoned, Bucket, MetadataStore, Versioning};
 use crate::names::{BucketName, LocationName, VersionId, WriteId};
 use crate::notification::{Destinations, NoDestinations};
 use crate::storage_class;
@@ -123,6 +123,8 @@ pub struct Gateway {
     claims: Mutex<HashMap<(BucketName, LocationName), Claimed>>,
     /// Open writes of which the database could not be told that they came to nothing.
     unsettled: Mutex<Vec<WriteId>>,
+    /// Where the last round of the sweeper was cut off, if it was.
+    settled_up_to: Mutex<Option<Abandoned>>,
 }
 
 impl Gateway {
@@ -142,6 +144,7 @@ impl Gateway {
             inventory_running: tokio::sync::Mutex::default(),
             claims: Mutex::default(),
             unsettled: Mutex::default(),
+            settled_up_to: Mutex::default(),
         }
     }
 

@@ -15,8 +15,8 @@ pub use settings::{Attributes, BucketSettings};
 pub use upload::{Part, PartNumber, Upload};
 pub use version::{ChecksumKind, ObjectChecksum, PartBoundary, Segment, Selector, Version};
 pub use write::{
-    Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite, Prepared,
-    Relocation, Seen, WriteConditions, WriteKind,
+    Abandoned, Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite,
+    Prepared, Relocation, Seen, WriteConditions, WriteKind,
 };
 
 use crate::backend::Locator;
@@ -154,8 +154,9 @@ pub trait MetadataStore: Send + Sync {
     async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()>;
     /// Leaves an intent to the sweeper: how it ended on the backend is not known.
     async fn abandon(&self, write: &WriteId) -> MetadataResult<()>;
-    /// Open writes of owners that are dead, abandoned ones among them.
-    async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
+    /// Open writes of owners that are dead, abandoned ones among them: in the order in which they
+    /// began, at most `limit` after the one that `after` says.
+    async fn abandoned_writes(&self, after: Option<Abandoned>, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
     /// Deletes the current version, or one by id, or leaves a delete marker, as the bucket's
     /// versioning has it; queues what is freed. A marker over an object whose newest bytes
     /// are at the plain place of a location in `hides` is queued for the backend too. Atomic.

@@ -7,9 +7,6 @@ use crate::metadata::Segment;
 use crate::names::{BucketName, ObjectKey, WriteId};
 use std::sync::PoisonError;
 
-/// Open writes of a key that are looked for among all that are left.
-const BATCH: usize = 256;
-
 impl Gateway {
     /// Takes back an intent; bytes that it stored are queued for deletion.
     pub(super) async fn roll_back(&self, write: &WriteId, orphan: Option<&Locator>) -> Result<()> {
@@ -75,10 +72,8 @@ impl Gateway {
         if self.metadata.is_restored().await? {
             return Ok(());
         }
-        for write in self.metadata.abandoned_writes(BATCH).await? {
-            if write.bucket == *bucket && write.key == *key {
-                self.settle(&write).await?;
-            }
+        for write in self.abandoned_in(bucket).await?.iter().filter(|write| write.key == *key) {
+            self.settle(write).await?;
         }
         Ok(())
     }

@@ -5,15 +5,23 @@ use super::write::contradiction;
 use super::{Gateway, now};
 use crate::backend::{Backend, BackendError};
 use crate::error::{Error, Result};
-use crate::metadata::{OpenWrite, Segment, UploadQuery, WriteKind};
+use crate::metadata::{OpenWrite, Segment, Upload, UploadQuery, WriteKind};
 use crate::names::BucketName;
-use std::sync::Arc;
+use futures::{StreamExt, stream};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// Writes settled at a time.
-const BATCH: usize = 256;
+/// Abandoned writes read at a time, and how many of them are settled at a time.
+const BATCH: usize = 64;
+const CONCURRENCY: usize = 8;
+/// How long a round settles writes. What is left then is for the next one, which goes on there:
+/// a location that does not answer holds up nobody else.
+const SETTLING: Duration = Duration::from_secs(20);
 /// Uploads kept alive at a time.
 const KEPT: usize = 64;
+/// When one is tried again that could not be kept alive.
+const KEEP_AGAIN: Duration = Duration::from_secs(600);
 
 impl Gateway {
     /// Sweeps until the token's future resolves: abandoned writes, the queue, uploads that
@@ -36,16 +44,46 @@ impl Gateway {
             return Ok(());
         }
         self.abandon_remembered().await?;
-        for write in self.metadata.abandoned_writes(BATCH).await? {
-            if let Err(error) = self.settle(&write).await {
-                tracing::warn!(
-                    bucket.name = %write.bucket, location = %write.location, write_id = %write.id,
-                    "an interrupted write stays open until its backend answers: {error}"
-                );
-            }
-        }
+        self.settle_abandoned().await?;
         self.work_queue().await?;
         self.keep_uploads().await
+    }
+
+    /// Settles abandoned writes from where the last round was cut off.
+    async fn settle_abandoned(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut after = self.settled_up_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+        loop {
+            let page = self.metadata.abandoned_writes(after.take(), BATCH).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            let next = last.place_in_line();
+            stream::iter(page).for_each_concurrent(CONCURRENCY, |write| self.try_to_settle(write)).await;
+            if begun.elapsed() >= SETTLING {
+                *self.settled_up_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+                return Ok(());
+            }
+            after = Some(next);
+        }
+    }
+
+    async fn try_to_settle(&self, write: OpenWrite) {
+        if let Err(error) = self.settle(&write).await {
+            tracing::warn!(
+                bucket.name = %write.bucket, location = %write.location, write_id = %write.id,
+                "an interrupted write stays open until its backend answers: {error}"
+            );
+        }
+    }
+
+    /// The abandoned writes of a bucket.
+    pub(super) async fn abandoned_in(&self, bucket: &BucketName) -> Result<Vec<OpenWrite>> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.metadata.abandoned_writes(after.take(), BATCH).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = Some(last.place_in_line());
+            found.extend(page.into_iter().filter(|write| write.bucket == *bucket));
+        }
     }
 
     /// Settles what was left open in a bucket, without waiting for the next round. Whether
@@ -56,8 +94,8 @@ impl Gateway {
         }
         self.abandon_remembered().await?;
         let mut settled = false;
-        for write in self.metadata.abandoned_writes(BATCH).await?.iter().filter(|write| write.bucket == *bucket) {
-            settled |= self.settle(write).await.is_ok();
+        for write in self.abandoned_in(bucket).await? {
+            settled |= self.settle(&write).await.is_ok();
         }
         Ok(settled)
     }
@@ -143,17 +181,28 @@ impl Gateway {
         };
         let before = now() - millis(after / 3);
         for upload in self.metadata.uploads_to_keep(before, KEPT).await? {
-            let Ok(backend) = self.backend_of(&upload.bucket, &upload.location).await else { continue };
-            let Some((_, token)) = &upload.backend else { continue };
-            if backend.traits().uploads_expire_after.is_some()
-                && let Err(error) = backend.keep_upload(token).await
-            {
-                tracing::warn!(location = %upload.location, "an upload could not be kept alive: {error}");
-                continue;
-            }
-            self.metadata.upload_kept(&upload.id, now()).await?;
+            let kept = match self.keep_upload(&upload).await {
+                Ok(()) => now(),
+                Err(error) => {
+                    tracing::warn!(location = %upload.location, "an upload could not be kept alive: {error}");
+                    // Behind all others that are to be kept.
+                    before + millis(KEEP_AGAIN)
+                }
+            };
+            self.metadata.upload_kept(&upload.id, kept).await?;
         }
         Ok(())
+    }
+
+    async fn keep_upload(&self, upload: &Upload) -> Result<()> {
+        let backend = self.backend_of(&upload.bucket, &upload.location).await?;
+        match &upload.backend {
+            Some((_, token)) if backend.traits().uploads_expire_after.is_some() => {
+                let kept = backend.keep_upload(token).await;
+                kept.map_err(|error| Error::from_backend(&upload.location, error))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

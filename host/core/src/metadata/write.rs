@@ -138,6 +138,22 @@ pub struct Committed {
     pub last_modified: i64,
 }
 
+/// Where an abandoned write stands among the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// When it began, milliseconds since 1970.
+    pub started: i64,
+    /// Its id, which decides between those that began together.
+    pub id: WriteId,
+}
+
+impl OpenWrite {
+    /// Where it stands among the others.
+    pub fn place_in_line(&self) -> Abandoned {
+        Abandoned { started: self.started, id: self.id.clone() }
+    }
+}
+
 /// An intent that nobody finishes any more.
 #[derive(Debug, Clone)]
 pub struct OpenWrite {
@@ -155,6 +171,8 @@ pub struct OpenWrite {
     pub kind: WriteKind,
     /// What `prepare` recorded.
     pub prepared: Option<NewVersion>,
+    /// When it began, milliseconds since 1970.
+    pub started: i64,
 }
 
 /// Conditions of a write or deletion on the current version.

@@ -8,10 +8,10 @@ use super::{
 use async_trait::async_trait;
 use sallyport_core::backend::Locator;
 use sallyport_core::metadata::{
-    Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted, Deletion, Job,
-    ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion, NewWrite, OpenWrite,
-    Part, PartNumber, PartPage, Prepared, Relocation, Segment, Selector, SettingsChange, Upload, UploadPage,
-    UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
+    Abandoned, Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted,
+    Deletion, Job, ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion,
+    NewWrite, OpenWrite, Part, PartNumber, PartPage, Prepared, Relocation, Segment, Selector, SettingsChange, Upload,
+    UploadPage, UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
 };
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use sallyport_core::notification::{Announcement, DestinationName, Event, EventQueue};
@@ -135,8 +135,8 @@ impl MetadataStore for SqliteStore {
         self.write(writes::Abandon(write.clone())).await
     }
 
-    async fn abandoned_writes(&self, limit: usize) -> MetadataResult<Vec<OpenWrite>> {
-        writes::abandoned(&self.readers, self.owner, limit).await
+    async fn abandoned_writes(&self, after: Option<Abandoned>, limit: usize) -> MetadataResult<Vec<OpenWrite>> {
+        writes::abandoned(&self.readers, self.owner, after, limit).await
     }
 
     async fn delete(&self, deletion: &Deletion) -> MetadataResult<Deleted> {

@@ -14,8 +14,8 @@ use super::writer::{Operation, Query, Transaction, now};
 use async_trait::async_trait;
 use sallyport_core::backend::{Locator, Name, Place};
 use sallyport_core::metadata::{
-    Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite, Prepared,
-    Segment, Selector, Versioning, WriteConditions, WriteKind,
+    Abandoned, Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite,
+    Prepared, Segment, Selector, Versioning, WriteConditions, WriteKind,
 };
 use sallyport_core::names::{BucketName, ObjectKey, VersionId, WriteId};
 use sallyport_core::notification::EventObject;
@@ -421,10 +421,17 @@ impl Operation for Abandon {
 }
 
 /// Intents that nobody finishes any more.
-pub(super) async fn abandoned(readers: &SqlitePool, owner: i64, most: usize) -> MetadataResult<Vec<OpenWrite>> {
+pub(super) async fn abandoned(
+    readers: &SqlitePool,
+    owner: i64,
+    after: Option<Abandoned>,
+    most: usize,
+) -> MetadataResult<Vec<OpenWrite>> {
     let sql = "SELECT w.*, b.name AS bucket_name FROM write_intent w JOIN bucket b ON b.id = w.bucket
-        WHERE w.owner <> $1 ORDER BY w.started LIMIT $2";
-    let rows = sqlx::query(sql).bind(owner).bind(limit(most)).fetch_all(readers).await.map_err(failed)?;
+        WHERE w.owner <> $1 AND ($3 IS NULL OR (w.started, w.id) > ($3, $4)) ORDER BY w.started, w.id LIMIT $2";
+    let (started, id) = after.map(|after| (after.started, after.id.as_str().to_owned())).unzip();
+    let query = sqlx::query(sql).bind(owner).bind(limit(most)).bind(started).bind(id);
+    let rows = query.fetch_all(readers).await.map_err(failed)?;
     rows.iter().map(open_write).collect()
 }
 
@@ -438,5 +445,6 @@ fn open_write(row: &SqliteRow) -> MetadataResult<OpenWrite> {
         name: from_json(row, "name")?,
         kind: from_json(row, "kind")?,
         prepared: is_prepared.map(|_| from_json(row, "prepared")).transpose()?,
+        started: number(row, "started")?,
     })
 }
