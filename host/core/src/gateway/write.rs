@@ -364,6 +364,7 @@ pub(super) fn leaves_nothing(error: &BackendError) -> bool {
             | FailureCode::Denied
             | FailureCode::NoSpace
             | FailureCode::TooLarge
+            | FailureCode::TooSmall
             | FailureCode::Unsupported
             | FailureCode::Invalid => true,
         },

@@ -12,6 +12,7 @@ use crate::metadata::{
     Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Part, PartBoundary, Segment, Upload, Version,
     WriteKind,
 };
+use crate::names::LocationName;
 use crate::notification::EventKind;
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ impl Gateway {
                 } else {
                     self.abandon(&upload.write_id).await?;
                 }
-                return Err(Error::from_backend(&upload.location, error));
+                return Err(refused(&upload.location, parts, error));
             }
         };
         Ok(Segment::whole(upload.location.clone(), name.clone(), upload.write_id.clone(), stored.locator, size))
@@ -165,6 +166,20 @@ enum Assembling {
     Backend(BackendError),
 }
 
+/// What a backend's no to a completion means to the client. Its upload may be gone, and a part
+/// may have been replaced while the completion was on its way.
+fn refused(location: &LocationName, parts: &[Part], error: BackendError) -> Error {
+    let but_last = parts.split_last().map_or(parts, |(_, others)| others);
+    match (error.code(), but_last.iter().min_by_key(|part| part.size)) {
+        (Some(FailureCode::NotFound), _) => Error::NoSuchUpload,
+        (Some(FailureCode::Changed), _) => Error::InvalidPart(None),
+        (Some(FailureCode::TooSmall), Some(part)) => {
+            Error::EntityTooSmall { number: part.number, size: part.size, minimum: None }
+        }
+        _ => Error::from_backend(location, error),
+    }
+}
+
 /// The parts that the client lists, checked against those that were stored.
 fn match_parts(listed: &[ListedPart], mut stored: BTreeMap<u32, Part>, min_part: u64) -> Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::with_capacity(listed.len());
@@ -172,18 +187,18 @@ fn match_parts(listed: &[ListedPart], mut stored: BTreeMap<u32, Part>, min_part:
         if parts.last().is_some_and(|last| last.number >= one.number) {
             return Err(Error::InvalidPartOrder);
         }
-        let part = stored.remove(&one.number).ok_or(Error::InvalidPart(one.number))?;
+        let part = stored.remove(&one.number).ok_or(Error::InvalidPart(Some(one.number)))?;
         let agrees = |(algorithm, value): &(Algorithm, String)| {
             part.checksums.iter().any(|own| own.algorithm == algorithm.name() && own.value == *value)
         };
         if part.etag != one.etag || !one.checksums.iter().all(agrees) {
-            return Err(Error::InvalidPart(one.number));
+            return Err(Error::InvalidPart(Some(one.number)));
         }
         parts.push(part);
     }
     let small = parts.iter().rev().skip(1).rev().find(|part| part.size < min_part);
     if let Some(part) = small {
-        return Err(Error::EntityTooSmall { number: part.number, size: part.size, minimum: min_part });
+        return Err(Error::EntityTooSmall { number: part.number, size: part.size, minimum: Some(min_part) });
     }
     if parts.is_empty() {
         return Err(Error::InvalidRequest("You must specify at least one part".to_owned()));
@@ -211,7 +226,7 @@ fn assemble(bucket: &Bucket, upload: &Upload, request: &CompleteUpload, parts: &
     }
     let mut attributes = upload.attributes.clone();
     if let Some(encryption) = &mut attributes.encryption {
-        let runs = parts.iter().map(|part| part.run.clone().ok_or(Error::InvalidPart(part.number)));
+        let runs = parts.iter().map(|part| part.run.clone().ok_or(Error::InvalidPart(Some(part.number))));
         encryption.runs = runs.collect::<Result<_>>()?;
     }
     let boundaries = parts.iter().map(|part| PartBoundary {
@@ -267,7 +282,7 @@ fn object_checksum(upload: &Upload, parts: &[Part]) -> Result<Option<ObjectCheck
     for part in parts {
         let own = part.checksums.iter().find(|own| own.algorithm == *name);
         let digest = own.and_then(|own| algorithm.decode(&own.value));
-        digests.push((digest.ok_or(Error::InvalidPart(part.number))?, part.size));
+        digests.push((digest.ok_or(Error::InvalidPart(Some(part.number)))?, part.size));
     }
     let value = match kind {
         ChecksumKind::Composite => {
@@ -310,7 +325,7 @@ mod tests {
         let stored = || BTreeMap::from([(1, part(1, 10)), (3, part(3, 5))]);
         assert_eq!(match_parts(&[listed(&one), listed(&two)], stored(), 10).unwrap().len(), 2);
         assert!(matches!(match_parts(&[listed(&two), listed(&one)], stored(), 1), Err(Error::InvalidPartOrder)));
-        assert!(matches!(match_parts(&[listed(&part(2, 1))], stored(), 1), Err(Error::InvalidPart(2))));
+        assert!(matches!(match_parts(&[listed(&part(2, 1))], stored(), 1), Err(Error::InvalidPart(Some(2)))));
         let small = match_parts(&[listed(&one), listed(&two)], stored(), 11);
         assert!(matches!(small, Err(Error::EntityTooSmall { number: 1, .. })));
     }
