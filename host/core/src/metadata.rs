@@ -19,7 +19,7 @@ pub use write::{
     Prepared, Relocation, Seen, WriteConditions, WriteKind,
 };
 
-use crate::backend::Locator;
+use crate::backend::{Locator, Token};
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use crate::notification::{Announcement, DestinationName, Event, EventQueue};
 use async_trait::async_trait;
@@ -135,6 +135,9 @@ pub trait MetadataStore: Send + Sync {
     /// it, and what lives there, if anything, is the key's null version, which this write
     /// replaces. With `prepared` the write is also prepared.
     async fn begin(&self, write: NewWrite) -> MetadataResult<Begun>;
+    /// Notes the backend's upload that an open write puts its bytes together in: a rollback
+    /// queues its abort. `Gone` without the write.
+    async fn note_upload(&self, write: &WriteId, upload: &Token) -> MetadataResult<()>;
     /// Decides the conditions against the current version, and records all that a commit
     /// needs but the locator: from here on a crash rolls the write forward if its bytes
     /// turn up.
@@ -150,7 +153,8 @@ pub trait MetadataStore: Send + Sync {
     /// answered id is `null` whatever was prepared when the bytes went over the null
     /// version's, because the bucket became versioned meanwhile.
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed>;
-    /// Removes the intent. With a locator, its bytes are queued for deletion.
+    /// Removes the intent. With a locator, its bytes are queued for deletion; an upload that
+    /// was noted is queued to be aborted.
     async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()>;
     /// Leaves an intent to the sweeper: how it ended on the backend is not known.
     async fn abandon(&self, write: &WriteId) -> MetadataResult<()>;

@@ -3,7 +3,7 @@
 use super::periodic::every;
 use super::write::contradiction;
 use super::{Gateway, now};
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, Place};
 use crate::error::{Error, Result};
 use crate::metadata::{OpenWrite, Segment, Upload, UploadQuery, WriteKind};
 use crate::names::BucketName;
@@ -132,22 +132,32 @@ impl Gateway {
             return Ok(());
         }
         if found.is_none() && matches!(write.kind, WriteKind::Object) {
-            self.abort_unknown_uploads(write, backend).await?;
+            self.abort_own_uploads(write, backend).await?;
         }
         Ok(self.metadata.rollback(&write.id, found.as_ref().map(|found| &found.locator)).await?)
     }
 
-    /// Aborts the backend's uploads that this write may have opened and nobody else did.
-    async fn abort_unknown_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
-        if !backend.traits().multipart {
+    /// Aborts what this write opened in a place that is its own, unless that became a client's
+    /// upload. At the plain place others open uploads too, and nothing tells theirs from one
+    /// whose answer was lost: they all stay.
+    async fn abort_own_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
+        if !backend.traits().multipart || write.name.place != Place::Derived(write.id.to_string()) {
             return Ok(());
         }
         let failed = |error: BackendError| Error::from_backend(&write.location, error);
         let uploads = backend.find_uploads(&write.name, &write.id).await.map_err(failed)?;
-        if uploads.is_empty() {
+        if uploads.is_empty() || self.is_client_upload(write).await? {
             return Ok(());
         }
-        let query = UploadQuery {
+        for upload in uploads {
+            backend.abort_upload(&upload).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an open upload has the id of this write, and so its place.
+    async fn is_client_upload(&self, write: &OpenWrite) -> Result<bool> {
+        let mut query = UploadQuery {
             bucket: write.bucket.clone(),
             prefix: write.key.to_string(),
             delimiter: None,
@@ -155,18 +165,20 @@ impl Gateway {
             upload_marker: None,
             limit: 1_000,
         };
-        let page = self.metadata.list_uploads(&query).await?;
-        if page.next.is_some() {
-            // Not all are seen: better an upload too many on the backend than one too few.
-            return Ok(());
-        }
-        let known: Vec<_> = page.uploads.iter().filter_map(|upload| upload.backend.as_ref()).collect();
-        for upload in uploads {
-            if !known.iter().any(|(_, token)| *token == upload) {
-                backend.abort_upload(&upload).await.map_err(failed)?;
+        loop {
+            let page = self.metadata.list_uploads(&query).await?;
+            // The key itself comes before those that it starts.
+            let mut of_key = page.uploads.iter().take_while(|upload| upload.key == write.key);
+            if of_key.any(|upload| upload.write_id == write.id) {
+                return Ok(true);
+            }
+            match page.next {
+                Some((key, upload)) if key == write.key.as_str() => {
+                    (query.key_marker, query.upload_marker) = (Some(key), upload);
+                }
+                _ => return Ok(false),
             }
         }
-        Ok(())
     }
 
     /// Touches uploads at a third of the time after which their backend forgets them.

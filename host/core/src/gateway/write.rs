@@ -305,7 +305,7 @@ impl Gateway {
             let put = self.put_request(draft, begun, size, md5);
             return Box::pin(async move { begun.backend.put(put, body).await });
         }
-        Box::pin(super::split::put_in_parts(begun, &draft.object, size, body))
+        Box::pin(self.put_in_parts(begun, &draft.object, size, body))
     }
 
     /// Commits what the backend stored, or settles what it did not. The committed version's

@@ -6,7 +6,7 @@ use super::{
     writes,
 };
 use async_trait::async_trait;
-use sallyport_core::backend::Locator;
+use sallyport_core::backend::{Locator, Token};
 use sallyport_core::metadata::{
     Abandoned, Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted,
     Deletion, Job, ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion,
@@ -121,6 +121,10 @@ impl MetadataStore for SqliteStore {
         conditions: &WriteConditions,
     ) -> MetadataResult<Prepared> {
         self.write(writes::Prepare { write: write.clone(), version, conditions: conditions.clone() }).await
+    }
+
+    async fn note_upload(&self, write: &WriteId, upload: &Token) -> MetadataResult<()> {
+        self.write(writes::NoteUpload { write: write.clone(), upload: upload.clone() }).await
     }
 
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed> {

@@ -12,7 +12,7 @@ use super::uploads::remove_parts;
 use super::versions::read_in;
 use super::writer::{Operation, Query, Transaction, now};
 use async_trait::async_trait;
-use sallyport_core::backend::{Locator, Name, Place};
+use sallyport_core::backend::{Locator, Name, Place, Token};
 use sallyport_core::metadata::{
     Abandoned, Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite,
     Prepared, Segment, Selector, Versioning, WriteConditions, WriteKind,
@@ -162,6 +162,26 @@ async fn decide(
     }
     let current = read_in(transaction, bucket, key, &Selector::Current).await?;
     Ok(conditions.decide(current.as_ref()))
+}
+
+/// Notes an upload that a write opened for itself.
+pub(super) struct NoteUpload {
+    pub(super) write: WriteId,
+    pub(super) upload: Token,
+}
+
+#[async_trait]
+impl Operation for NoteUpload {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE write_intent SET upload = $2 WHERE id = $1";
+        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.upload.0);
+        match transaction.execute(query).await? {
+            0 => Err(MetadataError::Gone("the write")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Records what a commit needs.
@@ -401,6 +421,8 @@ impl Operation for Rollback {
         let sql = "INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
                 SELECT 0, w.location, $2, b.name, w.key, w.holds, $3, $3
                 FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1 AND $2 IS NOT NULL;
+            INSERT INTO job (kind, location, locator, created, due)
+                SELECT 1, location, upload, $3, $3 FROM write_intent WHERE id = $1 AND upload IS NOT NULL;
             DELETE FROM write_intent WHERE id = $1";
         let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
         transaction.execute(query).await.map(drop)

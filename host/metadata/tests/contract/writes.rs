@@ -1,6 +1,7 @@
 //! Writes from intent to commit.
 
 use super::*;
+use sallyport_core::backend::Token;
 
 pub async fn a_prepared_write_becomes_the_current_version(store: &Store) {
     make_bucket(store, "bucket").await;

@@ -40,7 +40,14 @@ impl Gateway {
         // S3 wants a client's key here only for an object with checksums.
         let has_checksums = upload.checksum.is_some() || stored.values().any(|part| !part.checksums.is_empty());
         self.check_part_key(&upload, &request.customer, has_checksums)?;
-        let parts = match_parts(&request.parts, stored, self.options.min_part)?;
+        let parts = match match_parts(&request.parts, stored, self.options.min_part) {
+            Ok(parts) => parts,
+            Err(error) => {
+                // They may have gone with the upload since that was looked at.
+                let is_open = self.metadata.upload(&bucket.name, &upload.key, &upload.id).await?.is_some();
+                return if is_open { Err(error) } else { self.completed_before(&bucket, &request).await };
+            }
+        };
         let version = assemble(&bucket, &upload, &request, &parts)?;
         let this = Arc::clone(self);
         super::finish_anyway(async move { this.complete(bucket, upload, request, parts, version).await }).await
@@ -79,6 +86,10 @@ impl Gateway {
         version: NewVersion,
     ) -> Result<CompleteOutcome> {
         let _guard = self.keys.lock(&upload.bucket, &upload.key).await;
+        // The same completion, sent twice at a time, makes one version.
+        if self.metadata.upload(&upload.bucket, &upload.key, &upload.id).await?.is_none() {
+            return self.completed_before(&bucket, &request).await;
+        }
         let (name, token) = upload.backend.clone().unwrap_or_else(|| {
             let place = Place::Derived(upload.write_id.to_string());
             (Name { bucket: upload.bucket.clone(), key: upload.key.clone(), place }, Token(Vec::new()))
