@@ -1,5 +1,6 @@
 //! Who may do what: policies, access control lists, ownership, public access blocks.
 
+mod absent;
 mod borders;
 
 use hyper::Method;

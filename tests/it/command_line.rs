@@ -186,6 +186,50 @@ async fn the_admin_port_says_whether_it_lives_and_is_ready_and_counts() {
     assert_eq!(ask(&gateway.admin().unwrap(), "/live").await.0, 200);
 }
 
+/// An address of this machine that is not loopback, if it has one.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent: the address is of TEST-NET-2.
+    socket.connect("198.51.100.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback()).then_some(address)
+}
+
+#[tokio::test]
+async fn the_admin_port_answers_only_who_is_allowed() {
+    let Some(address) = own_address() else {
+        eprintln!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let mut gateway = Setup::with_locations(json!({})).start().await.unwrap();
+    let ask = async |admin: &str, path: &str| {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address));
+        let pool: Pool<HttpConnector, Empty<Bytes>> = Pool::builder(TokioExecutor::new()).build(connector);
+        let answer = pool.get(format!("{admin}{path}").parse().unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8_lossy(&answer.into_body().collect().await.unwrap().to_bytes()).into_owned())
+    };
+    let admin = gateway.admin().unwrap();
+    for path in ["/live", "/ready", "/status", "/metrics", "/_/healthcheck"] {
+        let (status, text) = ask(&admin, path).await;
+        assert_eq!(status, 403, "{path}");
+        assert_eq!(text, format!("add {address} to healthChecks.allowFrom in config.json\n"));
+    }
+    // CloudServer 7 has its checks on the port of S3: they are no way around.
+    let s3 = gateway.endpoint().to_owned();
+    assert_eq!(ask(&s3, "/_/healthcheck").await.0, 403);
+
+    gateway.change(|setup| setup.environment("HEALTHCHECKS_ALLOWFROM", &format!("198.51.100.0/24,{address}/32")));
+    gateway.stop_and_restart().await.unwrap();
+    let admin = gateway.admin().unwrap();
+    assert_eq!(ask(&admin, "/live").await, (200, "live\n".to_owned()));
+    assert_eq!(ask(&admin, "/status").await.0, 200);
+    assert_eq!(ask(gateway.endpoint(), "/_/healthcheck").await.0, 200);
+    // What changes something is for this machine alone, whoever may look.
+    assert_eq!(ask(&admin, "/reload").await.0, 403);
+}
+
 fn broken_us_east() -> serde_json::Value {
     json!({ "type": "ftp", "legacyAwsBehavior": true, "details": {} })
 }

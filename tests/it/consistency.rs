@@ -1,5 +1,7 @@
 //! Metadata and bytes agree, whatever a backend does and wherever a process dies.
 
+mod uploads;
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use sallyport_core::access::Caller;
@@ -11,8 +13,8 @@ use sallyport_core::metadata::{
 };
 use sallyport_core::names::{AccountId, BucketName, ObjectKey};
 use sallyport_core::{
-    CompleteUpload, CopyObject, CreateBucket, DeleteObject, Error, Gateway, GatewayOptions, GetObject, Incoming,
-    ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, Source, UploadRef,
+    CompleteOutcome, CompleteUpload, CopyObject, CreateBucket, DeleteObject, Error, Gateway, GatewayOptions, GetObject,
+    Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, Source, UploadRef,
 };
 use sallyport_metadata::{SqliteOptions, SqliteStore};
 use sallyport_tests::memory::{Fault, MemoryBackend, OneLocation};
@@ -55,8 +57,11 @@ async fn gateway(folder: &TempDir, backend: &Arc<MemoryBackend>) -> Arc<Gateway>
 
 impl Bench {
     async fn new(keeps_overwritten: bool) -> Self {
+        Self::on(MemoryBackend::new(keeps_overwritten)).await
+    }
+
+    async fn on(backend: Arc<MemoryBackend>) -> Self {
         let folder = TempDir::new().unwrap();
-        let backend = MemoryBackend::new(keeps_overwritten);
         let gateway = gateway(&folder, &backend).await;
         let request = CreateBucket {
             caller: caller(),
@@ -132,6 +137,46 @@ impl Bench {
         panic!("it never came to that: {what}");
     }
 
+    async fn open_upload(&self, name: &str) -> Result<UploadRef, Error> {
+        let request = NewUpload {
+            caller: caller(),
+            bucket: bucket(),
+            key: key(name),
+            object: Projection::default(),
+            attributes: Attributes::default(),
+            acl: None,
+            encryption: EncryptionParameters::default(),
+            storage_class: "STANDARD".to_owned(),
+            location: None,
+            checksum: None,
+        };
+        let upload = self.gateway.create_upload(request).await?;
+        Ok(UploadRef { caller: caller(), bucket: bucket(), key: key(name), id: upload.id })
+    }
+
+    async fn put_part(&self, upload: &UploadRef, number: u32, bytes: Vec<u8>) -> Result<ListedPart, Error> {
+        let request = PutPart {
+            upload: upload.clone(),
+            number,
+            incoming: incoming(bytes),
+            customer: CustomerParameters::default(),
+        };
+        let put = self.gateway.put_part(request).await?;
+        Ok(ListedPart { number, etag: put.etag, checksums: Vec::new() })
+    }
+
+    async fn complete(&self, upload: &UploadRef, parts: Vec<ListedPart>) -> Result<CompleteOutcome, Error> {
+        let request = CompleteUpload {
+            upload: upload.clone(),
+            parts,
+            conditions: WriteConditions::default(),
+            checksum: None,
+            size: None,
+            customer: CustomerParameters::default(),
+        };
+        self.gateway.complete_upload(request).await
+    }
+
     async fn delete(&self, name: &str) -> Result<Deleted, Error> {
         let request = DeleteObject {
             caller: caller(),
@@ -193,6 +238,21 @@ async fn a_write_whose_answer_is_lost_is_rolled_forward() {
         assert_eq!(bench.get("key").await.unwrap(), bytes);
         assert_eq!(bench.backend.stored(), 1);
     }
+}
+
+#[tokio::test]
+async fn writes_that_cannot_be_settled_hold_up_no_other() {
+    let bench = Bench::new(true).await;
+    for number in 0..300 {
+        bench.backend.fail_next(Fault::Unavailable);
+        assert!(bench.put(&format!("dead/{number}"), b"bytes".to_vec()).await.is_err());
+    }
+    bench.backend.hide_keys("dead/");
+    bench.backend.fail_next(Fault::StoredButUnavailable);
+    assert!(bench.put("alive", b"bytes".to_vec()).await.is_err());
+    bench.gateway.sweep_once().await.unwrap();
+    assert_eq!(bench.get("alive").await.unwrap(), "bytes");
+    assert_eq!(bench.gateway.metadata().abandoned_writes(i64::MAX, None, 1000).await.unwrap().len(), 300);
 }
 
 #[tokio::test]
@@ -424,43 +484,12 @@ async fn versions_live_side_by_side_on_a_backend_without_them() {
 #[tokio::test]
 async fn an_upload_completes_by_reference_and_its_copy_shares_the_bytes() {
     let bench = Bench::new(true).await;
-    let upload = bench
-        .gateway
-        .create_upload(NewUpload {
-            caller: caller(),
-            bucket: bucket(),
-            key: key("parts"),
-            object: Projection::default(),
-            attributes: Attributes::default(),
-            acl: None,
-            encryption: EncryptionParameters::default(),
-            storage_class: "STANDARD".to_owned(),
-            location: None,
-            checksum: None,
-        })
-        .await
-        .unwrap();
-    let reference = UploadRef { caller: caller(), bucket: bucket(), key: key("parts"), id: upload.id };
+    let reference = bench.open_upload("parts").await.unwrap();
     let mut parts = Vec::new();
     for (number, bytes) in [(1, large(1)), (4, b"tail".to_vec())] {
-        let request = PutPart {
-            upload: reference.clone(),
-            number,
-            incoming: incoming(bytes),
-            customer: CustomerParameters::default(),
-        };
-        let put = bench.gateway.put_part(request).await.unwrap();
-        parts.push(ListedPart { number, etag: put.etag, checksums: Vec::new() });
+        parts.push(bench.put_part(&reference, number, bytes).await.unwrap());
     }
-    let request = CompleteUpload {
-        upload: reference,
-        parts,
-        conditions: WriteConditions::default(),
-        checksum: None,
-        size: None,
-        customer: CustomerParameters::default(),
-    };
-    let complete = bench.gateway.complete_upload(request).await.unwrap();
+    let complete = bench.complete(&reference, parts).await.unwrap();
     assert!(complete.put.etag.ends_with("-2"));
     let expected = [large(1), b"tail".to_vec()].concat();
     assert_eq!(bench.get("parts").await.unwrap(), expected);

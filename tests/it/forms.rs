@@ -119,3 +119,17 @@ async fn an_unsigned_form_is_refused_before_its_file_is_read() {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (412, "PreconditionFailed"));
     assert!(client.keys("forms").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_signature_outside_of_the_form_signs_no_form() {
+    let gateway = Setup::with_locations(json!({})).start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("forms", "").await.unwrap().status, 200);
+    let fields = [("key", "stored".to_owned())];
+    let signed = client.send(form("forms", &fields, b"bytes")).await.unwrap();
+    assert_eq!((signed.status.as_u16(), signed.code().as_str()), (400, "InvalidArgument"));
+    assert_eq!(signed.elements("ArgumentName"), ["policy"]);
+    let unsigned = client.send_unsigned(form("forms", &fields, b"bytes")).await.unwrap();
+    assert_eq!(unsigned.code(), "AccessDenied");
+    assert_eq!(client.get("forms/stored").await.unwrap().status, 404);
+}

@@ -9,19 +9,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 async fn on_s3(moto: &Moto, bucket_match: bool, versioning: bool) -> (Client, Value) {
-    let backend = moto.client().unwrap();
-    assert_eq!(backend.create_bucket("cloud", "").await.unwrap().status, 200);
-    if versioning {
-        let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-        let call = Call::new(Method::PUT, "cloud").query("versioning", "").body(enabled);
-        assert_eq!(backend.send(call).await.unwrap().status, 200);
-    }
-    let details = json!({
-        "awsEndpoint": format!("127.0.0.1:{}", moto.port()), "bucketName": "cloud", "bucketMatch": bucket_match,
-        "supportsVersioning": versioning, "https": false, "pathStyle": true,
-        "credentials": { "accessKey": "testing", "secretKey": "testing" }
-    });
-    (backend, json!({ "cloud": { "type": "aws_s3", "legacyAwsBehavior": true, "details": details } }))
+    let (backend, location) = moto.location(bucket_match, versioning).await.unwrap();
+    (backend, json!({ "cloud": location }))
 }
 
 async fn gateway(locations: Value) -> Gateway {

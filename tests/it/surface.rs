@@ -156,6 +156,24 @@ async fn headers_that_name_places_and_owners_mean_what_they_say() {
 }
 
 #[tokio::test]
+async fn attributes_of_parts_that_are_not_there_are_none() {
+    let gateway = Setup::with_locations(json!({})).environment("MPU_TESTING", "yes").start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("bucket", "").await.unwrap().status, 200);
+    let (id, etags) = upload(&client, "bucket/parts").await;
+    assert_eq!(complete(&client, "bucket/parts", &id, &etags).await.status, 200);
+    let listed = async |marker: &str| {
+        let call = Call::new(Method::GET, "bucket/parts").query("attributes", "");
+        let call = call.header("x-amz-object-attributes", "ObjectParts").header("x-amz-part-number-marker", marker);
+        let answer = client.send(call).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.elements("IsTruncated")), (200, vec!["false".to_owned()]));
+        answer.elements("Part").len()
+    };
+    assert_eq!(listed("0").await, etags.len());
+    assert_eq!(listed("18446744073709551615").await, 0);
+}
+
+#[tokio::test]
 async fn who_reads_the_backend_sees_what_s3_clients_see() {
     let moto = Moto::start().await.unwrap();
     let backend = moto.client().unwrap();

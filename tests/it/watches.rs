@@ -11,19 +11,8 @@ use tokio::process::Command;
 
 /// A bucket of moto that a location shows as the bucket `seen`, watched as `watch` says.
 async fn on_s3(moto: &Moto, versioning: bool, watch: Value) -> (Client, Value) {
-    let backend = moto.client().unwrap();
-    assert_eq!(backend.create_bucket("cloud", "").await.unwrap().status, 200);
-    if versioning {
-        let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-        let call = Call::new(Method::PUT, "cloud").query("versioning", "").body(enabled);
-        assert_eq!(backend.send(call).await.unwrap().status, 200);
-    }
-    let details = json!({
-        "awsEndpoint": format!("127.0.0.1:{}", moto.port()), "bucketName": "cloud", "bucketMatch": true,
-        "supportsVersioning": versioning, "https": false, "pathStyle": true,
-        "credentials": { "accessKey": "testing", "secretKey": "testing" }
-    });
-    let location = json!({ "type": "aws_s3", "legacyAwsBehavior": true, "details": details, "watch": [watch] });
+    let (backend, mut location) = moto.location(true, versioning).await.unwrap();
+    location["watch"] = json!([watch]);
     (backend, json!({ "cloud": location }))
 }
 

@@ -170,11 +170,14 @@ async fn a_document_that_is_none_is_malformed() {
 async fn headers_that_are_too_large_are_refused_and_nobody_else_notices() {
     let (gateway, client) = start().await;
     let large = |size: usize| format!("x-large: {}\r\n", "a".repeat(size));
-    let mut wire = Wire::to(&gateway).await;
-    wire.send(&format!("PUT /bucket/new HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 0\r\n\r\n", large(9000)))
-        .await;
-    let answer = wire.answer(false).await;
-    assert_eq!((answer.status, answer.element("Code")), (400, "RequestHeaderSectionTooLarge"));
+    for start in ["PUT /bucket/new", "GET /bucket/key", "OPTIONS /bucket/key"] {
+        let mut wire = Wire::to(&gateway).await;
+        wire.send(&format!("{start} HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 0\r\n\r\n", large(9000))).await;
+        let answer = wire.answer(false).await;
+        assert_eq!((answer.status, answer.element("Code")), (400, "RequestHeaderSectionTooLarge"), "{start}");
+        assert_eq!(answer.element("MaxSizeAllowed"), "8192");
+        assert!(wire.is_closed().await, "{start}");
+    }
     let mut wire = Wire::to(&gateway).await;
     // Nobody reads so much to its end: the answer may be lost with the rest, the connection is.
     wire.send(&format!("GET /bucket/key HTTP/1.1\r\nHost: localhost\r\n{}\r\n", large(4 << 20))).await;
@@ -182,10 +185,32 @@ async fn headers_that_are_too_large_are_refused_and_nobody_else_notices() {
     let ended = tokio::time::timeout(Duration::from_secs(20), wire.0.read_to_end(&mut rest)).await;
     assert!(ended.is_ok() && (rest.is_empty() || rest.starts_with(b"HTTP/1.1 431 ")), "{:?}", rest.len());
     let mut wire = Wire::to(&gateway).await;
-    let many: String = (0..200).map(|number| format!("x-{number}: a\r\n")).collect();
-    wire.send(&format!("GET /bucket/key HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")).await;
+    let many = |count: usize| (0..count).map(|number| format!("x-{number}: a\r\n")).collect::<String>();
+    wire.send(&format!("GET /bucket/key HTTP/1.1\r\nHost: localhost\r\n{}\r\n", many(200))).await;
+    assert_eq!(wire.answer(false).await.status, 200, "many are not large");
+    wire.send(&format!("GET /bucket/key HTTP/1.1\r\nHost: localhost\r\n{}\r\n", many(1000))).await;
     assert_eq!(wire.answer(false).await.status, 431);
     assert_eq!(client.get("bucket/key").await.unwrap().text(), "bytes");
+}
+
+#[tokio::test]
+async fn a_range_is_sent_of_the_object_that_it_was_asked_of_and_no_other() {
+    let (_gateway, client) = start().await;
+    let head = client.head("bucket/key").await.unwrap();
+    let (etag, modified) = (head.header("etag"), head.header("last-modified"));
+    let weak = format!("W/{etag}");
+    let (all, part) = ((200, "bytes".to_owned()), (206, "yte".to_owned()));
+    for (condition, expected) in [
+        (etag, &part),
+        (modified, &part),
+        ("\"0123456789abcdef0123456789abcdef\"", &all),
+        (weak.as_str(), &all),
+        ("Mon, 12 Oct 2009 17:50:30 GMT", &all),
+    ] {
+        let call = Call::new(Method::GET, "bucket/key").header("range", "bytes=1-3").header("if-range", condition);
+        let answer = client.send(call).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.text()), *expected, "{condition}");
+    }
 }
 
 /// A proxy in front may read the same bytes as other requests than the server does.

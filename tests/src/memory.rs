@@ -12,8 +12,10 @@ use sallyport_core::backend::{
 };
 use sallyport_core::body::{self, Body};
 use sallyport_core::names::{BucketName, LocationName, WriteId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// What happens to one put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +28,13 @@ pub enum Fault {
     Late,
     /// Nothing is stored, for certain.
     Denied,
-    /// The bytes are stored, and the answer never comes.
+    /// The bytes are stored, and the answer never comes; that to an opening comes with
+    /// [`MemoryBackend::resume`].
     StoredAndSilent,
     /// Other bytes are stored than were sent.
     OtherBytes,
+    /// Nothing is stored, and this is the reason.
+    Refused(FailureCode),
 }
 
 #[derive(Debug, Clone)]
@@ -45,14 +50,27 @@ struct State {
     next_version: u64,
     faults: VecDeque<Fault>,
     late: Vec<(Put, Bytes)>,
+    completion_fault: Option<Fault>,
     is_down: bool,
+    hidden: Option<&'static str>,
     puts: usize,
+    uploads: Vec<OpenUpload>,
+}
+
+/// An upload, with its parts by number.
+struct OpenUpload {
+    token: Token,
+    name: Name,
+    write_id: WriteId,
+    parts: BTreeMap<u32, Bytes>,
+    was_kept: bool,
 }
 
 /// Objects by name; newest last.
 pub struct MemoryBackend {
     traits: Traits,
     state: Mutex<State>,
+    resumed: Notify,
 }
 
 impl MemoryBackend {
@@ -72,10 +90,35 @@ impl MemoryBackend {
             listing: false,
             target: "memory://".to_owned(),
         };
-        Arc::new(Self { traits, state: Mutex::default() })
+        Arc::new(Self { traits, state: Mutex::default(), resumed: Notify::new() })
     }
 
-    /// The next put fails so.
+    /// One that also puts objects together from parts, and takes more than `max_put` bytes only
+    /// so. It does not tell which write an upload is of.
+    pub fn with_uploads(keeps_overwritten: bool, max_put: u64) -> Arc<Self> {
+        let traits = Self::new(keeps_overwritten).traits.clone();
+        let traits = Traits { max_put, max_part: 5 << 30, max_parts: 10_000, multipart: true, ..traits };
+        Arc::new(Self { traits, state: Mutex::default(), resumed: Notify::new() })
+    }
+
+    /// The same, and it forgets uploads that are left alone for so long.
+    pub fn with_expiring_uploads(after: Duration) -> Arc<Self> {
+        let traits = Self::with_uploads(false, u64::MAX).traits.clone();
+        let traits = Traits { uploads_expire_after: Some(after), ..traits };
+        Arc::new(Self { traits, state: Mutex::default(), resumed: Notify::new() })
+    }
+
+    /// How many uploads were kept alive.
+    pub fn kept(&self) -> usize {
+        self.state.lock().unwrap().uploads.iter().filter(|upload| upload.was_kept).count()
+    }
+
+    /// The next completion of an upload fails so.
+    pub fn fail_completion(&self, fault: Fault) {
+        self.state.lock().unwrap().completion_fault = Some(fault);
+    }
+
+    /// The next put or opening of an upload fails so.
     pub fn fail_next(&self, fault: Fault) {
         self.state.lock().unwrap().faults.push_back(fault);
     }
@@ -84,6 +127,16 @@ impl MemoryBackend {
     pub fn land(&self) -> usize {
         let late = std::mem::take(&mut self.state.lock().unwrap().late);
         late.into_iter().filter(|(request, bytes)| self.store(request, bytes.clone()).is_ok()).count()
+    }
+
+    /// Nobody can tell what is at keys that begin so, nor keep uploads of theirs.
+    pub fn hide_keys(&self, prefix: &'static str) {
+        self.state.lock().unwrap().hidden = Some(prefix);
+    }
+
+    /// An opening that was silent is answered.
+    pub fn resume(&self) {
+        self.resumed.notify_one();
     }
 
     /// Nothing answers until it is up again.
@@ -108,6 +161,29 @@ impl MemoryBackend {
         let object =
             Object { write_id: WriteId::random(), bytes: Bytes::from_static(bytes), version: state.next_version };
         state.places.entry(name.clone()).or_default().push(object);
+    }
+
+    /// Opens an upload that the gateway knows nothing of.
+    pub fn plant_upload(&self, name: &Name) -> Token {
+        self.open(name, &WriteId::random())
+    }
+
+    /// The uploads that are open.
+    pub fn uploads(&self) -> Vec<Token> {
+        self.state.lock().unwrap().uploads.iter().map(|upload| upload.token.clone()).collect()
+    }
+
+    fn open(&self, name: &Name, write_id: &WriteId) -> Token {
+        let token = Token(WriteId::random().to_string().into_bytes());
+        let upload = OpenUpload {
+            token: token.clone(),
+            name: name.clone(),
+            write_id: write_id.clone(),
+            parts: BTreeMap::new(),
+            was_kept: false,
+        };
+        self.state.lock().unwrap().uploads.push(upload);
+        token
     }
 
     /// The newest bytes at a place.
@@ -187,9 +263,12 @@ impl Backend for MemoryBackend {
         if fault == Some(Fault::Denied) {
             return Err(answered(FailureCode::Denied));
         }
+        if let Some(Fault::Refused(code)) = fault {
+            return Err(answered(code));
+        }
         let bytes = body.collect().await?.to_bytes();
         match fault {
-            None | Some(Fault::Denied) => self.store(&request, bytes),
+            None | Some(Fault::Denied | Fault::Refused(_)) => self.store(&request, bytes),
             Some(Fault::Unavailable) => Err(answered(FailureCode::Unavailable)),
             Some(Fault::Late) => {
                 self.state.lock().unwrap().late.push((request, bytes));
@@ -250,6 +329,9 @@ impl Backend for MemoryBackend {
     async fn find(&self, name: &Name, write_id: Option<&WriteId>) -> Result<Option<Found>, BackendError> {
         self.up()?;
         let state = self.state.lock().unwrap();
+        if state.hidden.is_some_and(|prefix| name.key.as_str().starts_with(prefix)) {
+            return Err(answered(FailureCode::Unavailable));
+        }
         let objects = state.places.get(name).map(Vec::as_slice).unwrap_or_default();
         let object = objects.iter().rev().find(|object| write_id.is_none_or(|id| *id == object.write_id));
         Ok(object.map(|object| Found {
@@ -259,28 +341,76 @@ impl Backend for MemoryBackend {
         }))
     }
 
-    async fn create_upload(&self, _request: CreateUpload) -> Result<Token, BackendError> {
-        unsupported()
+    async fn create_upload(&self, request: CreateUpload) -> Result<Token, BackendError> {
+        if !self.traits.multipart {
+            return unsupported();
+        }
+        self.up()?;
+        let fault = self.state.lock().unwrap().faults.pop_front();
+        let token = self.open(&request.name, &request.write_id);
+        if fault == Some(Fault::StoredAndSilent) {
+            self.resumed.notified().await;
+            return Ok(token);
+        }
+        if fault.is_some() { Err(answered(FailureCode::Unavailable)) } else { Ok(token) }
     }
 
-    async fn put_part(&self, _request: PutPart, _body: Body) -> Result<StoredPart, BackendError> {
-        unsupported()
+    async fn put_part(&self, request: PutPart, body: Body) -> Result<StoredPart, BackendError> {
+        self.up()?;
+        let bytes = body.collect().await?.to_bytes();
+        let mut state = self.state.lock().unwrap();
+        let upload = state.uploads.iter_mut().find(|upload| upload.token == request.upload);
+        upload.ok_or_else(|| answered(FailureCode::NotFound))?.parts.insert(request.number, bytes);
+        Ok(StoredPart { part: Token(request.number.to_be_bytes().to_vec()), checksums: Vec::new() })
     }
 
-    async fn complete_upload(&self, _request: CompleteUpload) -> Result<Stored, BackendError> {
-        unsupported()
+    async fn complete_upload(&self, request: CompleteUpload) -> Result<Stored, BackendError> {
+        self.up()?;
+        match self.state.lock().unwrap().completion_fault.take() {
+            Some(Fault::Refused(code)) => return Err(answered(code)),
+            Some(_) => return Err(answered(FailureCode::Unavailable)),
+            None => {}
+        }
+        let upload = {
+            let mut state = self.state.lock().unwrap();
+            let index = state.uploads.iter().position(|upload| upload.token == request.upload);
+            state.uploads.remove(index.ok_or_else(|| answered(FailureCode::NotFound))?)
+        };
+        let bytes: Vec<u8> = request.parts.iter().flat_map(|part| upload.parts[&part.number].clone()).collect();
+        let put = Put {
+            name: upload.name,
+            write_id: upload.write_id,
+            size: request.size,
+            expect: Expectation::Anything,
+            object: Projection::default(),
+            checksums: Vec::new(),
+        };
+        self.store(&put, bytes.into())
     }
 
-    async fn abort_upload(&self, _upload: &Token) -> Result<(), BackendError> {
-        unsupported()
+    async fn abort_upload(&self, upload: &Token) -> Result<(), BackendError> {
+        self.up()?;
+        self.state.lock().unwrap().uploads.retain(|open| open.token != *upload);
+        Ok(())
     }
 
-    async fn keep_upload(&self, _upload: &Token) -> Result<(), BackendError> {
-        unsupported()
+    async fn keep_upload(&self, upload: &Token) -> Result<(), BackendError> {
+        self.up()?;
+        let mut state = self.state.lock().unwrap();
+        let hidden = state.hidden;
+        let upload = state.uploads.iter_mut().find(|open| open.token == *upload);
+        let upload = upload.ok_or_else(|| answered(FailureCode::NotFound))?;
+        if hidden.is_some_and(|prefix| upload.name.key.as_str().starts_with(prefix)) {
+            return Err(answered(FailureCode::Unavailable));
+        }
+        upload.was_kept = true;
+        Ok(())
     }
 
-    async fn find_uploads(&self, _name: &Name, _write_id: &WriteId) -> Result<Vec<Token>, BackendError> {
-        unsupported()
+    async fn find_uploads(&self, name: &Name, _write_id: &WriteId) -> Result<Vec<Token>, BackendError> {
+        self.up()?;
+        let state = self.state.lock().unwrap();
+        Ok(state.uploads.iter().filter(|upload| upload.name == *name).map(|upload| upload.token.clone()).collect())
     }
 
     async fn copy(&self, _request: Copy) -> Result<Stored, BackendError> {

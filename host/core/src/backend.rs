@@ -495,6 +495,8 @@ pub enum FailureCode {
     NoSpace,
     /// Larger than the backend takes.
     TooLarge,
+    /// A part but the last is smaller than the backend takes.
+    TooSmall,
     /// The backend or the plugin cannot do this.
     Unsupported,
     /// The backend finds the request wrong.
@@ -515,6 +517,7 @@ impl FailureCode {
             "unavailable" => Self::Unavailable,
             "no-space" => Self::NoSpace,
             "too-large" => Self::TooLarge,
+            "too-small" => Self::TooSmall,
             "unsupported" => Self::Unsupported,
             "invalid" => Self::Invalid,
             _ => Self::Internal,

@@ -97,20 +97,20 @@ pub enum Error {
     #[error("the upload does not exist")]
     NoSuchUpload,
     /// A part of a completion is not there or has another ETag or checksum.
-    #[error("part {0} was not uploaded or is not as it was listed")]
-    InvalidPart(u32),
+    #[error("a part was not uploaded or is not as it was listed: {0:?}")]
+    InvalidPart(Option<u32>),
     /// A completion's parts are not in ascending order.
     #[error("the parts are not in ascending order")]
     InvalidPartOrder,
-    /// A part but the last is smaller than 5 MiB.
-    #[error("part {number} has {size} bytes, less than the {minimum} that every part but the last needs")]
+    /// A part but the last is smaller than 5 MiB, or than the backend takes.
+    #[error("part {number} has {size} bytes, less than every part but the last needs")]
     EntityTooSmall {
         /// Its number.
         number: u32,
         /// In bytes.
         size: u64,
-        /// In bytes.
-        minimum: u64,
+        /// In bytes, where that is known.
+        minimum: Option<u64>,
     },
     /// An object or part is larger than S3 takes.
     #[error("{size} bytes are more than the {limit} that are allowed")]
@@ -120,6 +120,9 @@ pub enum Error {
         /// In bytes.
         limit: u64,
     },
+    /// An object or part is larger than the backend takes.
+    #[error("too large for the object's location")]
+    TooLargeForLocation,
     /// The requested part of an object is not there.
     #[error("the object has no part {0}")]
     InvalidPartNumber(u32),
@@ -247,12 +250,14 @@ impl Error {
                 FailureCode::NotFound | FailureCode::Changed => Self::LocationLost { location: location.clone() },
                 FailureCode::Throttled => Self::SlowDown(format!("the location {location}: {message}")),
                 FailureCode::NoSpace => Self::NoSpace(location.clone()),
-                FailureCode::TooLarge => Self::InvalidRequest("too large for the object's location".to_owned()),
+                FailureCode::TooLarge => Self::TooLargeForLocation,
                 FailureCode::Unsupported => Self::NotImplemented("this on the object's location".to_owned()),
                 FailureCode::Denied | FailureCode::Unavailable | FailureCode::Exists => {
                     unavailable(message, retry_after)
                 }
-                FailureCode::Invalid | FailureCode::Internal => unavailable(message, retry_after),
+                FailureCode::TooSmall | FailureCode::Invalid | FailureCode::Internal => {
+                    unavailable(message, retry_after)
+                }
             },
         }
     }

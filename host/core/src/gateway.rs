@@ -19,6 +19,7 @@ mod lock;
 mod logs;
 mod notifications;
 mod object;
+mod periodic;
 mod queue;
 mod range;
 mod read;
@@ -39,8 +40,8 @@ pub use lifecycle::LifecycleReport;
 pub use lock::LockTarget;
 pub use request::{
     ByteRange, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreateBucket, CreatedBucket,
-    DeleteObject, Found, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions,
-    Source, Trailer, UploadRef,
+    DeleteObject, Found, GetObject, Incoming, ListedPart, NewUpload, PutObject, PutOutcome, PutPart, RangeCondition,
+    ReadConditions, Source, Trailer, UploadRef,
 };
 pub use rewrap::RewrapReport;
 pub use watch::{Vanished, Watch, WatchReport};
@@ -49,7 +50,7 @@ use crate::backend::{Backend, Location, Locations};
 use crate::encryption::{KeyService, NoKeys};
 use crate::error::{Error, Result};
 use crate::lifecycle::Clock;
-use crate::metadata::{Bucket, MetadataStore, Versioning};
+use crate::metadata::{Abandoned, Bucket, MetadataStore, Versioning};
 use crate::names::{BucketName, LocationName, VersionId, WriteId};
 use crate::notification::{Destinations, NoDestinations};
 use crate::storage_class;
@@ -126,6 +127,8 @@ pub struct Gateway {
     claims: Mutex<HashMap<(BucketName, LocationName), Claimed>>,
     /// Open writes of which the database could not be told that they came to nothing.
     unsettled: Mutex<Vec<WriteId>>,
+    /// Where the last round of the sweeper was cut off, if it was.
+    settled_up_to: Mutex<Option<Abandoned>>,
 }
 
 impl Gateway {
@@ -145,6 +148,7 @@ impl Gateway {
             inventory_running: tokio::sync::Mutex::default(),
             claims: Mutex::default(),
             unsettled: Mutex::default(),
+            settled_up_to: Mutex::default(),
         }
     }
 

@@ -27,6 +27,6 @@ pub use error::{Error, Result};
 pub use gateway::{
     ByteRange, CheckReport, CompleteOutcome, CompleteUpload, CopyObject, CopyOutcome, CopyPart, CreateBucket,
     CreatedBucket, DeleteObject, Found, Gateway, GatewayOptions, GetObject, Import, ImportReport, Incoming,
-    LifecycleReport, ListedPart, LockTarget, NewUpload, PutObject, PutOutcome, PutPart, ReadConditions, RewrapReport,
-    Source, Trailer, UploadRef, Vanished, Watch, WatchReport,
+    LifecycleReport, ListedPart, LockTarget, NewUpload, PutObject, PutOutcome, PutPart, RangeCondition, ReadConditions,
+    RewrapReport, Source, Trailer, UploadRef, Vanished, Watch, WatchReport,
 };

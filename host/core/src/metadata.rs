@@ -15,11 +15,11 @@ pub use settings::{Attributes, BucketSettings};
 pub use upload::{Part, PartNumber, Upload};
 pub use version::{ChecksumKind, ObjectChecksum, PartBoundary, Segment, Selector, Version};
 pub use write::{
-    Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite, Prepared,
-    Relocation, Seen, WriteConditions, WriteKind,
+    Abandoned, Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite,
+    Prepared, Relocation, Seen, WriteConditions, WriteKind,
 };
 
-use crate::backend::Locator;
+use crate::backend::{Locator, Token};
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use crate::notification::{Announcement, DestinationName, Event, EventQueue};
 use async_trait::async_trait;
@@ -135,6 +135,9 @@ pub trait MetadataStore: Send + Sync {
     /// it, and what lives there, if anything, is the key's null version, which this write
     /// replaces. With `prepared` the write is also prepared.
     async fn begin(&self, write: NewWrite) -> MetadataResult<Begun>;
+    /// Notes the backend's upload that an open write puts its bytes together in: a rollback
+    /// queues its abort. `Gone` without the write.
+    async fn note_upload(&self, write: &WriteId, upload: &Token) -> MetadataResult<()>;
     /// Decides the conditions against the current version, and records all that a commit
     /// needs but the locator: from here on a crash rolls the write forward if its bytes
     /// turn up.
@@ -150,20 +153,27 @@ pub trait MetadataStore: Send + Sync {
     /// answered id is `null` whatever was prepared when the bytes went over the null
     /// version's, because the bucket became versioned meanwhile.
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed>;
-    /// Removes the intent. With a locator, its bytes are queued for deletion.
+    /// Removes the intent. With a locator, its bytes are queued for deletion; an upload that
+    /// was noted is queued to be aborted.
     async fn rollback(&self, write: &WriteId, orphan: Option<&Locator>) -> MetadataResult<()>;
     /// Removes the intent of a write that its backend never answered, and queues a job that
     /// looks for its bytes from `due` on; until that is done nobody else writes the plain
-    /// place that the write held.
+    /// place that the write held. An upload that was noted is queued to be aborted.
     async fn rollback_unheard(&self, write: &WriteId, due: i64) -> MetadataResult<()>;
     /// Leaves an intent to the sweeper: how it ended on the backend is not known.
     async fn abandon(&self, write: &WriteId) -> MetadataResult<()>;
     /// Keeps an intent of which its backend has nothing, to be looked for again at `due`. It
     /// does not count towards allowances. The time it was first told is kept.
     async fn postpone(&self, write: &WriteId, now: i64, due: i64) -> MetadataResult<()>;
-    /// Open writes of owners that are dead, abandoned ones among them; of the postponed ones
-    /// those that are due.
-    async fn abandoned_writes(&self, now: i64, limit: usize) -> MetadataResult<Vec<OpenWrite>>;
+    /// Open writes of owners that are dead, abandoned ones among them, and of the postponed ones
+    /// those that are due: in the order in which they began, at most `limit` after the one that
+    /// `after` says.
+    async fn abandoned_writes(
+        &self,
+        now: i64,
+        after: Option<Abandoned>,
+        limit: usize,
+    ) -> MetadataResult<Vec<OpenWrite>>;
     /// Those of a bucket, or of one of its keys, postponed or not: the oldest thousand.
     async fn abandoned_writes_of(&self, bucket: &BucketName, key: Option<&ObjectKey>)
     -> MetadataResult<Vec<OpenWrite>>;

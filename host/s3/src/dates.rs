@@ -2,11 +2,12 @@
 
 use time::format_description::well_known::Iso8601;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
+/// What comes after the last day that can be written is that day.
 fn moment(milliseconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    let last = if milliseconds < 0 { OffsetDateTime::UNIX_EPOCH } else { PrimitiveDateTime::MAX.assume_utc() };
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).unwrap_or(last)
 }
 
 /// `2009-10-12T17:50:30.000Z`, for documents.
@@ -45,6 +46,7 @@ mod tests {
     fn times_are_written_as_s3_writes_them() {
         assert_eq!(document(1_255_369_830_123), "2009-10-12T17:50:30.123Z");
         assert_eq!(header(1_255_369_830_123), "Mon, 12 Oct 2009 17:50:30 GMT");
+        assert_eq!(header(i64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT", "not a day that is over");
         assert_eq!(parse_header("Mon, 12 Oct 2009 17:50:30 GMT"), Some(1_255_369_830_000));
         assert_eq!(parse_header("yesterday"), None);
         assert_eq!(parse_document("2009-10-12T17:50:30.123Z"), Some(1_255_369_830_123));

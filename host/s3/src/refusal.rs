@@ -73,15 +73,21 @@ impl S3Error {
             Error::TooManyConfigurations(_) => Code::TooManyConfigurations.into(),
             Error::NoSuchConfiguration => Code::NoSuchConfiguration.into(),
             Error::NoSuchUpload => Code::NoSuchUpload.into(),
-            Error::InvalidPart(number) => Self::new(Code::InvalidPart).with("PartNumber", number.to_string()),
+            Error::InvalidPart(Some(number)) => Self::new(Code::InvalidPart).with("PartNumber", number.to_string()),
+            Error::InvalidPart(None) => Code::InvalidPart.into(),
             Error::InvalidPartOrder => Code::InvalidPartOrder.into(),
-            Error::EntityTooSmall { number, size, minimum } => Self::new(Code::EntityTooSmall)
-                .with("ProposedSize", size.to_string())
-                .with("MinSizeAllowed", minimum.to_string())
-                .with("PartNumber", number.to_string()),
+            Error::EntityTooSmall { number, size, minimum } => {
+                let error = Self::new(Code::EntityTooSmall).with("ProposedSize", size.to_string());
+                let error = match minimum {
+                    Some(minimum) => error.with("MinSizeAllowed", minimum.to_string()),
+                    None => error,
+                };
+                error.with("PartNumber", number.to_string())
+            }
             Error::EntityTooLarge { size, limit } => Self::new(Code::EntityTooLarge)
                 .with("ProposedSize", size.to_string())
                 .with("MaxSizeAllowed", limit.to_string()),
+            Error::TooLargeForLocation => Code::EntityTooLarge.into(),
             Error::InvalidPartNumber(number) => {
                 Self::new(Code::InvalidPartNumber).with("PartNumberRequested", number.to_string())
             }
@@ -230,6 +236,7 @@ fn for_operator(error: &Error) -> Option<String> {
         | Error::InvalidPartOrder
         | Error::EntityTooSmall { .. }
         | Error::EntityTooLarge { .. }
+        | Error::TooLargeForLocation
         | Error::InvalidPartNumber(_)
         | Error::InvalidRange { .. }
         | Error::PreconditionFailed(_)

@@ -196,6 +196,7 @@ impl S3Service {
 
     /// Everything that is decided by the head alone.
     fn identify(&self, head: Head, peer: Option<SocketAddr>, access: &mut Access) -> Result<Asked, S3Error> {
+        headers::refuse_oversized(&head)?;
         let shared = &self.shared;
         if let Some(bucket) = shared.hosts.website(&head.host) {
             return self.visit(head, bucket, peer, access);
@@ -218,7 +219,6 @@ impl S3Service {
         access.requester = identity.account.as_str().to_owned();
         let route = router::route(&head, target)?;
         access.operation = route.operation.name();
-        headers::refuse_oversized(&head)?;
         headers::refuse_unhonoured(&head)?;
         let keys_may_come = options.tls || options.customer_keys_without_tls;
         encryption::refuse_readable_keys(&head, keys_may_come)?;
@@ -301,7 +301,7 @@ impl S3Service {
         for (name, value) in &error.headers {
             answer::set(&mut answer, name, value);
         }
-        if matches!(error.code, Code::RequestTimeout | Code::IncompleteBody) {
+        if matches!(error.code, Code::RequestTimeout | Code::IncompleteBody | Code::RequestHeaderSectionTooLarge) {
             answer::set(&mut answer, "connection", "close");
         }
         answer

@@ -21,6 +21,8 @@ use crate::config::ConnectionLimits;
 /// Bytes that a client may send ahead on one stream of HTTP/2, and on the connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Headers of one request: as many as S3's 8 KB hold when each has 32 bytes.
+const MOST_HEADERS: usize = 256;
 
 /// Serves requests until the client leaves, or until `stop` and the current ones are done.
 pub(super) async fn serve<S, H, F, E>(
@@ -59,7 +61,7 @@ fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // No pipeline_flush: it holds back what is to be sent while more is to be read, and with it
     // the 400 of a request that cannot be read.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).max_headers(MOST_HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -59,7 +59,9 @@ pub(crate) fn failure_of(status: u16, said: &Said) -> Failure {
     match code {
         "NoSuchKey" | "NoSuchVersion" | "NoSuchUpload" => failure::not_found(message),
         "NoSuchBucket" => failure::unavailable(format!("{message}; the location's bucketName names no bucket there")),
-        "PreconditionFailed" => failure::changed(message),
+        // Of a completion: a part is not as it was when it was stored.
+        "PreconditionFailed" | "InvalidPart" => failure::changed(message),
+        "EntityTooSmall" => failure::too_small(message),
         "AccessDenied"
         | "AccountProblem"
         | "AllAccessDisabled"
@@ -193,7 +195,9 @@ mod tests {
         assert_eq!(code(400, "RequestTimeout"), "unavailable");
         assert_eq!(code(400, "ExpiredToken"), "denied");
         assert_eq!(code(400, "EntityTooLarge"), "too-large");
-        assert_eq!(code(400, "InvalidPart"), "invalid");
+        assert_eq!(code(400, "InvalidPart"), "changed");
+        assert_eq!(code(400, "EntityTooSmall"), "too-small");
+        assert_eq!(code(400, "InvalidArgument"), "invalid");
         assert_eq!(code(412, ""), "changed");
     }
 

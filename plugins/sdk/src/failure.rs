@@ -34,6 +34,8 @@ failures! {
     no_space = "no-space", None;
     /// The backend does not take that much.
     too_large = "too-large", None;
+    /// A part but the last of an upload is smaller than the backend takes.
+    too_small = "too-small", None;
     /// The backend cannot do it.
     unsupported = "unsupported", None;
     /// The request makes no sense.

@@ -137,6 +137,8 @@ async fn events_of_a_destination_that_was_taken_away_wait_until_it_is_back() {
     gateway.stop_and_restart().await.unwrap();
     let client = gateway.client().unwrap();
     assert_eq!(client.put("bucket/a", "bytes").await.unwrap().status, 200);
+    gateway.stop_and_restart().await.unwrap();
+    says(&mut gateway, "notifications wait for a destination that is not in config.json any more").await;
     let destination = json!([{ "resource": "hooks", "type": "http", "url": url }]);
     gateway.change(|setup| setup.config("bucketNotificationDestinations", destination));
     gateway.stop_and_restart().await.unwrap();

@@ -1,8 +1,11 @@
 //! moto: starts quickly, has versions, accepts any signature.
 
+use crate::client::{Call, Client};
 use crate::process::{Process, accepting, free_port};
-use crate::{client::Client, tools};
-use anyhow::Result;
+use crate::tools;
+use anyhow::{Result, ensure};
+use hyper::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -42,5 +45,25 @@ impl Moto {
     /// Never for a local endpoint.
     pub fn client(&self) -> Result<Client> {
         Client::new(&format!("http://127.0.0.1:{}", self.port), "testing", "testing")
+    }
+
+    /// Makes the bucket `cloud`, and answers its client and the location whose place it is.
+    ///
+    /// # Errors
+    /// When the bucket cannot be made.
+    pub async fn location(&self, bucket_match: bool, versioning: bool) -> Result<(Client, Value)> {
+        let backend = self.client()?;
+        ensure!(backend.create_bucket("cloud", "").await?.status == 200, "moto made no bucket");
+        if versioning {
+            let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+            let call = Call::new(Method::PUT, "cloud").query("versioning", "").body(enabled);
+            ensure!(backend.send(call).await?.status == 200, "moto keeps no versions");
+        }
+        let details = json!({
+            "awsEndpoint": format!("127.0.0.1:{}", self.port), "bucketName": "cloud", "bucketMatch": bucket_match,
+            "supportsVersioning": versioning, "https": false, "pathStyle": true,
+            "credentials": { "accessKey": "testing", "secretKey": "testing" }
+        });
+        Ok((backend, json!({ "type": "aws_s3", "legacyAwsBehavior": true, "details": details })))
     }
 }

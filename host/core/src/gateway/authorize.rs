@@ -7,7 +7,7 @@
 use super::Gateway;
 use crate::access::{AccessControlList, Action, Caller, Of, PublicAccessBlock, Request, Steps, Verdict};
 use crate::error::{Error, Result};
-use crate::metadata::{Bucket, Selector, Version};
+use crate::metadata::{Bucket, Selector, Version, WriteConditions};
 use crate::names::{BucketName, ObjectKey, VersionId};
 
 /// What an action is done to.
@@ -96,6 +96,29 @@ impl Gateway {
             not_denied(caller, Action::PutObjectAcl, target)?;
         }
         Ok(bucket)
+    }
+
+    /// Whether a caller may have a write or a deletion depend on these conditions: who compares
+    /// an object learns of it, and has to be allowed to read it.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(super) async fn may_compare(
+        &self,
+        caller: &Caller,
+        (bucket, key): (&Bucket, &ObjectKey),
+        version: Option<&VersionId>,
+        conditions: &WriteConditions,
+    ) -> Result<()> {
+        if !conditions.compares() {
+            return Ok(());
+        }
+        let action = if version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
+        let existing = match self.live_version(bucket, key, version.cloned()).await {
+            Err(error @ Error::Metadata(_)) => return Err(error),
+            other => other.ok(),
+        };
+        decide(caller, action, Target { existing: existing.as_ref(), ..Target::key(bucket, key) })
     }
 
     /// What is at a key, when the bucket's policy wants to know its tags.

@@ -1,6 +1,6 @@
 //! Conditions of reads, in HTTP's order.
 
-use super::request::ReadConditions;
+use super::request::{RangeCondition, ReadConditions};
 use crate::error::{Error, Result};
 use crate::metadata::Version;
 
@@ -31,6 +31,15 @@ impl ReadConditions {
             });
         }
         Ok(())
+    }
+
+    /// Whether a range of `version` is wanted; else all of it is.
+    pub(super) fn keep_range(&self, version: &Version) -> bool {
+        match &self.if_range {
+            None => true,
+            Some(RangeCondition::Etag(etag)) => *etag == version.etag,
+            Some(RangeCondition::Modified(time)) => time.div_euclid(1000) == version.last_modified.div_euclid(1000),
+        }
     }
 
     /// Decides a copy by its source: whatever does not hold is 412.
@@ -87,6 +96,7 @@ mod tests {
                 if_none_match,
                 if_modified_since,
                 if_unmodified_since,
+                if_range: None,
             },
         )
     }

@@ -18,7 +18,7 @@ use crate::names::LocationName;
 use crate::notification::EventKind;
 use std::sync::Arc;
 
-/// Largest object that CopyObject takes, in bytes.
+/// Largest object that CopyObject takes, and largest part that UploadPartCopy makes, in bytes.
 const LARGEST_COPY: u64 = 5 << 30;
 
 impl Gateway {
@@ -31,6 +31,7 @@ impl Gateway {
         let target = (&request.bucket, &request.key);
         let brings = Brings { tags, has_list: request.acl.is_some() };
         let bucket = self.write_for(&request.caller, target, brings).await?;
+        self.may_compare(&request.caller, (&bucket, &request.key), None, &request.conditions).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         let (source_bucket, source) = self.source(&request.caller, &request.source).await?;
         if request.replace_tags.is_none() && !source.object.tags.is_empty() {
@@ -43,9 +44,7 @@ impl Gateway {
         }
         let source_version = shown_version(source_bucket.versioning, &source.id);
         if source.size > LARGEST_COPY {
-            return Err(Error::InvalidRequest(format!(
-                "The specified copy source is larger than the maximum allowable size for a copy source: {LARGEST_COPY}"
-            )));
+            return Err(too_large());
         }
         let header = request.location.as_deref();
         let location = self.choose_location(header, &request.storage_class, &bucket)?;
@@ -183,6 +182,9 @@ impl Gateway {
         let (source_bucket, source) = self.source(&request.upload.caller, &request.source).await?;
         let source_version = shown_version(source_bucket.versioning, &source.id);
         let span = part_span(request.range, source.size)?;
+        if span.length > LARGEST_COPY {
+            return Err(too_large());
+        }
         let source_key = self.reader_key(&source, &request.source.customer).await?;
         let seal = self.seal_of_upload(&upload, &request.customer).await?;
         let (this, number) = (Arc::clone(self), request.number);
@@ -280,6 +282,12 @@ fn copied_object(source: &Version, request: &CopyObject, location: &LocationName
         *named = location.to_string();
     }
     Projection { content: kept.content.clone(), metadata, tags: tags.clone() }
+}
+
+fn too_large() -> Error {
+    Error::InvalidRequest(format!(
+        "The specified copy source is larger than the maximum allowable size for a copy source: {LARGEST_COPY}"
+    ))
 }
 
 /// The one segment that is a whole stored object and a whole version.

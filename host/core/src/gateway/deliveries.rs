@@ -58,6 +58,9 @@ impl Gateway {
     /// those of one key in their order.
     pub async fn deliver_notifications(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let destinations = self.destinations.names();
+        if let Err(error) = self.tell_of_stranded(&destinations).await {
+            tracing::error!("nobody knows how many notifications wait: {error}");
+        }
         let workers = stream::iter(&destinations).for_each_concurrent(None, |name| self.serve_destination(name));
         let forever = async {
             workers.await;
@@ -67,6 +70,19 @@ impl Gateway {
             () = stop => {}
             () = forever => {}
         }
+    }
+
+    /// Says what waits for destinations that nobody configured any more: as many events as may
+    /// wait for any other, until it is back.
+    async fn tell_of_stranded(&self, destinations: &[DestinationName]) -> Result<()> {
+        let queues = self.metadata.event_queues().await?;
+        for queue in queues.iter().filter(|queue| queue.pending > 0 && !destinations.contains(&queue.destination)) {
+            tracing::warn!(
+                destination = %queue.destination, pending = queue.pending,
+                "notifications wait for a destination that is not in config.json any more"
+            );
+        }
+        Ok(())
     }
 
     async fn serve_destination(&self, name: &DestinationName) {

@@ -5,6 +5,7 @@ mod configure;
 mod deliver;
 
 use super::authorize::version_list;
+use super::periodic::every;
 use super::{Gateway, now};
 use crate::error::{Error, Result};
 use crate::inventory::{self, DataFile, Inventory, InventoryConfiguration, Report, ReportFile};
@@ -41,21 +42,12 @@ struct Run {
 impl Gateway {
     /// Makes reports until `stop` resolves. Every step is safe to repeat and to be cut off.
     pub async fn make_inventories(self: Arc<Self>, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut timer = tokio::time::interval(self.options.inventory_interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                _ = timer.tick() => {}
+        every(self.options.inventory_interval, stop, || async {
+            if let Err(error) = self.inventory_pass().await {
+                tracing::error!("inventories are made later: {error}");
             }
-            tokio::select! {
-                () = &mut stop => return,
-                outcome = self.inventory_pass() => if let Err(error) = outcome {
-                    tracing::error!("inventories are made later: {error}");
-                }
-            }
-        }
+        })
+        .await;
     }
 
     /// Makes the reports that are due, one after the other, and answers how many were delivered.

@@ -1,6 +1,7 @@
 //! Carries lifecycles out: walks the database page by page, and does what the rules say.
 
 use super::notifications::announcement;
+use super::periodic::every;
 use super::{Gateway, now};
 use crate::access::{Action, Caller};
 use crate::error::{Error, Result};
@@ -73,25 +74,16 @@ impl Gateway {
     /// Carries lifecycles out until `stop` resolves. Every step is safe to repeat and to be
     /// cut off.
     pub async fn carry_out_lifecycles(self: Arc<Self>, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut timer = tokio::time::interval(self.options.lifecycle_interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                _ = timer.tick() => {}
-            }
-            tokio::select! {
-                () = &mut stop => return,
-                outcome = self.lifecycle_pass() => match outcome {
-                    Ok(report) if report.failed > 0 => {
-                        tracing::warn!(failed = report.failed, "what lifecycles ask for is tried again");
-                    }
-                    Ok(_) => {}
-                    Err(error) => tracing::error!("lifecycles are carried out later: {error}"),
+        every(self.options.lifecycle_interval, stop, || async {
+            match self.lifecycle_pass().await {
+                Ok(report) if report.failed > 0 => {
+                    tracing::warn!(failed = report.failed, "what lifecycles ask for is tried again");
                 }
+                Ok(_) => {}
+                Err(error) => tracing::error!("lifecycles are carried out later: {error}"),
             }
-        }
+        })
+        .await;
     }
 
     /// One pass over all buckets, from where the last one was cut off. Two at a time are one.

@@ -48,9 +48,24 @@ impl Gateway {
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<ObjectLock> {
-        let bucket = self.key_for(caller, action, bucket, key).await?;
-        require_lock(&bucket)?;
-        Ok(self.live_version(&bucket, key, version).await?.attributes.lock)
+        let (_, version) = self.lockable(caller, action, (bucket, key), version).await?;
+        Ok(version.attributes.lock)
+    }
+
+    /// A version in a bucket that locks objects; without the right to list nobody learns
+    /// whether it is there.
+    async fn lockable(
+        &self,
+        caller: &Caller,
+        action: Action,
+        target: (&BucketName, &ObjectKey),
+        version: Option<VersionId>,
+    ) -> Result<(Bucket, Version)> {
+        let found = self.version_for(caller, action, target, version, &[]).await;
+        if !matches!(found, Err(Error::AccessDenied)) {
+            require_lock(&self.bucket(target.0).await?)?;
+        }
+        found
     }
 
     /// PutObjectRetention; `None` takes it off. Answers the id of the version.
@@ -88,10 +103,8 @@ impl Gateway {
         change: impl FnOnce(&mut ObjectLock) -> Result<(), Protected> + Send + 'static,
     ) -> Result<Option<VersionId>> {
         let LockTarget { caller, bucket, key, version, .. } = target;
-        let bucket = self.key_for(&caller, action, &bucket, &key).await?;
-        require_lock(&bucket)?;
-        let _guard = self.keys.lock(&bucket.name, &key).await;
-        let live = self.live_version(&bucket, &key, version).await?;
+        let _guard = self.keys.lock(&bucket, &key).await;
+        let (bucket, live) = self.lockable(&caller, action, (&bucket, &key), version).await?;
         let selector = Selector::Id(live.id);
         let (decided, decision) = oneshot::channel();
         let change = Box::new(|attributes: &mut crate::metadata::Attributes| {

@@ -26,6 +26,7 @@ impl Gateway {
         let target = (&request.bucket, &request.key);
         let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
         let bucket = self.write_for(&request.caller, target, brings).await?;
+        self.may_compare(&request.caller, (&bucket, &request.key), None, &request.conditions).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         self.put_owned(bucket, owned, request).await
     }
@@ -83,6 +84,8 @@ impl Gateway {
     pub async fn delete_object(&self, request: DeleteObject) -> Result<Deleted> {
         let action = if request.version.is_some() { Action::DeleteObjectVersion } else { Action::DeleteObject };
         let bucket = self.key_for(&request.caller, action, &request.bucket, &request.key).await?;
+        let target = (&bucket, &request.key);
+        self.may_compare(&request.caller, target, request.version.as_ref(), &request.conditions).await?;
         let bypass_governance = request.bypass_governance
             && self
                 .key_for(&request.caller, Action::BypassGovernanceRetention, &request.bucket, &request.key)

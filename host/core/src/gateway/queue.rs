@@ -161,15 +161,7 @@ impl Gateway {
             Err(error) if error.code() == Some(FailureCode::Unsupported) => return Ok(()),
             other => other.map_err(|error| Error::from_backend(&job.location, error))?,
         };
-        let segment = Segment {
-            location: job.location.clone(),
-            name,
-            write_id: WriteId::random(),
-            locator: locator.clone(),
-            stored_size: 0,
-            offset: 0,
-            length: 0,
-        };
+        let segment = Segment::whole(job.location.clone(), name, WriteId::random(), locator.clone(), 0);
         match self.metadata.mark_hidden(bucket, key, marker, segment).await {
             Err(MetadataError::Gone(_)) => Ok(self.metadata.queue_deletion(&job.location, &locator).await?),
             other => Ok(other?),

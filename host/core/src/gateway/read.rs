@@ -42,7 +42,8 @@ impl Gateway {
         if let Some(number) = request.part {
             return Ok(Found { expiry, ..found_part(version, version_id, number)? });
         }
-        let span = request.range.map(|range| range.resolve(version.size)).transpose()?;
+        let range = request.range.filter(|_| request.conditions.keep_range(&version));
+        let span = range.map(|range| range.resolve(version.size)).transpose()?;
         Ok(Found { version, version_id, span, parts_count: None, part_checksums: Vec::new(), expiry })
     }
 

@@ -87,15 +87,8 @@ impl Gateway {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(Error::Internal(format!("the location {} stored other bytes: {wrong}", draft.location)));
         }
-        let segment = Segment {
-            location: draft.location.clone(),
-            name: begun.name.clone(),
-            write_id: begun.id.clone(),
-            locator: stored.locator.clone(),
-            stored_size: size,
-            offset: 0,
-            length: size,
-        };
+        let segment =
+            Segment::whole(draft.location.clone(), begun.name.clone(), begun.id.clone(), stored.locator.clone(), size);
         let relocation = Relocation::of(&draft.bucket, &version, &storage_class, vec![segment]);
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         match self.metadata.relocate(Some(&begun.id), relocation).await {

@@ -126,6 +126,17 @@ pub struct ReadConditions {
     pub if_modified_since: Option<i64>,
     /// `If-Unmodified-Since`, milliseconds since 1970.
     pub if_unmodified_since: Option<i64>,
+    /// `If-Range`.
+    pub if_range: Option<RangeCondition>,
+}
+
+/// What an object has to be still, for a range of it to be sent instead of all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RangeCondition {
+    /// The one with this ETag, without quotes; a weak one is no object's.
+    Etag(String),
+    /// The one of this very second, milliseconds since 1970.
+    Modified(i64),
 }
 
 /// What HeadObject shows and GetObject streams.

@@ -1,10 +1,13 @@
 //! Bodies that are larger than a backend takes at once, as several native streams.
 
+use super::Gateway;
 use super::write::Begin;
 use crate::backend::{
-    BackendError, CompleteUpload, CompletedPart, CreateUpload, Digest, Projection, PutPart, Stored, Token, Traits,
+    BackendError, CompleteUpload, CompletedPart, CreateUpload, Digest, FailureCode, Projection, PutPart, Stored, Token,
+    Traits,
 };
 use crate::body::{Body, BodyError};
+use crate::error::Error;
 use bytes::Bytes;
 use futures::stream;
 use http_body_util::BodyExt;
@@ -84,6 +87,23 @@ fn pieces_per_part(traits: &Traits) -> u32 {
     u32::try_from(CLIENT_PART.div_ceil(traits.max_part.max(1))).unwrap_or(u32::MAX)
 }
 
+/// The number of a client's part's first piece on the backend.
+fn first_piece(number: u32, traits: &Traits) -> u32 {
+    number.saturating_sub(1).saturating_mul(pieces_per_part(traits)).saturating_add(1)
+}
+
+/// Refuses a part for which the backend has no numbers left.
+pub(super) fn check_number(number: u32, size: u64, traits: &Traits) -> Result<(), Error> {
+    let pieces = size.div_ceil(traits.max_part.max(1)).max(1);
+    if u64::from(first_piece(number, traits)) + pieces - 1 <= u64::from(traits.max_parts) {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument {
+        argument: "partNumber",
+        message: "The object's location does not take a part of this number and size".to_owned(),
+    })
+}
+
 /// The largest part that is stored without taking the numbers of the next one.
 pub(super) fn largest_part(traits: &Traits) -> u64 {
     traits.max_part.saturating_mul(u64::from(pieces_per_part(traits)))
@@ -105,9 +125,7 @@ pub(super) async fn put_part(
     size: u64,
     body: Body,
 ) -> Result<Pieces, BackendError> {
-    let traits = backend.traits();
-    let first = (number.saturating_sub(1)).saturating_mul(pieces_per_part(traits)).saturating_add(1);
-    put_pieces(backend, upload, first, size, body).await
+    put_pieces(backend, upload, first_piece(number, backend.traits()), size, body).await
 }
 
 async fn put_pieces(
@@ -134,33 +152,46 @@ async fn put_pieces(
     Ok(Pieces { parts: stored, checksums: Vec::new() })
 }
 
-/// Stores an object that is too large for one put through an upload of the backend's.
-pub(super) async fn put_in_parts(
-    begun: &Begin,
-    object: &Projection,
-    size: u64,
-    body: Body,
-) -> Result<Stored, BackendError> {
-    let traits = begun.backend.traits();
-    let backend = begun.backend.as_ref();
-    if !traits.multipart || size.div_ceil(traits.max_part.max(1)) > u64::from(traits.max_parts) {
-        let message = format!("{size} bytes are more than the {} it takes", traits.max_put);
-        return Err(BackendError::Answered { code: crate::backend::FailureCode::TooLarge, message, retry_after: None });
-    }
-    let upload = backend
-        .create_upload(CreateUpload { name: begun.name.clone(), write_id: begun.id.clone(), object: object.clone() })
-        .await?;
-    let stored = async {
+impl Gateway {
+    /// Stores an object that is too large for one put through an upload of the backend's. When
+    /// that fails, taking the write back aborts the upload.
+    pub(super) async fn put_in_parts(
+        &self,
+        begun: &Begin,
+        object: &Projection,
+        size: u64,
+        body: Body,
+    ) -> Result<Stored, BackendError> {
+        let traits = begun.backend.traits();
+        let backend = begun.backend.as_ref();
+        if !traits.multipart || size.div_ceil(traits.max_part.max(1)) > u64::from(traits.max_parts) {
+            let message = format!("{size} bytes are more than the {} it takes", traits.max_put);
+            return Err(BackendError::Answered { code: FailureCode::TooLarge, message, retry_after: None });
+        }
+        let request = CreateUpload { name: begun.name.clone(), write_id: begun.id.clone(), object: object.clone() };
+        let upload = backend.create_upload(request).await?;
+        if let Err(error) = self.metadata.note_upload(&begun.id, &upload).await {
+            // Best effort: nobody else knows of it.
+            let _ = backend.abort_upload(&upload).await;
+            return Err(BackendError::Broke(format!("its upload could not be noted: {error}")));
+        }
         let parts = put_pieces(backend, &upload, 1, size, body).await?;
         let parts = parts.parts.into_iter().map(|(number, part, size)| CompletedPart { number, part, size }).collect();
-        backend.complete_upload(CompleteUpload { upload: upload.clone(), parts, size }).await
+        backend.complete_upload(CompleteUpload { upload, parts, size }).await.map_err(not_the_clients)
     }
-    .await;
-    if stored.is_err() {
-        // Best effort: what stays is found by the sweeper through the write's id.
-        let _ = backend.abort_upload(&upload).await;
+}
+
+/// The upload and its parts are the gateway's own: when the backend finds them gone or wrong, the
+/// object is not.
+fn not_the_clients(error: BackendError) -> BackendError {
+    match error {
+        BackendError::Answered {
+            code: FailureCode::NotFound | FailureCode::Changed | FailureCode::TooSmall,
+            message,
+            retry_after,
+        } => BackendError::Answered { code: FailureCode::Unavailable, message, retry_after },
+        other => other,
     }
-    stored
 }
 
 #[cfg(test)]
@@ -174,6 +205,29 @@ mod tests {
             assert_eq!(pieces.iter().sum::<u64>(), size);
             assert!(largest == 0 || pieces.iter().all(|piece| *piece <= largest));
         }
+    }
+
+    #[test]
+    fn a_part_needs_numbers_that_the_backend_has() {
+        let traits = Traits {
+            max_put: 5 << 30,
+            min_part: 0,
+            max_part: 4 << 30,
+            max_parts: 1_000,
+            keeps_overwritten: true,
+            uploads_expire_after: None,
+            multipart: true,
+            copy: false,
+            tagging: false,
+            versions: false,
+            listing: false,
+            target: String::new(),
+        };
+        check_number(500, 5 << 30, &traits).unwrap();
+        assert!(matches!(check_number(501, 1, &traits), Err(Error::InvalidArgument { argument: "partNumber", .. })));
+        let odd = Traits { max_parts: 999, ..traits };
+        check_number(500, 4 << 30, &odd).unwrap();
+        assert!(check_number(500, 5 << 30, &odd).is_err());
     }
 
     #[tokio::test]

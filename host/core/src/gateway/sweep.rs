@@ -1,20 +1,29 @@
 //! Settles what crashes and lost answers left open.
 
+use super::periodic::every;
 use super::write::contradiction;
 use super::{Gateway, now};
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, Place};
 use crate::error::{Error, Result};
-use crate::metadata::{OpenWrite, Segment, UploadQuery, WriteKind};
+use crate::metadata::{OpenWrite, Segment, Upload, UploadQuery, WriteKind};
 use crate::names::BucketName;
-use std::sync::Arc;
+use futures::{StreamExt, stream};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// Writes settled at a time.
-const BATCH: usize = 256;
 /// For how many times the wait before the first look a late write is expected.
 const RECHECKED_FOR: i64 = 60;
+/// Abandoned writes read at a time, and how many of them are settled at a time.
+const BATCH: usize = 64;
+const CONCURRENCY: usize = 8;
+/// How long a round settles writes. What is left then is for the next one, which goes on there:
+/// a location that does not answer holds up nobody else.
+const SETTLING: Duration = Duration::from_secs(20);
 /// Uploads kept alive at a time.
 const KEPT: usize = 64;
+/// When one is tried again that could not be kept alive.
+const KEEP_AGAIN: Duration = Duration::from_secs(600);
 
 /// What a write may still do that its backend has nothing of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,23 +38,12 @@ impl Gateway {
     /// Sweeps until the token's future resolves: abandoned writes, the queue, uploads that
     /// a backend would forget. Every step is safe to repeat and to be cut off.
     pub async fn sweep(self: Arc<Self>, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut timer = tokio::time::interval(self.options.sweep_interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = &mut stop => return,
-                _ = timer.tick() => {}
+        every(self.options.sweep_interval, stop, || async {
+            if let Err(error) = self.sweep_once().await {
+                tracing::error!("sweeping failed and is tried again: {error}");
             }
-            tokio::select! {
-                () = &mut stop => return,
-                outcome = self.sweep_once() => {
-                    if let Err(error) = outcome {
-                        tracing::error!("sweeping failed and is tried again: {error}");
-                    }
-                }
-            }
-        }
+        })
+        .await;
     }
 
     /// One round.
@@ -57,16 +55,35 @@ impl Gateway {
             return Ok(());
         }
         self.abandon_remembered().await?;
-        for write in self.metadata.abandoned_writes(now(), BATCH).await? {
-            if let Err(error) = self.settle(&write, Late::Expected).await {
-                tracing::warn!(
-                    bucket.name = %write.bucket, location = %write.location, write_id = %write.id,
-                    "an interrupted write stays open until its backend answers: {error}"
-                );
-            }
-        }
+        self.settle_abandoned().await?;
         self.work_queue().await?;
         self.keep_uploads().await
+    }
+
+    /// Settles abandoned writes from where the last round was cut off.
+    async fn settle_abandoned(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut after = self.settled_up_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+        loop {
+            let page = self.metadata.abandoned_writes(now(), after.take(), BATCH).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            let next = last.place_in_line();
+            stream::iter(page).for_each_concurrent(CONCURRENCY, |write| self.try_to_settle(write)).await;
+            if begun.elapsed() >= SETTLING {
+                *self.settled_up_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+                return Ok(());
+            }
+            after = Some(next);
+        }
+    }
+
+    async fn try_to_settle(&self, write: OpenWrite) {
+        if let Err(error) = self.settle(&write, Late::Expected).await {
+            tracing::warn!(
+                bucket.name = %write.bucket, location = %write.location, write_id = %write.id,
+                "an interrupted write stays open until its backend answers: {error}"
+            );
+        }
     }
 
     /// Settles what was left open in a bucket, without waiting for the next round. Whether
@@ -106,15 +123,13 @@ impl Gateway {
                 || version.attributes.encryption.is_some()
                 || contradiction(&found.checksums, &version.etag).is_none())
         {
-            let segment = Segment {
-                location: write.location.clone(),
-                name: write.name.clone(),
-                write_id: write.id.clone(),
-                locator: found.locator.clone(),
-                stored_size: found.size,
-                offset: 0,
-                length: found.size,
-            };
+            let segment = Segment::whole(
+                write.location.clone(),
+                write.name.clone(),
+                write.id.clone(),
+                found.locator.clone(),
+                found.size,
+            );
             self.metadata.commit(&write.id, vec![segment]).await?;
             return Ok(());
         }
@@ -122,7 +137,7 @@ impl Gateway {
             return Ok(self.metadata.rollback(&write.id, Some(&found.locator)).await?);
         }
         if matches!(write.kind, WriteKind::Object) {
-            self.abort_unknown_uploads(write, backend).await?;
+            self.abort_own_uploads(write, backend).await?;
         }
         // Over what lives at a plain place a late write takes its turn, as it would have in time.
         if late == Late::Expected && write.holds && matches!(write.kind, WriteKind::Object) {
@@ -144,17 +159,27 @@ impl Gateway {
         (age < first.saturating_mul(RECHECKED_FOR)).then(|| now.saturating_add(age.saturating_mul(3).max(first)))
     }
 
-    /// Aborts the backend's uploads that this write may have opened and nobody else did.
-    async fn abort_unknown_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
-        if !backend.traits().multipart {
+    /// Aborts what this write opened in a place that is its own, unless that became a client's
+    /// upload. At the plain place others open uploads too, and nothing tells theirs from one
+    /// whose answer was lost: they all stay.
+    async fn abort_own_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
+        if !backend.traits().multipart || write.name.place != Place::Derived(write.id.to_string()) {
             return Ok(());
         }
         let failed = |error: BackendError| Error::from_backend(&write.location, error);
         let uploads = backend.find_uploads(&write.name, &write.id).await.map_err(failed)?;
-        if uploads.is_empty() {
+        if uploads.is_empty() || self.is_client_upload(write).await? {
             return Ok(());
         }
-        let query = UploadQuery {
+        for upload in uploads {
+            backend.abort_upload(&upload).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an open upload has the id of this write, and so its place.
+    async fn is_client_upload(&self, write: &OpenWrite) -> Result<bool> {
+        let mut query = UploadQuery {
             bucket: write.bucket.clone(),
             prefix: write.key.to_string(),
             delimiter: None,
@@ -162,18 +187,20 @@ impl Gateway {
             upload_marker: None,
             limit: 1_000,
         };
-        let page = self.metadata.list_uploads(&query).await?;
-        if page.next.is_some() {
-            // Not all are seen: better an upload too many on the backend than one too few.
-            return Ok(());
-        }
-        let known: Vec<_> = page.uploads.iter().filter_map(|upload| upload.backend.as_ref()).collect();
-        for upload in uploads {
-            if !known.iter().any(|(_, token)| *token == upload) {
-                backend.abort_upload(&upload).await.map_err(failed)?;
+        loop {
+            let page = self.metadata.list_uploads(&query).await?;
+            // The key itself comes before those that it starts.
+            let mut of_key = page.uploads.iter().take_while(|upload| upload.key == write.key);
+            if of_key.any(|upload| upload.write_id == write.id) {
+                return Ok(true);
+            }
+            match page.next {
+                Some((key, upload)) if key == write.key.as_str() => {
+                    (query.key_marker, query.upload_marker) = (Some(key), upload);
+                }
+                _ => return Ok(false),
             }
         }
-        Ok(())
     }
 
     /// Touches uploads at a third of the time after which their backend forgets them.
@@ -188,17 +215,28 @@ impl Gateway {
         };
         let before = now() - millis(after / 3);
         for upload in self.metadata.uploads_to_keep(before, KEPT).await? {
-            let Ok(backend) = self.backend_of(&upload.bucket, &upload.location).await else { continue };
-            let Some((_, token)) = &upload.backend else { continue };
-            if backend.traits().uploads_expire_after.is_some()
-                && let Err(error) = backend.keep_upload(token).await
-            {
-                tracing::warn!(location = %upload.location, "an upload could not be kept alive: {error}");
-                continue;
-            }
-            self.metadata.upload_kept(&upload.id, now()).await?;
+            let kept = match self.keep_upload(&upload).await {
+                Ok(()) => now(),
+                Err(error) => {
+                    tracing::warn!(location = %upload.location, "an upload could not be kept alive: {error}");
+                    // Behind all others that are to be kept.
+                    before + millis(KEEP_AGAIN)
+                }
+            };
+            self.metadata.upload_kept(&upload.id, kept).await?;
         }
         Ok(())
+    }
+
+    async fn keep_upload(&self, upload: &Upload) -> Result<()> {
+        let backend = self.backend_of(&upload.bucket, &upload.location).await?;
+        match &upload.backend {
+            Some((_, token)) if backend.traits().uploads_expire_after.is_some() => {
+                let kept = backend.keep_upload(token).await;
+                kept.map_err(|error| Error::from_backend(&upload.location, error))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

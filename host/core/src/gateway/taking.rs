@@ -180,15 +180,8 @@ impl Gateway {
                 return Ok(Fate::Skipped("a write or a deletion of this key is under way".to_owned()));
             }
         }
-        let segment = Segment {
-            location: ground.location.clone(),
-            name,
-            write_id: shown.write_id.or_else(|| entry.write_id.clone()).unwrap_or_else(|| id.clone()),
-            locator: shown.found.locator,
-            stored_size: size,
-            offset: 0,
-            length: size,
-        };
+        let stored_by = shown.write_id.or_else(|| entry.write_id.clone()).unwrap_or_else(|| id.clone());
+        let segment = Segment::whole(ground.location.clone(), name, stored_by, shown.found.locator, size);
         self.commit(&id, vec![segment]).await?;
         Ok(Fate::TakenIn(size))
     }

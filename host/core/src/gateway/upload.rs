@@ -12,13 +12,14 @@ use super::split;
 use super::write::{Begin, contradiction, leaves_nothing};
 use super::{Gateway, now};
 use crate::access::Action;
-use crate::backend::{BackendError, CreateUpload, Name, Place, Put, Stored, Token};
+use crate::backend::{BackendError, CreateUpload, FailureCode, Name, Place, Put, Stored, Token};
 use crate::body::Body;
 use crate::checksum::{self, Algorithm, Digests};
 use crate::encryption::{self, SealedRun, sealed_size};
 use crate::error::{Error, Result};
 use crate::metadata::{
-    Attributes, Begun, Bucket, ChecksumKind, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload, WriteKind,
+    Attributes, Begun, Bucket, ChecksumKind, MetadataError, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload,
+    WriteKind,
 };
 use crate::names::{ObjectKey, UploadId, WriteId};
 use std::sync::Arc;
@@ -29,11 +30,11 @@ const LARGEST_PART: u64 = 5 << 30;
 const HIGHEST_NUMBER: u32 = 10_000;
 
 impl Gateway {
-    /// CreateMultipartUpload: the id.
+    /// CreateMultipartUpload: the id. It goes on to its end when the caller goes away.
     ///
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `InvalidArgument`, the location's.
-    pub async fn create_upload(&self, request: NewUpload) -> Result<Upload> {
+    pub async fn create_upload(self: &Arc<Self>, request: NewUpload) -> Result<Upload> {
         let target = (&request.bucket, &request.key);
         let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
         let bucket = self.write_for(&request.caller, target, brings).await?;
@@ -62,12 +63,17 @@ impl Gateway {
             backend: None,
             kept: time,
         };
-        if backend.traits().multipart {
-            self.open_upload(&mut upload, backend).await?;
-        } else {
+        if !backend.traits().multipart {
             self.metadata.create_upload(upload.clone()).await?;
+            return Ok(upload);
         }
-        Ok(upload)
+        // A client that goes away must not leave an intent that nobody settles.
+        let this = Arc::clone(self);
+        finish_anyway(async move {
+            this.open_upload(&mut upload, backend).await?;
+            Ok(upload)
+        })
+        .await
     }
 
     /// Opens the backend's upload. Where an upload is not apart from writes of the same
@@ -86,9 +92,18 @@ impl Gateway {
             CreateUpload { name: name.clone(), write_id: upload.write_id.clone(), object: upload.object.clone() };
         match backend.create_upload(request).await {
             Ok(token) => {
-                upload.backend = Some((name, token));
-                self.metadata.create_upload(upload.clone()).await?;
-                Ok(self.roll_back(&intent, None).await?)
+                upload.backend = Some((name, token.clone()));
+                match self.metadata.create_upload(upload.clone()).await {
+                    Ok(()) => self.roll_back(&intent, None).await,
+                    Err(error) => {
+                        if matches!(error, MetadataError::Full | MetadataError::Busy) {
+                            // Best effort: no row leads to it, for certain.
+                            let _ = backend.abort_upload(&token).await;
+                        }
+                        self.leave_to_sweeper(&intent).await;
+                        Err(error.into())
+                    }
+                }
             }
             Err(error) => {
                 if leaves_nothing(&error) {
@@ -201,6 +216,7 @@ impl Gateway {
         part_body: PartBody,
     ) -> Result<PutOutcome> {
         let backend = self.backend_of(&upload.bucket, &upload.location).await?;
+        split::check_number(number, part_body.stored_size, backend.traits())?;
         let limit = split::largest_part(backend.traits());
         if part_body.stored_size > limit {
             return Err(Error::EntityTooLarge { size: part_body.stored_size, limit });
@@ -209,7 +225,11 @@ impl Gateway {
         let storing = split::put_part(backend.as_ref(), token, number, part_body.stored_size, body);
         let (pieces, turn) = tokio::join!(storing, self.verified_in_turn(upload, number, held));
         let (digests, _guard) = turn?;
-        let pieces = pieces.map_err(|error| Error::from_backend(&upload.location, error))?;
+        let pieces = pieces.map_err(|error| match error.code() {
+            // It expired on the backend, or somebody aborted it there.
+            Some(FailureCode::NotFound) => Error::NoSuchUpload,
+            _ => Error::from_backend(&upload.location, error),
+        })?;
         let digests = digests.ok_or_else(|| early_answer(upload))?;
         let part = sealing.sealed(part(number, part_body.size, &digests, pieces.parts, None), &digests)?;
         if let Some(wrong) = contradiction(&pieces.checksums, &part.etag).filter(|_| part.run.is_none()) {
@@ -261,15 +281,8 @@ impl Gateway {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(early_answer(upload));
         };
-        let segment = Segment {
-            location: upload.location.clone(),
-            name: begun.name.clone(),
-            write_id: begun.id.clone(),
-            locator: stored.locator.clone(),
-            stored_size: size,
-            offset: 0,
-            length: size,
-        };
+        let segment =
+            Segment::whole(upload.location.clone(), begun.name.clone(), begun.id.clone(), stored.locator.clone(), size);
         let part = sealing.sealed(part(number, part_body.size, &digests, Vec::new(), Some(segment)), &digests)?;
         if let Some(wrong) = contradiction(&stored.checksums, &part.etag).filter(|_| part.run.is_none()) {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;

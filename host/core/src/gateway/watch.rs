@@ -2,6 +2,7 @@
 //! followed, what vanishes is told or forgotten.
 
 use super::import::CONCURRENCY;
+use super::periodic::every;
 use super::taking::{Fate, Ground};
 use super::{Gateway, now};
 use crate::backend::{Locator, Place, StoredEntry};
@@ -99,11 +100,8 @@ impl Gateway {
     }
 
     async fn watch(&self, watch: &Watch) {
-        let mut timer = tokio::time::interval(watch.interval);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            timer.tick().await;
-            let (location, bucket) = (&watch.location, &watch.bucket);
+        let (location, bucket) = (&watch.location, &watch.bucket);
+        every(watch.interval, std::future::pending(), || async {
             match self.watch_round(watch).await {
                 Ok(report) if report == WatchReport::default() => {}
                 Ok(report) => {
@@ -116,7 +114,8 @@ impl Gateway {
                     tracing::warn!(location = %location, bucket.name = %bucket, "the watch goes on later: {error}");
                 }
             }
-        }
+        })
+        .await;
     }
 
     /// One round over a place, from where the last one was cut off.

@@ -305,7 +305,7 @@ impl Gateway {
             let put = self.put_request(draft, begun, size, md5);
             return Box::pin(async move { begun.backend.put(put, body).await });
         }
-        Box::pin(super::split::put_in_parts(begun, &draft.object, size, body))
+        Box::pin(self.put_in_parts(begun, &draft.object, size, body))
     }
 
     /// Commits what the backend stored, or settles what it did not. The committed version's
@@ -327,15 +327,8 @@ impl Gateway {
             self.roll_back(&begun.id, Some(&stored.locator)).await?;
             return Err(Error::Internal(format!("the location {} stored other bytes: {wrong}", draft.location)));
         }
-        let segment = Segment {
-            location: draft.location.clone(),
-            name: begun.name,
-            write_id: begun.id.clone(),
-            locator: stored.locator,
-            stored_size: version.stored_size(),
-            offset: 0,
-            length: version.stored_size(),
-        };
+        let segment =
+            Segment::whole(draft.location.clone(), begun.name, begun.id.clone(), stored.locator, version.stored_size());
         let committed = self.commit(&begun.id, vec![segment]).await?;
         Ok(NewVersion { id: committed.id, ..version.clone() })
     }
@@ -371,6 +364,7 @@ pub(super) fn leaves_nothing(error: &BackendError) -> bool {
             | FailureCode::Denied
             | FailureCode::NoSpace
             | FailureCode::TooLarge
+            | FailureCode::TooSmall
             | FailureCode::Unsupported
             | FailureCode::Invalid => true,
         },

@@ -101,3 +101,10 @@ pub struct Segment {
     /// How many do.
     pub length: u64,
 }
+
+impl Segment {
+    /// All of what a write stored, `size` bytes.
+    pub fn whole(location: LocationName, name: Name, write_id: WriteId, locator: Locator, size: u64) -> Self {
+        Self { location, name, write_id, locator, stored_size: size, offset: 0, length: size }
+    }
+}

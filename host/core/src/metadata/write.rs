@@ -138,6 +138,22 @@ pub struct Committed {
     pub last_modified: i64,
 }
 
+/// Where an abandoned write stands among the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// When it began, milliseconds since 1970.
+    pub started: i64,
+    /// Its id, which decides between those that began together.
+    pub id: WriteId,
+}
+
+impl OpenWrite {
+    /// Where it stands among the others.
+    pub fn place_in_line(&self) -> Abandoned {
+        Abandoned { started: self.started, id: self.id.clone() }
+    }
+}
+
 /// An intent that nobody finishes any more.
 #[derive(Debug, Clone)]
 pub struct OpenWrite {
@@ -159,6 +175,8 @@ pub struct OpenWrite {
     pub holds: bool,
     /// When its backend was first seen to have nothing of it, milliseconds since 1970.
     pub unheard: Option<i64>,
+    /// When it began, milliseconds since 1970.
+    pub started: i64,
 }
 
 /// Conditions of a write or deletion on the current version.
@@ -251,6 +269,13 @@ impl WriteConditions {
             && self.if_last_modified.is_none_or(|time| time.div_euclid(1000) == seconds)
             && self.if_size.is_none_or(|size| size == version.size);
         if holds { Ok(()) } else { Err(ConditionFailure::PreconditionFailed) }
+    }
+
+    /// Whether they compare what is there with what the client says of it, so that the outcome
+    /// tells more than whether something is there.
+    pub fn compares(&self) -> bool {
+        let names = |condition: &Option<EtagCondition>| matches!(condition, Some(EtagCondition::OneOf(_)));
+        names(&self.if_match) || names(&self.if_none_match) || self.if_last_modified.is_some() || self.if_size.is_some()
     }
 
     /// Whether a deletion depends on what is there.

@@ -95,12 +95,18 @@ async fn delete(transaction: &mut Transaction<'_>, deletion: &Deletion) -> Metad
     {
         return Ok(Deleted::Nothing);
     }
-    if deletion.version.is_some() {
+    if let Some(id) = &deletion.version {
         let Some(version) = named else {
+            if id.is_null() {
+                supersede_null(transaction, bucket, &deletion.key).await?;
+            }
             return Ok(Deleted::Nothing);
         };
         if version.attributes.lock.protects(deletion.now, deletion.bypass_governance) {
             return Ok(Deleted::Refused(ConditionFailure::Protected));
+        }
+        if id.is_null() {
+            supersede_null(transaction, bucket, &deletion.key).await?;
         }
         remove(transaction, bucket, &version).await?;
         return Ok(Deleted::Version { id: version.id, was_marker: version.is_delete_marker });
@@ -194,6 +200,14 @@ async fn supersede(
         WHERE bucket = $1 AND key = $2 AND owner <> $3 AND (holds = 0 OR $4)";
     let frees_null = versioning != Versioning::Enabled;
     let query = sqlx::query(sql).bind(bucket).bind(bytes(key.as_str())).bind(transaction.owner()).bind(frees_null);
+    transaction.execute(query).await.map(drop)
+}
+
+/// The same for a deletion of the null version alone: what was left open of others may come.
+async fn supersede_null(transaction: &mut Transaction<'_>, bucket: i64, key: &ObjectKey) -> MetadataResult<()> {
+    let sql = "UPDATE write_intent SET prepared = NULL
+        WHERE bucket = $1 AND key = $2 AND owner <> $3 AND prepared ->> '$.id' = 'null'";
+    let query = sqlx::query(sql).bind(bucket).bind(bytes(key.as_str())).bind(transaction.owner());
     transaction.execute(query).await.map(drop)
 }
 

@@ -6,12 +6,12 @@ use super::{
     versions, writes,
 };
 use async_trait::async_trait;
-use sallyport_core::backend::Locator;
+use sallyport_core::backend::{Locator, Token};
 use sallyport_core::metadata::{
-    Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted, Deletion, Job,
-    ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion, NewWrite, OpenWrite,
-    Part, PartNumber, PartPage, Prepared, Relocation, Segment, Selector, SettingsChange, Upload, UploadPage,
-    UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
+    Abandoned, Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted,
+    Deletion, Job, ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion,
+    NewWrite, OpenWrite, Part, PartNumber, PartPage, Prepared, Relocation, Segment, Selector, SettingsChange, Upload,
+    UploadPage, UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
 };
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use sallyport_core::notification::{Announcement, DestinationName, Event, EventQueue};
@@ -123,6 +123,10 @@ impl MetadataStore for SqliteStore {
         self.write(writes::Prepare { write: write.clone(), version, conditions: conditions.clone() }).await
     }
 
+    async fn note_upload(&self, write: &WriteId, upload: &Token) -> MetadataResult<()> {
+        self.write(writes::NoteUpload { write: write.clone(), upload: upload.clone() }).await
+    }
+
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed> {
         self.write(writes::Commit { write: write.clone(), segments }).await
     }
@@ -143,8 +147,13 @@ impl MetadataStore for SqliteStore {
         self.write(unheard::Rollback { write: write.clone(), due }).await
     }
 
-    async fn abandoned_writes(&self, now: i64, limit: usize) -> MetadataResult<Vec<OpenWrite>> {
-        writes::abandoned(&self.readers, self.owner, now, limit).await
+    async fn abandoned_writes(
+        &self,
+        now: i64,
+        after: Option<Abandoned>,
+        limit: usize,
+    ) -> MetadataResult<Vec<OpenWrite>> {
+        writes::abandoned(&self.readers, self.owner, now, after, limit).await
     }
 
     async fn abandoned_writes_of(

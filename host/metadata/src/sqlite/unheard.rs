@@ -24,7 +24,7 @@ impl Operation for Postpone {
     }
 }
 
-/// Removes an intent, and has its bytes looked for.
+/// Removes an intent, has its bytes looked for, and aborts the upload that was noted.
 pub(super) struct Rollback {
     pub(super) write: WriteId,
     pub(super) due: i64,
@@ -38,6 +38,8 @@ impl Operation for Rollback {
         let sql = "INSERT INTO job (kind, location, name, write_id, bucket, key, is_plain, created, due)
                 SELECT 4, w.location, w.name, w.id, b.name, w.key, w.holds, $2, $3
                 FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1;
+            INSERT INTO job (kind, location, locator, created, due)
+                SELECT 1, location, upload, $2, $2 FROM write_intent WHERE id = $1 AND upload IS NOT NULL;
             DELETE FROM write_intent WHERE id = $1";
         let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(now()).bind(self.due);
         transaction.execute(query).await.map(drop)

@@ -11,10 +11,10 @@ use super::uploads::remove_parts;
 use super::versions::read_in;
 use super::writer::{Operation, Query, Transaction, now};
 use async_trait::async_trait;
-use sallyport_core::backend::{Locator, Name, Place};
+use sallyport_core::backend::{Locator, Name, Place, Token};
 use sallyport_core::metadata::{
-    Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite, Prepared,
-    Segment, Selector, Versioning, WriteConditions, WriteKind,
+    Abandoned, Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite,
+    Prepared, Segment, Selector, Versioning, WriteConditions, WriteKind,
 };
 use sallyport_core::names::{BucketName, ObjectKey, VersionId, WriteId};
 use sallyport_core::notification::EventObject;
@@ -207,6 +207,26 @@ async fn decide(
     }
     let current = read_in(transaction, bucket, key, &Selector::Current).await?;
     Ok(conditions.decide(current.as_ref()))
+}
+
+/// Notes an upload that a write opened for itself.
+pub(super) struct NoteUpload {
+    pub(super) write: WriteId,
+    pub(super) upload: Token,
+}
+
+#[async_trait]
+impl Operation for NoteUpload {
+    type Answer = ();
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        let sql = "UPDATE write_intent SET upload = $2 WHERE id = $1";
+        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.upload.0);
+        match transaction.execute(query).await? {
+            0 => Err(MetadataError::Gone("the write")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Records what a commit needs.
@@ -470,6 +490,8 @@ impl Operation for Rollback {
         let sql = "INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
                 SELECT 0, w.location, $2, b.name, w.key, w.holds, $3, $3
                 FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1 AND $2 IS NOT NULL;
+            INSERT INTO job (kind, location, locator, created, due)
+                SELECT 1, location, upload, $3, $3 FROM write_intent WHERE id = $1 AND upload IS NOT NULL;
             DELETE FROM write_intent WHERE id = $1";
         let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
         transaction.execute(query).await.map(drop)
@@ -494,11 +516,14 @@ pub(super) async fn abandoned(
     readers: &SqlitePool,
     owner: i64,
     now: i64,
+    after: Option<Abandoned>,
     most: usize,
 ) -> MetadataResult<Vec<OpenWrite>> {
     let sql = "SELECT w.*, b.name AS bucket_name FROM write_intent w JOIN bucket b ON b.id = w.bucket
-        WHERE w.owner <> $1 AND w.due <= $2 ORDER BY w.due, w.started LIMIT $3";
-    let query = sqlx::query(sql).bind(owner).bind(now).bind(limit(most));
+        WHERE w.owner <> $1 AND w.due <= $5 AND ($3 IS NULL OR (w.started, w.id) > ($3, $4))
+        ORDER BY w.started, w.id LIMIT $2";
+    let (started, id) = after.map(|after| (after.started, after.id.as_str().to_owned())).unzip();
+    let query = sqlx::query(sql).bind(owner).bind(limit(most)).bind(started).bind(id).bind(now);
     let rows = query.fetch_all(readers).await.map_err(failed)?;
     rows.iter().map(open_write).collect()
 }
@@ -529,5 +554,6 @@ fn open_write(row: &SqliteRow) -> MetadataResult<OpenWrite> {
         prepared: is_prepared.map(|_| from_json(row, "prepared")).transpose()?,
         holds: number(row, "holds")? != 0,
         unheard: get(row, "unheard")?,
+        started: number(row, "started")?,
     })
 }

@@ -98,7 +98,7 @@ pub async fn a_moved_version_is_the_same_but_for_its_place(store: &Store) {
     let expected = Version { segments: vec![there], storage_class: "far".into(), ..before };
     assert_eq!(after, expected);
     assert_eq!(due_deletions(store).await, ["e1"]);
-    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, None, 10).await.unwrap().is_empty());
     let listed =
         ListQuery { bucket: bucket_name("bucket"), prefix: String::new(), delimiter: None, after: None, limit: 10 };
     let page = store.list(&listed).await.unwrap();

@@ -69,7 +69,7 @@ pub async fn a_part_replaces_one_of_its_number(store: &Store) {
     assert_eq!((page.parts[0].number, page.parts.len(), page.is_truncated), (2, 1, true));
     assert!(!store.parts(&upload.id, 0, 3).await.unwrap().is_truncated);
     store.abandon(&id).await.unwrap();
-    assert!(store.abandoned_writes(i64::MAX, 1).await.unwrap().is_empty(), "its intent went along");
+    assert!(store.abandoned_writes(i64::MAX, None, 1).await.unwrap().is_empty(), "its intent went along");
     let gone = store.put_part(&UploadId::random(), new_part(1, None), None).await;
     assert!(matches!(gone, Err(MetadataError::Gone(_))));
 }

@@ -1,6 +1,7 @@
 //! Writes from intent to commit.
 
 use super::*;
+use sallyport_core::backend::Token;
 
 pub async fn a_prepared_write_becomes_the_current_version(store: &Store) {
     make_bucket(store, "bucket").await;
@@ -12,7 +13,7 @@ pub async fn a_prepared_write_becomes_the_current_version(store: &Store) {
     assert_eq!(found.segments.len(), 1);
     assert_eq!(found.segments[0].name, name);
     assert_eq!(keys(store).await, ["k"]);
-    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, None, 10).await.unwrap().is_empty());
     let mut elsewhere = new_write("k", None);
     elsewhere.bucket = bucket_name("absent");
     assert!(matches!(store.begin(elsewhere).await, Err(MetadataError::Gone(_))));
@@ -147,14 +148,14 @@ pub async fn an_abandoned_write_is_found(store: &Store) {
     let write = new_write("k", Some(new_version(VersionId::null(), "a")));
     let id = write.id.clone();
     let (name, _) = started(store.begin(write).await.unwrap());
-    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, None, 10).await.unwrap().is_empty());
     store.abandon(&id).await.unwrap();
-    let open = store.abandoned_writes(i64::MAX, 10).await.unwrap().remove(0);
+    let open = store.abandoned_writes(i64::MAX, None, 10).await.unwrap().remove(0);
     assert_eq!((&open.id, &open.name, &open.kind), (&id, &name, &WriteKind::Object));
     assert_eq!(open.prepared, Some(new_version(VersionId::null(), "a")));
     store.commit(&id, vec![segment(&id, &name, "a")]).await.unwrap();
     assert_eq!(keys(store).await, ["k"]);
-    assert!(store.abandoned_writes(i64::MAX, 10).await.unwrap().is_empty());
+    assert!(store.abandoned_writes(i64::MAX, None, 10).await.unwrap().is_empty());
 }
 
 pub async fn a_rolled_back_write_queues_its_orphan(store: &Store) {
@@ -190,8 +191,8 @@ pub async fn an_unheard_write_holds_its_place_while_it_may_still_arrive(store: &
     let (id, _) = unheard("kept").await;
     store.postpone(&id, 5, 100).await.unwrap();
     store.postpone(&id, 7, 200).await.unwrap();
-    assert!(store.abandoned_writes(199, 10).await.unwrap().is_empty(), "not due yet");
-    let open = store.abandoned_writes(200, 10).await.unwrap().remove(0);
+    assert!(store.abandoned_writes(199, None, 10).await.unwrap().is_empty(), "not due yet");
+    let open = store.abandoned_writes(200, None, 10).await.unwrap().remove(0);
     assert_eq!((open.id, open.holds, open.unheard), (id.clone(), true, Some(5)));
     assert!(open.prepared.is_some());
     let bucket = bucket_name("bucket");
@@ -242,7 +243,7 @@ pub async fn an_abandoned_write_never_comes_after_a_later_one(store: &Store) {
         id
     };
     let may_roll_forward = async |id: &WriteId| {
-        let left = store.abandoned_writes(i64::MAX, 10).await.unwrap();
+        let left = store.abandoned_writes(i64::MAX, None, 100).await.unwrap();
         left.iter().find(|write| write.id == *id).is_some_and(|write| write.prepared.is_some())
     };
     for exclusive in [false, true] {
@@ -257,10 +258,67 @@ pub async fn an_abandoned_write_never_comes_after_a_later_one(store: &Store) {
         let id = abandoned("deleted", exclusive).await;
         assert_eq!(store.delete(&deletion("deleted", None)).await.unwrap(), Deleted::Nothing);
         assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
+        // Also where the null version alone is deleted, there or not.
+        let null = || Some(VersionId::null());
+        let id = abandoned("by id", exclusive).await;
+        assert_eq!(store.delete(&deletion("by id", null())).await.unwrap(), Deleted::Nothing);
+        assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
+        put(store, "by id", VersionId::null(), "null").await;
+        let id = abandoned("by id", exclusive).await;
+        store.delete(&deletion("by id", null())).await.unwrap();
+        assert!(!may_roll_forward(&id).await, "exclusive: {exclusive}");
     }
     // Its bytes went over those of the null version, which a later version leaves.
     put(store, "null", VersionId::null(), "null").await;
     let id = abandoned("null", true).await;
     put(store, "null", VersionId::random(), "late").await;
     assert!(may_roll_forward(&id).await);
+}
+
+pub async fn a_write_that_is_taken_back_queues_the_abort_of_its_upload(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let aborts = async || {
+        let jobs = store.claim_jobs(i64::MAX, 10).await.unwrap().into_iter().map(|job| job.kind);
+        jobs.filter(|kind| matches!(kind, JobKind::Abort { .. })).collect::<Vec<_>>()
+    };
+    let token = Token(b"token".to_vec());
+    let gone = store.note_upload(&WriteId::random(), &token).await;
+    assert!(matches!(gone, Err(MetadataError::Gone(_))));
+    for commits in [true, false] {
+        let write = new_write("k", Some(new_version(VersionId::null(), "a")));
+        let id = write.id.clone();
+        let (name, _) = started(store.begin(write).await.unwrap());
+        store.note_upload(&id, &token).await.unwrap();
+        if commits {
+            store.commit(&id, vec![segment(&id, &name, "a")]).await.unwrap();
+            assert!(aborts().await.is_empty());
+        } else {
+            store.rollback(&id, None).await.unwrap();
+            assert_eq!(aborts().await, [JobKind::Abort { upload: token.clone() }]);
+        }
+    }
+}
+
+pub async fn abandoned_writes_come_in_pages(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let write = new_write(&format!("k{number}"), None);
+        ids.push(write.id.clone());
+        store.begin(write).await.unwrap();
+    }
+    for id in &ids {
+        store.abandon(id).await.unwrap();
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.abandoned_writes(i64::MAX, after.take(), 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = Some(last.place_in_line());
+        seen.extend(page.into_iter().map(|write| write.id));
+    }
+    seen.sort();
+    ids.sort();
+    assert_eq!(seen, ids);
 }

@@ -69,6 +69,8 @@ contract! {
     nothing_is_left_on_a_backend_that_does_not_show_the_key
     deleting_while_suspended_replaces_the_null_version
     deleting_the_current_version_uncovers_the_next
+    a_write_that_is_taken_back_queues_the_abort_of_its_upload
+    abandoned_writes_come_in_pages
     an_abandoned_write_is_found
     an_abandoned_write_never_comes_after_a_later_one
     a_rolled_back_write_queues_its_orphan

@@ -29,7 +29,7 @@ async fn a_restart_keeps_all_and_declares_open_writes_dead() {
     drop(first.store);
     let store = SqliteStore::open(options(&first.folder)).await.unwrap();
     assert_eq!(keys(&store).await, ["k"]);
-    assert_eq!(store.abandoned_writes(i64::MAX, 10).await.unwrap()[0].id, id);
+    assert_eq!(store.abandoned_writes(i64::MAX, None, 10).await.unwrap()[0].id, id);
     store.rollback(&id, None).await.unwrap();
     put(&store, "k", VersionId::null(), "c").await;
     assert_eq!(store.segments(0, 10).await.unwrap().len(), 1);

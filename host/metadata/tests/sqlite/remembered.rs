@@ -23,7 +23,7 @@ struct Step {
 }
 
 /// Every method of the port that is not a read.
-const OPERATIONS: [&str; 34] = [
+const OPERATIONS: [&str; 35] = [
     "create_bucket",
     "delete_bucket",
     "set_versioning",
@@ -34,6 +34,7 @@ const OPERATIONS: [&str; 34] = [
     "allow_locations",
     "begin",
     "prepare",
+    "note_upload",
     "commit",
     "rollback",
     "rollback_unheard",
@@ -173,7 +174,8 @@ async fn agree(store: &Store, step: Step) -> Result<(), TestCaseError> {
 
 async fn apply(store: &Store, step: Step, number: i64, left: &mut Left) {
     match step.operation {
-        "begin" | "prepare" | "commit" | "rollback" | "rollback_unheard" | "abandon" | "postpone" | "relocate" => {
+        "begin" | "prepare" | "note_upload" | "commit" | "rollback" | "rollback_unheard" | "abandon" | "postpone"
+        | "relocate" => {
             write(store, step, number, left).await;
         }
         "create_upload" | "put_part" | "abort_upload" | "upload_kept" => upload(store, step, number, left).await,
@@ -260,6 +262,9 @@ async fn write(store: &Store, step: Step, number: i64, left: &mut Left) {
             if store.commit(&id, vec![segment(&id, &name, &format!("bytes-{number}"))]).await.is_ok() {
                 left.writes.remove(at);
             }
+        }
+        ("note_upload", Some(at)) => {
+            let _ = store.note_upload(&left.writes[at].0, &Token(vec![1])).await;
         }
         ("rollback", Some(at)) => {
             let (id, _) = left.writes.remove(at);

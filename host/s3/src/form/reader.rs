@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// The most that all fields before the file may hold, as AWS has it.
+/// The most that all fields before the file may hold, names and values, as AWS has it.
 const MAX_FIELDS: usize = 20_480;
 /// The most that is read before the file begins: the fields with their headers, and a frame.
 const MAX_HEAD: u64 = 1 << 20;
@@ -50,13 +50,17 @@ impl Form {
                 return Ok(Self { fields, file: Part(field) });
             }
             let mut value = Vec::new();
+            // Also a field of nothing takes room: each may become a header.
+            size += name.len().max(1);
             while let Some(chunk) = field.chunk().await.map_err(refused)? {
                 size += chunk.len();
                 if size > MAX_FIELDS {
-                    return Err(S3Error::new(Code::MaxPostPreDataLengthExceeded)
-                        .with("MaxPostPreDataLengthBytes", MAX_FIELDS.to_string()));
+                    return Err(too_large());
                 }
                 value.extend_from_slice(&chunk);
+            }
+            if size > MAX_FIELDS {
+                return Err(too_large());
             }
             let value = String::from_utf8(value).map_err(|_| S3Error::new(Code::MalformedPOSTRequest))?;
             fields.push(&name, value);
@@ -109,15 +113,17 @@ impl Stream for Feed {
     }
 }
 
+fn too_large() -> S3Error {
+    S3Error::new(Code::MaxPostPreDataLengthExceeded).with("MaxPostPreDataLengthBytes", MAX_FIELDS.to_string())
+}
+
 /// A body that broke off is worded as on every other upload; all else is a malformed form.
 fn refused(error: multer::Error) -> S3Error {
     let multer::Error::StreamReadFailed(cause) = error else {
         return Code::MalformedPOSTRequest.into();
     };
     match cause.downcast::<BodyError>() {
-        Ok(error) if matches!(*error, BodyError::Length { .. }) => {
-            S3Error::new(Code::MaxPostPreDataLengthExceeded).with("MaxPostPreDataLengthBytes", MAX_FIELDS.to_string())
-        }
+        Ok(error) if matches!(*error, BodyError::Length { .. }) => too_large(),
         Ok(error) => sallyport_core::Error::from(*error).into(),
         Err(_) => Code::IncompleteBody.into(),
     }
@@ -171,6 +177,8 @@ mod tests {
             code(part("key", &"k".repeat(MAX_FIELDS + 1)) + "--xyz--").await,
             Code::MaxPostPreDataLengthExceeded
         );
+        let many: String = (0..6_000).map(|number| part(&format!("x-amz-{number}"), "")).collect();
+        assert_eq!(code(many + "--xyz--").await, Code::MaxPostPreDataLengthExceeded, "names count as values do");
         assert_eq!(code("x".repeat(2 << 20)).await, Code::MaxPostPreDataLengthExceeded);
         let other = Form::read("text/plain", body::empty(), Duration::from_secs(5)).await;
         assert_eq!(other.err().expect("refused").code, Code::PreconditionFailed);

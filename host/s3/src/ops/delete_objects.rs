@@ -37,6 +37,9 @@ pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
                 Ok(deleted) if !quiet => root.nest("Deleted", |element| describe(element, asked, deleted)),
                 Ok(_) => {}
                 Err(error) => root.nest("Error", |element| {
+                    if let Some(cause) = &error.operator {
+                        tracing::error!(request.id = call.request_id, code = error.code.name(), "{cause}");
+                    }
                     element.text("Key", &asked.key);
                     if let Some(version) = &asked.version {
                         element.text("VersionId", version);
@@ -96,13 +99,16 @@ pub(crate) fn parse(document: &[u8]) -> Result<(Vec<Asked>, bool), S3Error> {
 fn parse_object(object: &Element) -> Result<Asked, S3Error> {
     object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
     let size = object.optional_text("Size")?.map(|size| size.trim().parse().map_err(|_| malformed()));
+    // A condition that cannot be read must not be none.
+    let time = object.optional_text("LastModifiedTime")?;
+    let time = time.map(|time| dates::parse_header(time.trim()).ok_or_else(malformed));
     Ok(Asked {
         key: object.required_text("Key")?.to_owned(),
         version: object.optional_text("VersionId")?.filter(|version| !version.is_empty()).map(str::to_owned),
         conditions: WriteConditions {
             if_match: object.optional_text("ETag")?.map(headers::etags),
             if_none_match: None,
-            if_last_modified: object.optional_text("LastModifiedTime")?.and_then(dates::parse_header),
+            if_last_modified: time.transpose()?,
             if_size: size.transpose()?,
         },
     })
@@ -121,5 +127,11 @@ mod tests {
         assert!(parse(of(0).as_bytes()).is_err());
         assert!(parse(of(1001).as_bytes()).is_err());
         assert!(parse(b"<Delete><Object/></Delete>").is_err());
+        let timed = |time: &str| {
+            let object = format!("<Object><Key>k</Key><LastModifiedTime>{time}</LastModifiedTime></Object>");
+            parse(format!("<Delete>{object}</Delete>").as_bytes()).map(|(asked, _)| asked.len())
+        };
+        assert_eq!(timed("Mon, 12 Oct 2009 17:50:30 GMT"), Ok(1));
+        assert!(timed("yesterday").is_err(), "the object would be deleted whenever it was changed");
     }
 }

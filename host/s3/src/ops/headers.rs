@@ -7,7 +7,7 @@ use crate::ops::{object_lock, tags};
 use sallyport_core::backend::{LOCATION_METADATA, Projection};
 use sallyport_core::metadata::{Attributes, EtagCondition, WriteConditions};
 use sallyport_core::storage_class::STANDARD;
-use sallyport_core::{ByteRange, ReadConditions};
+use sallyport_core::{ByteRange, RangeCondition, ReadConditions};
 
 /// Content headers that are stored and given back.
 pub(crate) const CONTENT: &[&str] =
@@ -16,7 +16,7 @@ pub(crate) const CONTENT: &[&str] =
 pub(crate) const METADATA: &str = "x-amz-meta-";
 /// All user metadata together, names and values, in bytes.
 const MAX_METADATA: usize = 2048;
-/// All headers of a PUT together, in bytes.
+/// All headers of a request together, names and values, in bytes.
 const MAX_HEADERS: usize = 8192;
 /// Headers whose meaning is not there yet.
 const UNHONOURED: &[&str] = &["x-amz-mfa", "x-amz-write-offset-bytes", "x-scal-s3-version-id"];
@@ -94,10 +94,10 @@ fn storage_class(head: &Head) -> String {
     head.header("x-amz-storage-class").unwrap_or(STANDARD).to_owned()
 }
 
-/// Refuses a request to store something whose headers are larger than S3 takes.
+/// Refuses a request whose headers are larger than S3 takes, whatever it asks for.
 pub(crate) fn refuse_oversized(head: &Head) -> Result<(), S3Error> {
     let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if head.method != http::Method::PUT || size <= MAX_HEADERS {
+    if size <= MAX_HEADERS {
         return Ok(());
     }
     Err(S3Error::new(Code::RequestHeaderSectionTooLarge).with("MaxSizeAllowed", MAX_HEADERS.to_string()))
@@ -121,6 +121,17 @@ pub(crate) fn read_conditions(head: &Head, prefix: &str) -> ReadConditions {
         if_none_match: header("if-none-match").map(etags),
         if_modified_since: header("if-modified-since").and_then(dates::parse_header),
         if_unmodified_since: header("if-unmodified-since").and_then(dates::parse_header),
+        // Of a read alone: a copy's range has no condition.
+        if_range: head.header("if-range").filter(|_| prefix.is_empty()).map(range_condition),
+    }
+}
+
+/// `If-Range`: a date, or one ETag.
+fn range_condition(text: &str) -> RangeCondition {
+    match dates::parse_header(text) {
+        Some(time) => RangeCondition::Modified(time),
+        None if text.trim().starts_with("W/") => RangeCondition::Etag(text.to_owned()),
+        None => RangeCondition::Etag(etag(text)),
     }
 }
 
@@ -129,10 +140,14 @@ pub(crate) fn write_conditions(head: &Head) -> Result<WriteConditions, S3Error> 
     let size = head.header("x-amz-if-match-size").map(|text| {
         text.parse().map_err(|_| S3Error::argument("x-amz-if-match-size", text, "The size is not a number"))
     });
+    let time = head.header("x-amz-if-match-last-modified-time").map(|text| {
+        let wrong = || S3Error::argument("x-amz-if-match-last-modified-time", text, "The time is no HTTP date");
+        dates::parse_header(text).ok_or_else(wrong)
+    });
     Ok(WriteConditions {
         if_match: head.header("if-match").map(etags),
         if_none_match: head.header("if-none-match").map(etags),
-        if_last_modified: head.header("x-amz-if-match-last-modified-time").and_then(dates::parse_header),
+        if_last_modified: time.transpose()?,
         if_size: size.transpose()?,
     })
 }
@@ -231,15 +246,35 @@ mod tests {
     }
 
     #[test]
-    fn a_put_with_more_than_eight_kibibytes_of_headers_is_refused() {
+    fn a_request_with_more_than_eight_kibibytes_of_headers_is_refused() {
         let sized = |method: &str, size: usize| {
             let request =
                 http::Request::builder().method(method).uri("/b/k").header("host", "h").header("a", "x".repeat(size));
             refuse_oversized(&Head::parse(&request.body(()).expect("legal").into_parts().0).expect("legal"))
         };
-        assert_eq!(sized("PUT", 8192 - 6), Ok(()));
-        assert_eq!(sized("PUT", 8192 - 5).expect_err("refused").code, Code::RequestHeaderSectionTooLarge);
-        assert_eq!(sized("GET", 9000), Ok(()));
+        for method in ["PUT", "GET", "OPTIONS"] {
+            assert_eq!(sized(method, 8192 - 6), Ok(()));
+            assert_eq!(sized(method, 8192 - 5).expect_err("refused").code, Code::RequestHeaderSectionTooLarge);
+        }
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_read_is_no_missing_one() {
+        for (name, value) in [("x-amz-if-match-size", "many"), ("x-amz-if-match-last-modified-time", "yesterday")] {
+            let error = write_conditions(&head(&[(name, value)])).expect_err("refused");
+            assert_eq!(error.code, Code::InvalidArgument, "{name}");
+        }
+        let time = ("x-amz-if-match-last-modified-time", "Mon, 12 Oct 2009 17:50:30 GMT");
+        assert_eq!(write_conditions(&head(&[time])).expect("legal").if_last_modified, Some(1_255_369_830_000));
+    }
+
+    #[test]
+    fn a_range_is_of_one_object() {
+        let of = |value: &str| read_conditions(&head(&[("if-range", value)]), "").if_range;
+        assert_eq!(of("\"a\""), Some(RangeCondition::Etag("a".to_owned())));
+        assert_eq!(of("W/\"a\""), Some(RangeCondition::Etag("W/\"a\"".to_owned())));
+        assert_eq!(of("Mon, 12 Oct 2009 17:50:30 GMT"), Some(RangeCondition::Modified(1_255_369_830_000)));
+        assert_eq!(read_conditions(&head(&[("if-range", "a")]), "x-amz-copy-source-").if_range, None);
     }
 
     #[test]

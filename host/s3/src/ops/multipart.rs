@@ -95,6 +95,8 @@ pub(crate) async fn put_part(call: &Call, body: Body) -> Result<Answer, S3Error>
 /// CompleteMultipartUpload.
 pub(crate) async fn complete(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let upload = upload(call)?;
+    // Megabytes are read only for whom they may do anything.
+    call.gateway.check_put(&call.caller, (&upload.bucket, &upload.key), &[], false).await?;
     // The checksum headers are the object's here, not this document's.
     let payload = Payload::parse_unchecked(&call.head, &call.identity)?;
     let parts = listed_parts(&call.collect(payload, body, MAX_DOCUMENT).await?)?;

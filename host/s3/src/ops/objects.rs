@@ -263,7 +263,7 @@ fn parts(call: &Call, element: &mut crate::xml::Document, version: &sallyport_co
     let after = number("x-amz-part-number-marker").unwrap_or_default();
     element.number("PartsCount", version.parts.len());
     let shown = version.parts.iter().enumerate().map(|(index, part)| (index + 1, part)).skip(after);
-    let last = (after + limit).min(version.parts.len());
+    let last = after.saturating_add(limit).min(version.parts.len());
     element.number("PartNumberMarker", after);
     element.number("NextPartNumberMarker", last);
     element.number("MaxParts", limit);

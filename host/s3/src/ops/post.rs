@@ -50,8 +50,11 @@ pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
 /// Who uploads, and between which lengths: without a policy nobody in particular.
 fn admit(call: &Call, fields: &Fields, bucket: &str) -> Result<(Identity, (u64, u64)), S3Error> {
     let Some(encoded) = fields.value("policy") else {
-        // What signs the request as a whole, if anything does, signs the form.
-        return Ok((call.identity.clone(), (0, u64::MAX)));
+        // A signature outside of the form need not cover the key that the form names.
+        if !call.identity.is_anonymous() {
+            return Err(missing_field("policy"));
+        }
+        return Ok((Identity::anonymous(), (0, u64::MAX)));
     };
     let identity = authenticate_form(fields, encoded, call.credentials.as_ref())?;
     let policy = Policy::parse(encoded)?;

@@ -31,6 +31,8 @@ pub(crate) struct Decoded<B> {
     counted: u64,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
+    /// The client is waited for; as long as nobody reads, it is not the slow one.
+    waiting: bool,
     ended: bool,
 }
 
@@ -44,6 +46,7 @@ impl<B> Decoded<B> {
             counted: 0,
             idle,
             timer: Box::pin(sleep(idle)),
+            waiting: false,
             ended: false,
         }
     }
@@ -130,11 +133,14 @@ where
             let frame = match this.inner.as_mut().poll_frame(context) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
+                    if !std::mem::replace(&mut this.waiting, true) {
+                        this.timer.as_mut().reset(Instant::now() + this.idle);
+                    }
                     ready!(this.timer.as_mut().poll(context));
                     return this.fail(BodyError::Idle);
                 }
             };
-            this.timer.as_mut().reset(Instant::now() + this.idle);
+            this.waiting = false;
             match frame {
                 // HTTP's own trailers mean nothing to S3.
                 Some(Ok(frame)) => this.input = frame.into_data().unwrap_or_default(),

@@ -132,6 +132,19 @@ async fn a_body_that_stalls_is_cut() {
     assert_eq!(frames.next().await, Some(Err(BodyError::Idle)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn time_in_which_nobody_reads_is_not_the_clients() {
+    // As a body of HTTP/1 does it: nothing is there before it is asked for.
+    let late = async {
+        tokio::time::sleep(IDLE / 2).await;
+        Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(b"late")))
+    };
+    let body = StreamBody::new(Box::pin(futures::stream::once(late)));
+    let mut frames = Decoded::new(body, Decoder::Plain, Some(4), IDLE).into_data_stream();
+    tokio::time::sleep(IDLE * 3).await;
+    assert_eq!(frames.next().await, Some(Ok(Bytes::from_static(b"late"))));
+}
+
 proptest! {
     #[test]
     fn decoding_gives_back_what_was_encoded(

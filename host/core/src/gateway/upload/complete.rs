@@ -12,6 +12,7 @@ use crate::metadata::{
     Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Part, PartBoundary, Segment, Upload, Version,
     WriteKind,
 };
+use crate::names::LocationName;
 use crate::notification::EventKind;
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ impl Gateway {
     pub async fn complete_upload(self: &Arc<Self>, request: CompleteUpload) -> Result<CompleteOutcome> {
         let UploadRef { caller, bucket, key, .. } = &request.upload;
         let bucket = self.key_for(caller, Action::PutObject, bucket, key).await?;
+        self.may_compare(caller, (&bucket, key), None, &request.conditions).await?;
         let Some(upload) = self.metadata.upload(&bucket.name, &request.upload.key, &request.upload.id).await? else {
             return self.completed_before(&bucket, &request).await;
         };
@@ -38,7 +40,14 @@ impl Gateway {
         // S3 wants a client's key here only for an object with checksums.
         let has_checksums = upload.checksum.is_some() || stored.values().any(|part| !part.checksums.is_empty());
         self.check_part_key(&upload, &request.customer, has_checksums)?;
-        let parts = match_parts(&request.parts, stored, self.options.min_part)?;
+        let parts = match match_parts(&request.parts, stored, self.options.min_part) {
+            Ok(parts) => parts,
+            Err(error) => {
+                // They may have gone with the upload since that was looked at.
+                let is_open = self.metadata.upload(&bucket.name, &upload.key, &upload.id).await?.is_some();
+                return if is_open { Err(error) } else { self.completed_before(&bucket, &request).await };
+            }
+        };
         let version = assemble(&bucket, &upload, &request, &parts)?;
         let this = Arc::clone(self);
         super::finish_anyway(async move { this.complete(bucket, upload, request, parts, version).await }).await
@@ -77,6 +86,10 @@ impl Gateway {
         version: NewVersion,
     ) -> Result<CompleteOutcome> {
         let _guard = self.keys.lock(&upload.bucket, &upload.key).await;
+        // The same completion, sent twice at a time, makes one version.
+        if self.metadata.upload(&upload.bucket, &upload.key, &upload.id).await?.is_none() {
+            return self.completed_before(&bucket, &request).await;
+        }
         let (name, token) = upload.backend.clone().unwrap_or_else(|| {
             let place = Place::Derived(upload.write_id.to_string());
             (Name { bucket: upload.bucket.clone(), key: upload.key.clone(), place }, Token(Vec::new()))
@@ -126,18 +139,10 @@ impl Gateway {
                 } else {
                     self.abandon(&upload.write_id).await?;
                 }
-                return Err(Error::from_backend(&upload.location, error));
+                return Err(refused(&upload.location, parts, error));
             }
         };
-        Ok(Segment {
-            location: upload.location.clone(),
-            name: name.clone(),
-            write_id: upload.write_id.clone(),
-            locator: stored.locator,
-            stored_size: size,
-            offset: 0,
-            length: size,
-        })
+        Ok(Segment::whole(upload.location.clone(), name.clone(), upload.write_id.clone(), stored.locator, size))
     }
 
     async fn ask_to_assemble(
@@ -172,6 +177,20 @@ enum Assembling {
     Backend(BackendError),
 }
 
+/// What a backend's no to a completion means to the client. Its upload may be gone, and a part
+/// may have been replaced while the completion was on its way.
+fn refused(location: &LocationName, parts: &[Part], error: BackendError) -> Error {
+    let but_last = parts.split_last().map_or(parts, |(_, others)| others);
+    match (error.code(), but_last.iter().min_by_key(|part| part.size)) {
+        (Some(FailureCode::NotFound), _) => Error::NoSuchUpload,
+        (Some(FailureCode::Changed), _) => Error::InvalidPart(None),
+        (Some(FailureCode::TooSmall), Some(part)) => {
+            Error::EntityTooSmall { number: part.number, size: part.size, minimum: None }
+        }
+        _ => Error::from_backend(location, error),
+    }
+}
+
 /// The parts that the client lists, checked against those that were stored.
 fn match_parts(listed: &[ListedPart], mut stored: BTreeMap<u32, Part>, min_part: u64) -> Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::with_capacity(listed.len());
@@ -179,18 +198,18 @@ fn match_parts(listed: &[ListedPart], mut stored: BTreeMap<u32, Part>, min_part:
         if parts.last().is_some_and(|last| last.number >= one.number) {
             return Err(Error::InvalidPartOrder);
         }
-        let part = stored.remove(&one.number).ok_or(Error::InvalidPart(one.number))?;
+        let part = stored.remove(&one.number).ok_or(Error::InvalidPart(Some(one.number)))?;
         let agrees = |(algorithm, value): &(Algorithm, String)| {
             part.checksums.iter().any(|own| own.algorithm == algorithm.name() && own.value == *value)
         };
         if part.etag != one.etag || !one.checksums.iter().all(agrees) {
-            return Err(Error::InvalidPart(one.number));
+            return Err(Error::InvalidPart(Some(one.number)));
         }
         parts.push(part);
     }
     let small = parts.iter().rev().skip(1).rev().find(|part| part.size < min_part);
     if let Some(part) = small {
-        return Err(Error::EntityTooSmall { number: part.number, size: part.size, minimum: min_part });
+        return Err(Error::EntityTooSmall { number: part.number, size: part.size, minimum: Some(min_part) });
     }
     if parts.is_empty() {
         return Err(Error::InvalidRequest("You must specify at least one part".to_owned()));
@@ -218,7 +237,7 @@ fn assemble(bucket: &Bucket, upload: &Upload, request: &CompleteUpload, parts: &
     }
     let mut attributes = upload.attributes.clone();
     if let Some(encryption) = &mut attributes.encryption {
-        let runs = parts.iter().map(|part| part.run.clone().ok_or(Error::InvalidPart(part.number)));
+        let runs = parts.iter().map(|part| part.run.clone().ok_or(Error::InvalidPart(Some(part.number))));
         encryption.runs = runs.collect::<Result<_>>()?;
     }
     let boundaries = parts.iter().map(|part| PartBoundary {
@@ -274,7 +293,7 @@ fn object_checksum(upload: &Upload, parts: &[Part]) -> Result<Option<ObjectCheck
     for part in parts {
         let own = part.checksums.iter().find(|own| own.algorithm == *name);
         let digest = own.and_then(|own| algorithm.decode(&own.value));
-        digests.push((digest.ok_or(Error::InvalidPart(part.number))?, part.size));
+        digests.push((digest.ok_or(Error::InvalidPart(Some(part.number)))?, part.size));
     }
     let value = match kind {
         ChecksumKind::Composite => {
@@ -317,7 +336,7 @@ mod tests {
         let stored = || BTreeMap::from([(1, part(1, 10)), (3, part(3, 5))]);
         assert_eq!(match_parts(&[listed(&one), listed(&two)], stored(), 10).unwrap().len(), 2);
         assert!(matches!(match_parts(&[listed(&two), listed(&one)], stored(), 1), Err(Error::InvalidPartOrder)));
-        assert!(matches!(match_parts(&[listed(&part(2, 1))], stored(), 1), Err(Error::InvalidPart(2))));
+        assert!(matches!(match_parts(&[listed(&part(2, 1))], stored(), 1), Err(Error::InvalidPart(Some(2)))));
         let small = match_parts(&[listed(&one), listed(&two)], stored(), 11);
         assert!(matches!(small, Err(Error::EntityTooSmall { number: 1, .. })));
     }
