@@ -151,7 +151,7 @@ async fn a_round_goes_on_where_it_was_cut_off() {
                base = sqlite3.connect(sys.argv[1] + '/metadata.sqlite')\n\
                created = base.execute(\"SELECT created FROM bucket WHERE name = 'seen'\").fetchone()[0]\n\
                round = { 'bucket_created': created, 'cursor': '[\"b\",null]', 'after': 'b', 'has_entries': True }\n\
-               base.execute('INSERT INTO meta VALUES (?, ?)', ('progress of watch of cloud in seen', json.dumps(round)))\n\
+               base.execute('INSERT OR REPLACE INTO meta VALUES (?, ?)', ('progress of watch of cloud in seen', json.dumps(round)))\n\
                base.commit()";
     let metadata = gateway.folder().join("metadata");
     let ran = Command::new("python3").arg("-c").arg(sql).arg(&metadata).output().await.unwrap();

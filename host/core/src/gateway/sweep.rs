@@ -5,7 +5,7 @@ use super::write::contradiction;
 use super::{Gateway, now};
 use crate::backend::{Backend, BackendError, Place};
 use crate::error::{Error, Result};
-use crate::metadata::{OpenWrite, Segment, Upload, UploadQuery, WriteKind};
+use crate::metadata::{OpenWrite, Segment, Upload, WriteKind};
 use crate::names::BucketName;
 use futures::{StreamExt, stream};
 use std::sync::{Arc, PoisonError};
@@ -159,48 +159,30 @@ impl Gateway {
         (age < first.saturating_mul(RECHECKED_FOR)).then(|| now.saturating_add(age.saturating_mul(3).max(first)))
     }
 
-    /// Aborts what this write opened in a place that is its own, unless that became a client's
-    /// upload. At the plain place others open uploads too, and nothing tells theirs from one
-    /// whose answer was lost: they all stay.
+    /// Aborts what this write opened where nobody else opens anything: in a place of its own, or
+    /// at names that are this bucket's alone. Elsewhere nothing tells others' uploads from one
+    /// whose answer was lost, and they all stay; so they do while a write is under way that may
+    /// be about to note its own.
     async fn abort_own_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
-        if !backend.traits().multipart || write.name.place != Place::Derived(write.id.to_string()) {
-            return Ok(());
-        }
         let failed = |error: BackendError| Error::from_backend(&write.location, error);
-        let uploads = backend.find_uploads(&write.name, &write.id).await.map_err(failed)?;
-        if uploads.is_empty() || self.is_client_upload(write).await? {
+        if !backend.traits().multipart {
             return Ok(());
         }
-        for upload in uploads {
-            backend.abort_upload(&upload).await.map_err(failed)?;
+        let is_own_place = write.name.place == Place::Derived(write.id.to_string());
+        if !is_own_place && are_names_shared(backend.as_ref(), &write.name.bucket).await.map_err(failed)? {
+            return Ok(());
+        }
+        let uploads = backend.find_uploads(&write.name, &write.id).await.map_err(failed)?;
+        if uploads.is_empty() {
+            return Ok(());
+        }
+        let Some(known) = self.metadata.known_uploads(&write.bucket, &write.key, &write.id).await? else {
+            return Ok(());
+        };
+        for upload in uploads.iter().filter(|upload| !known.contains(upload)) {
+            backend.abort_upload(upload).await.map_err(failed)?;
         }
         Ok(())
-    }
-
-    /// Whether an open upload has the id of this write, and so its place.
-    async fn is_client_upload(&self, write: &OpenWrite) -> Result<bool> {
-        let mut query = UploadQuery {
-            bucket: write.bucket.clone(),
-            prefix: write.key.to_string(),
-            delimiter: None,
-            key_marker: None,
-            upload_marker: None,
-            limit: 1_000,
-        };
-        loop {
-            let page = self.metadata.list_uploads(&query).await?;
-            // The key itself comes before those that it starts.
-            let mut of_key = page.uploads.iter().take_while(|upload| upload.key == write.key);
-            if of_key.any(|upload| upload.write_id == write.id) {
-                return Ok(true);
-            }
-            match page.next {
-                Some((key, upload)) if key == write.key.as_str() => {
-                    (query.key_marker, query.upload_marker) = (Some(key), upload);
-                }
-                _ => return Ok(false),
-            }
-        }
     }
 
     /// Touches uploads at a third of the time after which their backend forgets them.
@@ -238,6 +220,14 @@ impl Gateway {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether a location stores objects under names that do not tell their bucket (`bucketMatch`):
+/// there others are expected to store theirs, too.
+async fn are_names_shared(backend: &dyn Backend, bucket: &BucketName) -> Result<bool, BackendError> {
+    let other = if bucket.as_str() == "other" { "another" } else { "other" };
+    let other = BucketName::parse(other).map_err(|error| BackendError::Broke(error.to_string()))?;
+    Ok(backend.namespace(bucket).await? == backend.namespace(&other).await?)
 }
 
 fn millis(duration: Duration) -> i64 {

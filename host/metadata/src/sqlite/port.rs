@@ -127,6 +127,15 @@ impl MetadataStore for SqliteStore {
         self.write(writes::NoteUpload { write: write.clone(), upload: upload.clone() }).await
     }
 
+    async fn known_uploads(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        write: &WriteId,
+    ) -> MetadataResult<Option<Vec<Token>>> {
+        unheard::known_uploads(&self.readers, self.owner, bucket, key, write).await
+    }
+
     async fn commit(&self, write: &WriteId, segments: Vec<Segment>) -> MetadataResult<Committed> {
         self.write(writes::Commit { write: write.clone(), segments }).await
     }

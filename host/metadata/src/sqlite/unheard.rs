@@ -1,10 +1,13 @@
 //! Writes that their backend never answered, and that it may carry out late.
 
+use super::error::failed;
+use super::rows::{bytes, get, number};
 use super::writer::{Operation, Transaction, now};
 use async_trait::async_trait;
-use sallyport_core::backend::Locator;
+use sallyport_core::backend::{Locator, Token};
 use sallyport_core::metadata::MetadataResult;
-use sallyport_core::names::WriteId;
+use sallyport_core::names::{BucketName, ObjectKey, WriteId};
+use sqlx::SqlitePool;
 
 /// Keeps an intent of which its backend has nothing yet.
 pub(super) struct Postpone {
@@ -61,4 +64,27 @@ impl Operation for FoundLate {
         let query = sqlx::query(sql).bind(self.job).bind(self.locator.0).bind(now());
         transaction.execute(query).await.map(drop)
     }
+}
+
+/// What is known of a key's uploads on its backend, unless a write may be about to note one.
+pub(super) async fn known_uploads(
+    readers: &SqlitePool,
+    owner: i64,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    write: &WriteId,
+) -> MetadataResult<Option<Vec<Token>>> {
+    let sql = "SELECT u.token AS token, 0 AS is_pending FROM upload u JOIN bucket b ON b.id = u.bucket
+            WHERE b.name = $1 AND u.key = $2 AND u.token IS NOT NULL
+        UNION ALL SELECT w.upload, w.upload IS NULL FROM write_intent w JOIN bucket b ON b.id = w.bucket
+            WHERE b.name = $1 AND w.key = $2 AND (w.upload IS NOT NULL OR (w.owner = $3 AND w.id <> $4))";
+    let query = sqlx::query(sql).bind(bucket.as_str()).bind(bytes(key.as_str())).bind(owner).bind(write.as_str());
+    let mut known = Vec::new();
+    for row in query.fetch_all(readers).await.map_err(failed)? {
+        if number(&row, "is_pending")? != 0 {
+            return Ok(None);
+        }
+        known.push(Token(get(&row, "token")?));
+    }
+    Ok(Some(known))
 }

@@ -62,8 +62,9 @@ const OPERATIONS: [&str; 35] = [
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 23] = [
+const READS: [&str; 24] = [
     "abandoned_writes",
+    "known_uploads",
     "abandoned_writes_of",
     "all_buckets",
     "bucket",
