@@ -243,12 +243,13 @@ impl PluginHost {
         })
     }
 
-    /// Looks into a file, whatever it is called: what it says of itself and what it needs.
+    /// Looks into a file, whatever it is called: what it says of itself and what it needs, and
+    /// what a signature beside it is worth to who trusts these keys.
     ///
     /// # Errors
     /// When it cannot be read, is no plugin, or breaks when it is asked.
-    pub async fn inspect(&self, path: &Path) -> Result<Inspection, PluginError> {
-        inspection::inspect(self.shelf.workshop(), path).await
+    pub async fn inspect(&self, path: &Path, keys: &[String]) -> Result<Inspection, PluginError> {
+        inspection::inspect(self.shelf.workshop(), path, keys).await
     }
 
     async fn validate(

@@ -46,5 +46,5 @@ pub use host::{HostOptions, LocationSpec, OpenedLocation, PluginHost, PluginVers
 pub use inspection::Inspection;
 pub use limits::Limits;
 pub use sign::{AwsIdentity, AwsSigner};
-pub use trust::Trust;
+pub use trust::{Trust, Vouched};
 pub use usage::Usage;

@@ -72,7 +72,7 @@ impl Plugin {
 pub(crate) struct Prepared {
     pub(crate) program: Program,
     pub(crate) digest: String,
-    bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
     /// The list that has it, when it came with the release.
     pub(crate) list: Option<PathBuf>,
 }
