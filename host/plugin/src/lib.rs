@@ -7,6 +7,7 @@ mod body;
 mod cache;
 mod call;
 mod compile;
+mod confine;
 mod convert;
 mod description;
 mod details;
