@@ -13,6 +13,7 @@ use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
 use crate::grants::LocationGrants;
 use crate::inspection::{self, Inspection};
+use crate::lane::Lanes;
 use crate::limits::Limits;
 use crate::log::{PluginLog, printable};
 use crate::plugin::{self, Plugin, Workshop};
@@ -99,6 +100,7 @@ pub struct PluginHost {
     shares: Arc<Shares>,
     shelf: Shelf,
 }
+    lanes: Arc<Lanes>,
 
 /// A plugin as its file stood at some time. Locations that were opened on it stay on it.
 #[derive(Clone)]
@@ -119,13 +121,15 @@ impl PluginVersion {
 impl PluginHost {
     /// A host that has not looked at any plugin yet.
     pub fn new(options: HostOptions) -> Result<Self, PluginError> {
-        let engine = TickingEngine::new()?;
+        let engine = TickingEngine::new(options.limits.metered)?;
         let linker = state::linker(engine.engine());
         let linker = linker.map_err(|error| PluginError::Host(format!("the imports cannot be linked: {error:#}")))?;
         let workshop = Workshop {
             engine,
+        let lanes = Lanes::new();
             linker: Arc::new(linker),
             cache: CodeCache::new(options.cache_folder.clone(), options.compiler.clone(), options.limits.clone()),
+            lane: lanes.lane(),
             limits: options.limits.clone(),
         };
         let overrides = options.resolver_overrides.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address));
@@ -137,6 +141,7 @@ impl PluginHost {
             shares: Shares::new(STORES as usize),
         })
     }
+            lanes,
 
     /// The plugin of a type as its file stands now. A file that is new or changed is read,
     /// compiled and asked what it is, which takes seconds; it has no effect on locations that
@@ -233,7 +238,8 @@ impl PluginHost {
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
         let traits = traits(&plugin.description, &validation);
-        let pool = Pool::new(plugin.program.clone(), grants, limits, self.shares.share(), open);
+        let parts = (self.shares.share(), self.lanes.lane());
+        let pool = Pool::new(plugin.program.clone(), grants, limits, parts, open);
         let (target, usage) = (traits.target.clone(), pool.usage());
         Ok(OpenedLocation {
             backend: Arc::new(PluginBackend::new(pool, traits, learnable(&plugin.description))),
@@ -266,7 +272,7 @@ impl PluginHost {
         let work: Work<_> = Box::new(move |accessor, exports| {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_validate(accessor, request).await })
         });
-        plugin::ask(&plugin.program, &self.options.limits, &plugin.kind, "validate", work).await
+        plugin::ask(self.shelf.workshop(), &plugin.program, &plugin.kind, "validate", work).await
     }
 
     /// The folder of a location whose type has a field for one, and whether it is the default.

@@ -23,6 +23,7 @@ mod handover;
 mod host;
 mod inspection;
 mod instance;
+mod lane;
 mod limits;
 mod log;
 mod plugin;
