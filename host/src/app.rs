@@ -290,6 +290,7 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
             except: (!proxies.no_proxy.is_empty()).then(|| proxies.no_proxy.join(",")),
         },
         diversion: None,
+        resolver: None,
     })
 }
 

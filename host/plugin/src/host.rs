@@ -7,7 +7,7 @@ use crate::compile::Compiler;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings};
+use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings, Resolver, System};
 use crate::engine::{STORES, TickingEngine};
 use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
@@ -50,6 +50,8 @@ pub struct HostOptions {
     pub limits: Limits,
     /// Names that resolve to these addresses, ports included, without a look-up.
     pub resolver_overrides: HashMap<String, SocketAddr>,
+    /// Looks names up in the system's place; for tests of names that change their meaning.
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// The operator's proxies.
     pub proxies: ProxySettings,
     /// Leads connections elsewhere; for tests of what becomes of upstreams that misbehave.
@@ -98,9 +100,9 @@ pub struct PluginHost {
     proxies: Arc<Proxies>,
     overrides: Arc<HashMap<String, SocketAddr>>,
     shares: Arc<Shares>,
+    lanes: Arc<Lanes>,
     shelf: Shelf,
 }
-    lanes: Arc<Lanes>,
 
 /// A plugin as its file stood at some time. Locations that were opened on it stay on it.
 #[derive(Clone)]
@@ -124,12 +126,12 @@ impl PluginHost {
         let engine = TickingEngine::new(options.limits.metered)?;
         let linker = state::linker(engine.engine());
         let linker = linker.map_err(|error| PluginError::Host(format!("the imports cannot be linked: {error:#}")))?;
+        let lanes = Lanes::new();
         let workshop = Workshop {
             engine,
-        let lanes = Lanes::new();
+            lane: lanes.lane(),
             linker: Arc::new(linker),
             cache: CodeCache::new(options.cache_folder.clone(), options.compiler.clone(), options.limits.clone()),
-            lane: lanes.lane(),
             limits: options.limits.clone(),
         };
         let overrides = options.resolver_overrides.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address));
@@ -139,9 +141,9 @@ impl PluginHost {
             shelf: Shelf::new(options.plugin_folders.clone(), workshop),
             options,
             shares: Shares::new(STORES as usize),
+            lanes,
         })
     }
-            lanes,
 
     /// The plugin of a type as its file stands now. A file that is new or changed is read,
     /// compiled and asked what it is, which takes seconds; it has no effect on locations that
@@ -224,6 +226,7 @@ impl PluginHost {
             own: self.options.own_listeners.clone().into(),
             overrides: self.overrides.clone(),
             proxies: self.proxies.clone(),
+            resolver: self.options.resolver.clone().unwrap_or_else(|| Arc::new(System)),
             signer,
             replacements: Replacements::new(details.in_queries.clone()),
             authorities: details.authorities.as_deref(),

@@ -41,7 +41,7 @@ mod whose;
 
 pub use compile::{Compiler, compile_alone};
 pub use description::{Description, Field, Profile, StorageLimits};
-pub use egress::{Diversion, ProxySettings};
+pub use egress::{Diversion, ProxySettings, Resolver};
 pub use error::{OpenError, PluginError, Problem, Section};
 pub use grants::LocationGrants;
 pub use host::{HostOptions, LocationSpec, OpenedLocation, PluginHost, PluginVersion};

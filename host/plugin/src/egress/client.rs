@@ -7,6 +7,7 @@ use super::narrow::Narrowing;
 use super::policy::Policy;
 use super::proxy::Proxies;
 use super::redact::Redactor;
+use super::resolver::Resolver;
 use crate::call::Call;
 use crate::error::PluginError;
 use crate::limits::Limits;
@@ -64,6 +65,7 @@ pub(crate) struct EgressParts<'a> {
     pub(crate) own: Arc<[SocketAddr]>,
     pub(crate) overrides: Arc<HashMap<String, SocketAddr>>,
     pub(crate) proxies: Arc<Proxies>,
+    pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) signer: Option<Signer>,
     pub(crate) replacements: Replacements,
     /// A PEM file with further authorities.
@@ -81,6 +83,7 @@ impl Egress {
             proxies: parts.proxies.clone(),
             own: parts.own,
             timeout: parts.limits.connect,
+            resolver: parts.resolver,
             diversion: parts.diversion,
             permits: Arc::new(Semaphore::new(parts.limits.connections)),
             queue: parts.limits.queue,
@@ -128,12 +131,12 @@ impl Egress {
         self.admit(&request)?;
         let mut request = self.hold(request)?;
         request.headers_mut().remove(header::EXPECT);
-        let reads_object = reads_object(&request);
-        self.replacements.fill(&mut request, &self.policy);
-        let mut token = None;
         if sends_nothing(&request) {
             request = request.map(|_| nothing());
         }
+        let reads_object = reads_object(&request);
+        self.replacements.fill(&mut request, &self.policy);
+        let mut token = None;
         if let Some(signer) = &self.signer {
             token = signer.sign(&mut request, &Plain { egress: self }).await?;
         }
@@ -263,9 +266,6 @@ impl Egress {
     }
 }
 
-/// Whether the answer's body is an object's own bytes.
-fn reads_object(request: &http::Request<WasiBody>) -> bool {
-    const OF_OBJECTS: [&str; 5] = ["versionid", "snapshot", "partnumber", "x-id", ""];
 /// Whether a request has no body, by its head. The plugin's own stream and trailers do not show
 /// it before they end, and the client would send neither.
 fn sends_nothing(request: &http::Request<WasiBody>) -> bool {
@@ -279,6 +279,9 @@ fn nothing() -> WasiBody {
     http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
+/// Whether the answer's body is an object's own bytes.
+fn reads_object(request: &http::Request<WasiBody>) -> bool {
+    const OF_OBJECTS: [&str; 5] = ["versionid", "snapshot", "partnumber", "x-id", ""];
     let query = request.uri().query().unwrap_or_default();
     let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     request.method() == http::Method::GET
