@@ -71,6 +71,12 @@ enum Figure {
     Start,
     /// (g) Instances of a plugin.
     Instances,
+    /// (h) Beside a hostile tenant.
+    Neighbours,
+    /// (i) The cost of the limits.
+    Limits,
+    /// (j) Bodies through a plugin.
+    Webstore,
 }
 
 #[tokio::main]
@@ -105,6 +111,9 @@ async fn measure(arguments: Arguments) -> Result<()> {
             Figure::List => figures::list::run(&mut report, effort).await,
             Figure::Start => figures::start::run(&mut report, effort).await,
             Figure::Instances => figures::instances::run(&mut report, effort).await,
+            Figure::Neighbours => figures::neighbours::run(&mut report, effort).await,
+            Figure::Limits => figures::limits::run(&mut report, effort).await,
+            Figure::Webstore => figures::webstore::run(&mut report, effort).await,
         };
         // What was measured before is worth keeping.
         if let Err(error) = measured {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use sallyport_tests::client::{Call, Client};
 use sallyport_tests::gateway::{ACCESS_KEY, Gateway, SECRET_KEY, Setup};
+use sallyport_tests::guests;
 use sallyport_tests::process::{Process, accepting, free_port, write};
 use sallyport_tests::tools;
 use sallyport_tests::upstream::{CEPH_ACCESS_KEY, CEPH_SECRET_KEY, Ceph};
@@ -116,8 +117,11 @@ fn local(port: u16) -> SocketAddr {
 }
 
 async fn role(name: &'static str, arguments: &[String]) -> Result<Server> {
+    started_role(name, Command::new(std::env::current_exe()?), arguments).await
+}
+
+async fn started_role(name: &'static str, mut command: Command, arguments: &[String]) -> Result<Server> {
     let folder = tempfile::tempdir()?;
-    let mut command = Command::new(std::env::current_exe()?);
     command.arg("role").args(arguments).current_dir(folder.path());
     let mut process = Process::start(&mut command)?;
     let address: SocketAddr = process.line(|line| line.strip_prefix("listening on ")?.parse().ok()).await?;
@@ -127,6 +131,13 @@ async fn role(name: &'static str, arguments: &[String]) -> Result<Server> {
 /// The upstream in memory.
 pub(crate) async fn upstream() -> Result<Server> {
     role("upstream", &["upstream".to_owned()]).await
+}
+
+/// The same as if it were on another machine: it takes no processor from those who are measured.
+pub(crate) async fn distant_upstream() -> Result<Server> {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(std::env::current_exe()?);
+    started_role("distant upstream", command, &["upstream".to_owned()]).await
 }
 
 /// A bare pipe to an upstream.
@@ -168,6 +179,51 @@ async fn gateway(name: &'static str, setup: Setup, location: &str) -> Result<Ser
 /// Sallyport with its bucket on an upstream.
 pub(crate) async fn sallyport(upstream: &Server) -> Result<Server> {
     gateway("sallyport", Setup::with_locations(json!({ "up": aws_s3_location(upstream) })), "up").await
+}
+
+/// Sallyport with its bucket in a location of somebody else's plugin.
+pub(crate) async fn on_plugin(name: &'static str, plugins: &Path, location: Value) -> Result<Server> {
+    gateway(name, Setup::with_locations(json!({ "up": location })).plugins(plugins), "up").await
+}
+
+/// Sallyport with two tenants, one of whom has a hostile plugin.
+pub(crate) struct Siege {
+    /// As the other one sees it.
+    pub(crate) quiet: Server,
+    /// Stores in the hostile location.
+    pub(crate) attacker: Client,
+    _plugins: TempDir,
+}
+
+/// The bucket of the hostile tenant.
+pub(crate) const HOSTILE: &str = "hostile";
+
+/// Two tenants, each with an upstream of their own.
+pub(crate) async fn besieged(quiet: &Server, hostile: &Server) -> Result<Siege> {
+    let plugins = tempfile::tempdir()?;
+    tokio::fs::write(plugins.path().join("hostile.wasm"), guests::hostile().await?).await?;
+    let with_accounts = |mut location: Value, account: &str| {
+        if let Some(location) = location.as_object_mut() {
+            location.insert("accounts".to_owned(), json!([account]));
+        }
+        location
+    };
+    let theirs = json!({
+        "type": "hostile",
+        "legacyAwsBehavior": false,
+        "details": { "endpoint": format!("http://{}", hostile.address) },
+    });
+    let locations = json!({
+        "up": with_accounts(aws_s3_location(quiet), "Bart"),
+        "hostile": with_accounts(theirs, "Lisa"),
+    });
+    // Each attack is to reach the plugin.
+    let setup = Setup::with_locations(locations).environment("SALLYPORT_BREAKER_CALLS", "0").plugins(plugins.path());
+    let quiet = gateway("sallyport", setup, "up").await?;
+    let attacker = Client::new(&format!("http://{}", quiet.address), "accessKey2", "verySecretKey2")?;
+    let created = attacker.create_bucket(HOSTILE, "hostile").await?;
+    anyhow::ensure!(created.status.is_success(), "{}: {}", created.status, created.text());
+    Ok(Siege { quiet, attacker, _plugins: plugins })
 }
 
 /// Sallyport with its bucket in a folder.

@@ -14,6 +14,18 @@ pub(crate) fn processor_time(process: u32) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 10))
 }
 
+/// Processor time of all threads of this process that are there now, by the scheduler's own
+/// clock, which counts nanoseconds.
+pub(crate) fn processor_time_of_this_process() -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let path = thread?.path().join("schedstat");
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        nanoseconds += text.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
 /// Resident memory in bytes: now, and the most so far.
 pub(crate) fn memory(process: u32) -> Result<(u64, u64)> {
     let path = format!("/proc/{process}/status");

@@ -231,6 +231,21 @@ pub fn key_store(configuration: &Configuration, environment: &dyn Environment) -
     Ok(KeyStore::new(&configuration.metadata_dir, master))
 }
 
+/// What is wrong with where the master key is. Blocks for a moment.
+///
+/// # Errors
+/// As [`key_store`].
+pub fn key_problems(configuration: &Configuration, environment: &dyn Environment) -> anyhow::Result<Vec<Problem>> {
+    let store = key_store(configuration, environment)?;
+    let problem = store.exposed_master().map(|(path, mode)| {
+        let what = format!("others than the server's user can read or change the master key: its mode is {mode:o}");
+        let fix =
+            format!("chmod 600 {0}, and `sallyport key reseal --new` when somebody may have read it", path.display());
+        Problem::warning(path.display(), what, fix)
+    });
+    Ok(problem.into_iter().collect())
+}
+
 /// The operator's own key service when one is named, else the embedded keys.
 fn key_service(environment: &dyn Environment, embedded: EmbeddedKeys) -> anyhow::Result<Arc<dyn KeyService>> {
     let Some(endpoint) = environment.variable(KMS_ENDPOINT) else { return Ok(Arc::new(embedded)) };
@@ -277,6 +292,7 @@ fn host_options(configuration: &Configuration, environment: &dyn Environment) ->
             except: (!proxies.no_proxy.is_empty()).then(|| proxies.no_proxy.join(",")),
         },
         diversion: None,
+        resolver: None,
     })
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod import;
 mod key;
 mod plugin;
+mod running;
 mod serve;
 
 pub use care::{backup, fsck, rebind, restore};

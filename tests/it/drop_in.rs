@@ -7,6 +7,8 @@ mod refused;
 mod swapping;
 mod trust;
 
+pub(crate) use trust::Publisher;
+
 use super::third_party::{Web, built};
 use sallyport_tests::admin;
 use sallyport_tests::client::Client;

@@ -1,8 +1,10 @@
 //! A configuration with every kind of mistake, reported in one go.
 
-use sallyport_tests::gateway::{Ran, compiled_plugins};
+use sallyport_tests::gateway::{Ran, Setup, compiled_plugins};
 use sallyport_tests::process::write;
 use sallyport_tests::tools;
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use tokio::process::Command;
 
 const CONFIG: &str = r#"{
@@ -89,5 +91,26 @@ async fn all_mistakes_are_reported_together_with_place_and_remedy() {
         assert!(ran.errors.contains("nothing was started"), "{}", ran.errors);
         assert!(!ran.errors.contains("hush"), "a secret was shown:\n{}", ran.errors);
         assert!(!folder.path().join("localMetadata/sallyport.db").exists(), "a database was made");
+    }
+}
+
+#[tokio::test]
+async fn a_master_key_that_others_can_read_is_told_of_at_start_and_by_check() {
+    let key = format!("{}=\n", "A".repeat(43));
+    let mut gateway = Setup::with_locations(json!({})).file("metadata/master.key", &key).start().await.unwrap();
+    let path = gateway.folder().join("metadata/master.key");
+    for (mode, is_told) in [(0o600, false), (0o644, true)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        gateway.stop_and_restart().await.unwrap();
+        let check = gateway.run(&["check"]).await.unwrap();
+        assert_eq!(check.code, Some(0), "a warning is no mistake: {}", check.errors);
+        for said in [gateway.log(), check.errors] {
+            assert_eq!(
+                said.contains("can read or change the master key: its mode is 644"),
+                is_told,
+                "{mode:o}: {said}"
+            );
+            assert!(!said.contains("AAAA"), "the key itself is told: {said}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `sallyport plugin inspect`, and what `new` refuses.
 
+use crate::drop_in::Publisher;
 use crate::third_party;
 use sallyport_tests::gateway::{Ran, compiled_plugins};
 use sallyport_tests::signing::sha256;
@@ -69,8 +70,42 @@ async fn inspect_knows_a_plugin_under_any_name_and_a_signature_beside_it() {
     assert_eq!(said["exports"], serde_json::json!(["sallyport:plugin/storage@0.1.0"]));
     std::fs::write(folder.path().join("download (1).wasm.minisig"), "untrusted comment: x\n").unwrap();
     let text = plugin(&["inspect"], Some(&file)).await.output;
-    assert!(text.contains("download (1).wasm.minisig, not verified here"), "{text}");
+    assert!(text.contains("download (1).wasm.minisig, not verified: give --public-key"), "{text}");
     assert!(text.contains("under the name webstore.wasm only"), "{text}");
+}
+
+#[tokio::test]
+async fn inspect_verifies_the_signature_beside_a_plugin_with_the_keys_that_it_is_given() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("webstore.wasm");
+    std::fs::copy(third_party::built().await, &file).unwrap();
+    let (signer, other) = (Publisher::new(1), Publisher::new(2));
+    let verify = async |key: &str| {
+        let text = plugin(&["inspect", "--public-key", key], Some(&file)).await;
+        let json = plugin(&["inspect", "--json", "--public-key", key], Some(&file)).await;
+        assert_eq!(text.code, json.code, "{}", text.errors);
+        let json: Value = serde_json::from_str(&json.output).unwrap();
+        (text.code, json["vouched"].as_str().unwrap().to_owned(), text.output)
+    };
+    let (code, vouched, _) = verify(&signer.key()).await;
+    assert_eq!((code, vouched.as_str()), (Some(1), "unsigned"));
+    let beside = folder.path().join("webstore.wasm.minisig");
+    std::fs::write(&beside, signer.sign(&std::fs::read(&file).unwrap())).unwrap();
+    assert_eq!(inspected(&file).await["vouched"], "unverified");
+    let (code, vouched, text) = verify(&signer.key()).await;
+    assert_eq!((code, vouched.as_str()), (Some(0), "good"));
+    assert!(text.contains("webstore.wasm.minisig, good"), "{text}");
+    let public = folder.path().join("minisign.pub");
+    std::fs::write(&public, format!("untrusted comment: minisign public key\n{}\n", signer.key())).unwrap();
+    assert_eq!(verify(public.to_str().unwrap()).await.0, Some(0));
+    for key in [other.key(), "no key".to_owned()] {
+        let (code, vouched, text) = verify(&key).await;
+        assert_eq!((code, vouched.as_str()), (Some(1), "bad"), "{key}: {text}");
+    }
+    std::fs::write(&beside, signer.sign(b"other bytes")).unwrap();
+    let (code, vouched, text) = verify(&signer.key()).await;
+    assert_eq!((code, vouched.as_str()), (Some(1), "bad"));
+    assert!(text.contains("of no worth"), "{text}");
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! The figures, a file each.
 
 pub(crate) mod bodies;
+mod hosted;
 pub(crate) mod instances;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod local;
 pub(crate) mod memory;
+pub(crate) mod neighbours;
 pub(crate) mod small;
 pub(crate) mod start;
+pub(crate) mod webstore;
 
 use crate::load::{self, Content, Outcome, Prepared, Until};
 use crate::servers::{BUCKET, Server};

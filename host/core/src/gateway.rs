@@ -7,6 +7,7 @@ mod check;
 mod conditions;
 mod configure;
 mod copy;
+mod course;
 mod deliveries;
 mod encryption;
 mod import;

@@ -238,6 +238,16 @@ mod tests {
         assert_eq!(compile().await, Ok(()));
         assert!(opened.load(&engine, &name).is_some(), "it was written again");
 
+        // As a host leaves it that dies while it writes, on a disk that tears what is renamed.
+        let whole = std::fs::read(&path).expect("it is kept");
+        for length in [0, 1, TAG, TAG + 1, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).expect("written");
+            std::fs::write(opened.path.join(format!("{name}.1.tmp")), &whole[..length]).expect("written");
+            assert!(opened.load(&engine, &name).is_none(), "{length} bytes of it");
+            assert_eq!(compile().await, Ok(()));
+            assert!(opened.load(&engine, &name).is_some(), "{length} bytes of it were compiled again");
+        }
+
         // Good code under another name is another component's.
         std::fs::copy(&path, opened.path.join("other")).expect("copied");
         assert!(opened.load(&engine, "other").is_none());

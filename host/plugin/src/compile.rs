@@ -1,5 +1,6 @@
 //! Compiles components in a process of its own that has little memory, time and nothing else.
 
+use crate::confine::confine;
 use crate::engine;
 use crate::limits::Limits;
 use crate::log::printable;
@@ -120,6 +121,10 @@ fn ended(status: ExitStatus, said: &str, limits: &Limits) -> String {
 /// A sentence for the parent.
 pub fn compile_alone(memory: u64, seconds: u64) -> Result<(), String> {
     give_up(memory, seconds).map_err(|error| format!("the compiler's limits cannot be set: {error}"))?;
+    // Kernels without filters are rare, and the limits hold there all the same.
+    if let Err(error) = confine() {
+        let _ = writeln!(std::io::stderr(), "the compiler is not confined: {error}");
+    }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let engine = engine::compiling().map_err(|error| error.to_string())?;

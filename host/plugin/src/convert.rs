@@ -13,6 +13,8 @@ use std::time::Duration;
 const NAME_BYTES: usize = 4096;
 /// All that may be shown of one object beside its bytes, in bytes.
 const SHOWN_BYTES: usize = 16 * 1024;
+/// Most metadata of one object: clients take some hundred headers and no more.
+const MOST_METADATA: usize = 64;
 /// Most tags of one object.
 const MOST_TAGS: usize = 50;
 /// Content headers that objects have.
@@ -107,7 +109,7 @@ pub(crate) fn shown(attributes: Vec<(String, String)>) -> (Option<WriteId>, Proj
         let Some(left) = room.checked_sub(name.len() + value.len()).filter(|_| is_text) else { continue };
         let pairs = match kind {
             "content" if CONTENT.contains(&name) && !value.is_empty() => &mut object.content,
-            "metadata" if is_metadata_name(name) => &mut object.metadata,
+            "metadata" if is_metadata_name(name) && object.metadata.len() < MOST_METADATA => &mut object.metadata,
             "tag" if is_tag(name, &value) && object.tags.len() < MOST_TAGS => &mut object.tags,
             _ => continue,
         };

@@ -20,11 +20,16 @@ pub(crate) struct TickingEngine {
 }
 
 impl TickingEngine {
-    /// Pools instances where the address space allows it, else allocates them one by one.
-    pub(crate) fn new() -> Result<Self, PluginError> {
-        let engine = Engine::new(&pooled()).or_else(|error| {
+    /// Pools instances where the address space allows it, else allocates them one by one. Code
+    /// that is not metered is never interrupted.
+    pub(crate) fn new(metered: bool) -> Result<Self, PluginError> {
+        let (mut pooled, mut config) = (pooled(), config());
+        for config in [&mut pooled, &mut config] {
+            config.epoch_interruption(metered);
+        }
+        let engine = Engine::new(&pooled).or_else(|error| {
             tracing::info!(%error, "instances are not pooled on this machine");
-            Engine::new(&config())
+            Engine::new(&config)
         });
         let engine = engine.map_err(|error| PluginError::Host(format!("wasmtime does not start: {error:#}")))?;
         let ticker = Ticker::start(&engine)?;

@@ -7,12 +7,13 @@ use crate::compile::Compiler;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings};
+use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings, Resolver, System};
 use crate::engine::{STORES, TickingEngine};
 use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
 use crate::grants::LocationGrants;
 use crate::inspection::{self, Inspection};
+use crate::lane::Lanes;
 use crate::limits::Limits;
 use crate::log::{PluginLog, printable};
 use crate::plugin::{self, Plugin, Workshop};
@@ -49,6 +50,8 @@ pub struct HostOptions {
     pub limits: Limits,
     /// Names that resolve to these addresses, ports included, without a look-up.
     pub resolver_overrides: HashMap<String, SocketAddr>,
+    /// Looks names up in the system's place; for tests of names that change their meaning.
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// The operator's proxies.
     pub proxies: ProxySettings,
     /// Leads connections elsewhere; for tests of what becomes of upstreams that misbehave.
@@ -97,6 +100,7 @@ pub struct PluginHost {
     proxies: Arc<Proxies>,
     overrides: Arc<HashMap<String, SocketAddr>>,
     shares: Arc<Shares>,
+    lanes: Arc<Lanes>,
     shelf: Shelf,
 }
 
@@ -119,11 +123,13 @@ impl PluginVersion {
 impl PluginHost {
     /// A host that has not looked at any plugin yet.
     pub fn new(options: HostOptions) -> Result<Self, PluginError> {
-        let engine = TickingEngine::new()?;
+        let engine = TickingEngine::new(options.limits.metered)?;
         let linker = state::linker(engine.engine());
         let linker = linker.map_err(|error| PluginError::Host(format!("the imports cannot be linked: {error:#}")))?;
+        let lanes = Lanes::new();
         let workshop = Workshop {
             engine,
+            lane: lanes.lane(),
             linker: Arc::new(linker),
             cache: CodeCache::new(options.cache_folder.clone(), options.compiler.clone(), options.limits.clone()),
             limits: options.limits.clone(),
@@ -135,6 +141,7 @@ impl PluginHost {
             shelf: Shelf::new(options.plugin_folders.clone(), workshop),
             options,
             shares: Shares::new(STORES as usize),
+            lanes,
         })
     }
 
@@ -219,6 +226,7 @@ impl PluginHost {
             own: self.options.own_listeners.clone().into(),
             overrides: self.overrides.clone(),
             proxies: self.proxies.clone(),
+            resolver: self.options.resolver.clone().unwrap_or_else(|| Arc::new(System)),
             signer,
             replacements: Replacements::new(details.in_queries.clone()),
             authorities: details.authorities.as_deref(),
@@ -233,7 +241,8 @@ impl PluginHost {
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
         let traits = traits(&plugin.description, &validation);
-        let pool = Pool::new(plugin.program.clone(), grants, limits, self.shares.share(), open);
+        let parts = (self.shares.share(), self.lanes.lane());
+        let pool = Pool::new(plugin.program.clone(), grants, limits, parts, open);
         let (target, usage) = (traits.target.clone(), pool.usage());
         Ok(OpenedLocation {
             backend: Arc::new(PluginBackend::new(pool, traits, learnable(&plugin.description))),
@@ -243,12 +252,13 @@ impl PluginHost {
         })
     }
 
-    /// Looks into a file, whatever it is called: what it says of itself and what it needs.
+    /// Looks into a file, whatever it is called: what it says of itself and what it needs, and
+    /// what a signature beside it is worth to who trusts these keys.
     ///
     /// # Errors
     /// When it cannot be read, is no plugin, or breaks when it is asked.
-    pub async fn inspect(&self, path: &Path) -> Result<Inspection, PluginError> {
-        inspection::inspect(self.shelf.workshop(), path).await
+    pub async fn inspect(&self, path: &Path, keys: &[String]) -> Result<Inspection, PluginError> {
+        inspection::inspect(self.shelf.workshop(), path, keys).await
     }
 
     async fn validate(
@@ -265,7 +275,7 @@ impl PluginHost {
         let work: Work<_> = Box::new(move |accessor, exports| {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_validate(accessor, request).await })
         });
-        plugin::ask(&plugin.program, &self.options.limits, &plugin.kind, "validate", work).await
+        plugin::ask(self.shelf.workshop(), &plugin.program, &plugin.kind, "validate", work).await
     }
 
     /// The folder of a location whose type has a field for one, and whether it is the default.

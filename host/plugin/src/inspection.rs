@@ -4,6 +4,7 @@ use crate::description::Description;
 use crate::error::PluginError;
 use crate::plugin::{self, Prepared, Workshop};
 use crate::run::Work;
+use crate::trust::{Signatures, Vouched};
 use std::path::Path;
 
 /// A file that is a plugin.
@@ -17,6 +18,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// The interfaces that it exports, with their versions, sorted.
     pub exports: Vec<String>,
+    /// What a signature beside it is worth.
+    pub vouched: Vouched,
 }
 
 impl Inspection {
@@ -27,8 +30,9 @@ impl Inspection {
 }
 
 /// Reads, compiles and asks a file what it is, without any grant.
-pub(crate) async fn inspect(workshop: &Workshop, path: &Path) -> Result<Inspection, PluginError> {
-    let Prepared { program, digest, list, .. } = plugin::prepare(workshop, path).await?;
+pub(crate) async fn inspect(workshop: &Workshop, path: &Path, keys: &[String]) -> Result<Inspection, PluginError> {
+    let Prepared { program, digest, bytes, list } = plugin::prepare(workshop, path).await?;
+    let vouched = Signatures::read(path, &bytes, list.as_deref()).await.vouched(keys);
     let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
     let size = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
     let own = list.is_some();
@@ -36,9 +40,9 @@ pub(crate) async fn inspect(workshop: &Workshop, path: &Path) -> Result<Inspecti
         Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
     });
     let kind = path.file_stem().map_or_else(|| "plugin".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let said = plugin::ask(&program, &workshop.limits, &kind, "describe", work).await?;
+    let said = plugin::ask(workshop, &program, &kind, "describe", work).await?;
     let (imports, exports) = program.interfaces();
     let description = Description::from_wit(said, program.optional(), own, digest);
     let description = description.map_err(|why| PluginError::Refused { path: path.to_owned(), why })?;
-    Ok(Inspection { description, size, imports, exports })
+    Ok(Inspection { description, size, imports, exports, vouched })
 }

@@ -2,7 +2,9 @@
 
 use crate::bindings::{base, copy, listing, multipart, tagging, versions};
 use crate::call::Call;
+use crate::lane::Lane;
 use crate::limits::Limits;
+use crate::run;
 use crate::state::{Grants, State};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -75,17 +77,24 @@ impl Program {
         (sorted(imports), sorted(ty.exports(engine).map(|(name, _)| name.to_owned()).collect()))
     }
 
-    /// Makes an instance; nothing of it was called yet.
+    /// Makes an instance; nothing of it was called yet but what runs at its start, which has a
+    /// budget as calls have.
     pub(crate) async fn instantiate(
         &self,
+        lane: Arc<Lane>,
         grants: &Grants,
         limits: &Limits,
         call: Arc<Call>,
     ) -> wasmtime::Result<Instance> {
         let mut store = State::store(self.pre.engine(), grants, limits, call.clone());
-        store.data_mut().begin(call, limits.cpu);
+        let budget = store.data_mut().begin(call.clone(), limits.cpu);
         store.set_epoch_deadline(1);
-        let instance = self.pre.instantiate_async(&mut store).await?;
+        let pre = self.pre.clone();
+        let making = async move {
+            let instance = pre.instantiate_async(&mut store).await?;
+            Ok::<_, wasmtime::Error>((store, instance))
+        };
+        let (mut store, instance) = run::driven(making, budget, &call, limits, lane).await?;
         let exports = Exports {
             base: self.base.load(&mut store, &instance)?,
             multipart: self.multipart.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,

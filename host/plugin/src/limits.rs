@@ -80,6 +80,9 @@ pub struct Limits {
     pub log_line: usize,
     /// Bytes of an error's text that are kept.
     pub error_bytes: usize,
+    /// Whether memory, handles and processor time are looked at: `false` only to measure what
+    /// that costs. Nothing else then ends a plugin that does not end.
+    pub metered: bool,
 }
 
 impl Default for Limits {
@@ -122,6 +125,7 @@ impl Default for Limits {
             log_bytes: 64 << 10,
             log_line: 8 << 10,
             error_bytes: 1 << 10,
+            metered: true,
         }
     }
 }

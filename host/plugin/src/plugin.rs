@@ -7,6 +7,7 @@ use crate::description::Description;
 use crate::engine::TickingEngine;
 use crate::error::PluginError;
 use crate::instance::{Instance, Program};
+use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::log::PluginLog;
 use crate::run::{self, Work};
@@ -37,6 +38,8 @@ pub(crate) struct Plugin {
 #[derive(Clone)]
 pub(crate) struct Workshop {
     pub(crate) engine: TickingEngine,
+    /// Where pure functions run.
+    pub(crate) lane: Arc<Lane>,
     pub(crate) linker: Arc<Linker<State>>,
     pub(crate) cache: CodeCache,
     pub(crate) limits: Limits,
@@ -50,7 +53,7 @@ impl Plugin {
         let work: Work<_> = Box::new(|accessor, exports| {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
         });
-        let said = ask(&program, &workshop.limits, kind, "describe", work).await?;
+        let said = ask(workshop, &program, kind, "describe", work).await?;
         if said.name != kind {
             let why = format!("it serves the type `{}`: call the file {}.wasm", said.name, said.name);
             return Err(PluginError::Refused { path, why });
@@ -72,7 +75,7 @@ impl Plugin {
 pub(crate) struct Prepared {
     pub(crate) program: Program,
     pub(crate) digest: String,
-    bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
     /// The list that has it, when it came with the release.
     pub(crate) list: Option<PathBuf>,
 }
@@ -95,21 +98,25 @@ pub(crate) async fn prepare(workshop: &Workshop, path: &Path) -> Result<Prepared
 
 /// Calls a pure function in a store without grants.
 pub(crate) async fn ask<T: Send + 'static>(
+    workshop: &Workshop,
     program: &Program,
-    limits: &Limits,
     kind: &str,
     name: &'static str,
     work: Work<T>,
 ) -> Result<T, PluginError> {
+    let limits = &workshop.limits;
     let broke = |why: String| PluginError::Broke { kind: kind.to_owned(), call: name, why };
     let whose = Whose::new(kind, "");
     let log = PluginLog::new(whose.clone(), limits);
     let grants = Grants { egress: None, folder: None, log, whose };
     let call = Arc::new(Call::new(PURE, PURE));
-    let made = tokio::time::timeout(PURE, program.instantiate(&grants, limits, call.clone())).await;
+    let making = program.instantiate(workshop.lane.clone(), &grants, limits, call.clone());
+    let made = tokio::time::timeout(PURE, making).await;
     let instance: Instance =
         made.map_err(|_| broke("it does not start".to_owned()))?.map_err(|error| broke(run::describe(&error)))?;
-    run::run(instance, call, limits, 0, work, drop).await.map_err(|error| broke(error.to_string()))
+    run::run(instance, workshop.lane.clone(), call, limits, 0, work, drop)
+        .await
+        .map_err(|error| broke(error.to_string()))
 }
 
 /// A plugin's bytes with their digest, unless a look at them shows that they are none.

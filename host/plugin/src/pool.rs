@@ -4,6 +4,7 @@ use crate::bindings::base::exports::sallyport::plugin::storage::OpenRequest;
 use crate::bindings::base::sallyport::plugin::types::Failure;
 use crate::call::Call;
 use crate::instance::{Instance, Program};
+use crate::lane::Lane;
 use crate::limits::{Limits, overrun};
 use crate::run::{self, Broke, Work};
 use crate::shares::{Rate, Share, Spare};
@@ -40,6 +41,8 @@ pub(crate) struct Pool {
     making: Rate,
     /// The location's part of the engine's stores.
     share: Share,
+    /// Where its calls run.
+    lane: Arc<Lane>,
     /// Failed openings in a row; they are spaced out.
     failures: AtomicU32,
     usage: Arc<Usage>,
@@ -72,13 +75,20 @@ pub(crate) struct Kind {
 }
 
 impl Pool {
-    pub(crate) fn new(program: Program, grants: Grants, limits: Limits, share: Share, open: OpenParts) -> Arc<Self> {
+    pub(crate) fn new(
+        program: Program,
+        grants: Grants,
+        limits: Limits,
+        (share, lane): (Share, Arc<Lane>),
+        open: OpenParts,
+    ) -> Arc<Self> {
         limits.show(&grants.whose);
         Arc::new(Self {
             program,
             whose: grants.whose.clone(),
             grants,
             share,
+            lane,
             waiting: AtomicUsize::new(0),
             making: Rate::new(limits.instances_per_second),
             open,
@@ -149,7 +159,8 @@ impl Pool {
         };
         call.touch();
         let pool = self.clone();
-        let ran = run::run(instance, call, &self.limits, kind.bytes, work, move |instance| pool.keep(instance)).await;
+        let (lane, bytes) = (self.lane.clone(), kind.bytes);
+        let ran = run::run(instance, lane, call, &self.limits, bytes, work, move |instance| pool.keep(instance)).await;
         ran.map_err(|broke| self.broke(kind.name, &broke))
     }
 
@@ -256,7 +267,7 @@ impl Pool {
         self.may_make().await?;
         let call = self.call();
         let limits = &self.limits;
-        let instantiating = self.program.instantiate(&self.grants, limits, call.clone());
+        let instantiating = self.program.instantiate(self.lane.clone(), &self.grants, limits, call.clone());
         let instance = tokio::time::timeout(limits.wall, instantiating).await;
         let instance = instance
             .map_err(|_| Broke::Late(limits.wall))
@@ -273,15 +284,18 @@ impl Pool {
         let work: Work<_> = Box::new(move |accessor, exports| {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_open(accessor, request).await })
         });
-        let (sender, mut opened) = tokio::sync::oneshot::channel();
-        let answer = run::run(instance, call, limits, 0, work, move |instance| drop(sender.send(instance))).await;
+        let (sender, opened) = tokio::sync::oneshot::channel();
+        let lane = self.lane.clone();
+        let answer = run::run(instance, lane, call, limits, 0, work, move |instance| drop(sender.send(instance))).await;
         let answer = answer.map_err(|broke| self.broke("open", &broke))?;
         if let Err(failure) = answer {
             self.failures.fetch_add(1, Ordering::Relaxed);
             return Err(crate::convert::failure(failure, limits.error_bytes));
         }
         self.failures.store(0, Ordering::Relaxed);
-        opened.try_recv().map_err(|_| BackendError::Answered {
+        // Where it runs on another thread, its answer comes a moment before the instance.
+        let opened = tokio::time::timeout(limits.grace, opened).await.ok().and_then(Result::ok);
+        opened.ok_or_else(|| BackendError::Answered {
             code: FailureCode::Internal,
             message: "the plugin's `open` goes on after it answered".to_owned(),
             retry_after: None,

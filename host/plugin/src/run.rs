@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::instance::{Exports, Instance};
+use crate::lane::{Lane, Moving};
 use crate::limits::{Limits, overrun};
 use crate::state::{Budget, State};
 use crate::usage;
@@ -51,6 +52,7 @@ pub(crate) fn cpu(limits: &Limits, body: u64) -> Duration {
 /// whatever was going on in it.
 pub(crate) async fn run<T: Send + 'static>(
     mut instance: Instance,
+    lane: Arc<Lane>,
     call: Arc<Call>,
     limits: &Limits,
     body: u64,
@@ -83,7 +85,7 @@ pub(crate) async fn run<T: Send + 'static>(
             Err(error) => Some(describe(&error)),
         }
     };
-    let mut driving = Box::pin(Metered { inner: driving, budget, call: call.clone() });
+    let mut driving = driven(driving, budget, &call, limits, lane);
     let mut cut = false;
     loop {
         let deadline = call.deadline() + if cut { limits.grace } else { Duration::ZERO };
@@ -121,15 +123,26 @@ pub(crate) async fn run<T: Send + 'static>(
     }
 }
 
+/// Work in a store whose time is counted, where it is in nobody's way.
+pub(crate) fn driven<F: Future<Output: Send> + Send + 'static>(
+    work: F,
+    budget: Arc<Budget>,
+    call: &Arc<Call>,
+    limits: &Limits,
+    lane: Arc<Lane>,
+) -> Moving<impl Future<Output = F::Output> + Send + 'static + use<F>> {
+    let metered = Metered { inner: work, budget: budget.clone(), call: call.clone(), looks: limits.metered };
+    Moving::new(metered, budget, lane)
+}
+
 /// Drives a store on behalf of a body that a plugin writes, until it ends, is dropped or
 /// stands still.
 async fn outlive(
-    driving: Pin<Box<impl Future<Output = Option<String>>>>,
+    mut driving: impl Future<Output = Option<String>> + Unpin,
     call: Arc<Call>,
     idle: Duration,
     whose: Whose,
 ) {
-    let mut driving = driving;
     loop {
         let deadline = call.sent_by() + idle;
         tokio::select! {
@@ -178,6 +191,7 @@ struct Metered<F> {
     inner: F,
     budget: Arc<Budget>,
     call: Arc<Call>,
+    looks: bool,
 }
 
 impl<F: Future> Future for Metered<F> {
@@ -186,10 +200,13 @@ impl<F: Future> Future for Metered<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: `inner` is never moved out of its place; the others are not pinned.
         #[expect(unsafe_code, reason = "a projection to one field, which no macro in reach makes shorter")]
-        let (inner, budget, call) = unsafe {
+        let (inner, budget, call, looks) = unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.inner), &this.budget, &this.call)
+            (Pin::new_unchecked(&mut this.inner), &this.budget, &this.call, this.looks)
         };
+        if !looks {
+            return usage::in_store(|| inner.poll(cx));
+        }
         budget.begin_poll();
         let polled = usage::in_store(|| inner.poll(cx));
         call.usage().add_busy(budget.end_poll());

@@ -8,7 +8,7 @@ use crate::limits::{Limits, Meter};
 use crate::log::PluginLog;
 use crate::whose::Whose;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -39,10 +39,12 @@ pub(crate) struct Grants {
 }
 
 impl State {
-    /// A store with every limit set.
+    /// A store with every limit set, unless nothing is metered.
     pub(crate) fn store(engine: &Engine, grants: &Grants, limits: &Limits, call: Arc<Call>) -> Store<Self> {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.resources);
+        if limits.metered {
+            table.set_max_capacity(limits.resources);
+        }
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits.header_bytes);
         let mut wasi = WasiCtx::builder();
@@ -59,6 +61,9 @@ impl State {
             budget: Arc::new(Budget::default()),
         };
         let mut store = Store::new(engine, state);
+        if !limits.metered {
+            return store;
+        }
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
@@ -123,17 +128,23 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
+/// A call that is done within this is short: its thread's clock is not looked at, and nobody
+/// who waits for the thread minds.
+const SHORT: Duration = Duration::from_millis(5);
+
 /// Processor time of the running call.
 ///
 /// The time for which its store is being polled is cheap to measure, and never less than the
 /// processor time, but on a busy machine it is more: a thread that waits for its turn is not
-/// using the processor. So only a call that was polled for longer than it may run has its
+/// using the processor. So only a call that was polled for longer than a short one has its
 /// thread's own clock looked at, and from then on gets what it is allowed by that clock.
 #[derive(Default)]
 pub(crate) struct Budget {
     /// Nanoseconds that earlier polls took.
     polled: AtomicU64,
     allowed: AtomicU64,
+    /// It is no short call, by its thread's clock.
+    long: AtomicBool,
     clocks: std::sync::Mutex<Clocks>,
 }
 
@@ -148,8 +159,9 @@ struct Clocks {
 }
 
 impl Budget {
-    fn refill(&self, cpu: Duration) {
+    pub(crate) fn refill(&self, cpu: Duration) {
         self.polled.store(0, Ordering::Relaxed);
+        self.long.store(false, Ordering::Relaxed);
         self.allowed.store(cpu.as_nanos() as u64, Ordering::Relaxed);
         *self.clocks() = Clocks::default();
     }
@@ -164,11 +176,30 @@ impl Budget {
     pub(crate) fn end_poll(&self) -> Duration {
         let mut clocks = self.clocks();
         let took = clocks.poll.take().map(|began| began.elapsed()).unwrap_or_default();
-        self.polled.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
-        if let (Some(used), Some(began)) = (clocks.used, clocks.thread.take()) {
-            clocks.used = Some(used + thread_time().saturating_sub(began));
+        let nanoseconds = took.as_nanos() as u64;
+        let polled = self.polled.fetch_add(nanoseconds, Ordering::Relaxed).saturating_add(nanoseconds);
+        match (clocks.used, clocks.thread.take()) {
+            (Some(used), Some(began)) => {
+                let used = used + thread_time().saturating_sub(began);
+                clocks.used = Some(used);
+                if used >= SHORT {
+                    self.long.store(true, Ordering::Relaxed);
+                }
+            }
+            (None, _) if Duration::from_nanos(polled) >= SHORT => clocks.used = Some(Duration::ZERO),
+            (Some(_) | None, _) => {}
         }
         took
+    }
+
+    /// For how long it was polled.
+    pub(crate) fn polled(&self) -> Duration {
+        Duration::from_nanos(self.polled.load(Ordering::Relaxed))
+    }
+
+    /// Whether it used a processor for longer than a short call does.
+    pub(crate) fn is_long(&self) -> bool {
+        self.long.load(Ordering::Relaxed)
     }
 
     fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
@@ -244,7 +275,7 @@ mod tests {
     }
 
     async fn run(limits: &Limits, code: &[u8]) -> wasmtime::Result<u32> {
-        let ticking = TickingEngine::new().map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        let ticking = TickingEngine::new(true).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         let component = Component::from_binary(ticking.engine(), &component(code))?;
         let mut store = store(ticking.engine(), limits);
         let instance = Linker::new(ticking.engine()).instantiate_async(&mut store, &component).await?;

@@ -31,6 +31,19 @@ pub(crate) struct Signatures {
     listed: Option<Signed>,
 }
 
+/// What a signature beside a file is worth to who trusts some keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vouched {
+    /// There is none.
+    Unsigned,
+    /// There is one, and no key to verify it with.
+    Unverified,
+    /// One of the keys made it, over these bytes or over the list that has their digest.
+    Good,
+    /// Why it is worth nothing.
+    Bad(String),
+}
+
 /// Longest file of a signature, in bytes; minisign's have some 300.
 const SIGNATURE: u64 = 4_096;
 
@@ -55,6 +68,20 @@ impl Signatures {
             [&signatures.own, &signatures.listed].map(|one| one.as_ref().map(|one| one.signature.clone()))
         };
         texts(self) == texts(other)
+    }
+
+    /// What they are worth to who trusts these keys, in minisign's form.
+    pub(crate) fn vouched(&self, keys: &[String]) -> Vouched {
+        if self.own.is_none() && self.listed.is_none() {
+            return Vouched::Unsigned;
+        }
+        if keys.is_empty() {
+            return Vouched::Unverified;
+        }
+        let Some(keys) = keys.iter().map(|text| public_key(text)).collect::<Option<Vec<_>>>() else {
+            return Vouched::Bad("one of the keys is none: take the second line of minisign.pub".to_owned());
+        };
+        self.check(&keys).map_or_else(Vouched::Bad, |()| Vouched::Good)
     }
 
     /// Whether one of the keys signed one of them.
@@ -100,7 +127,7 @@ impl Trust {
         }
         let mut keys = Vec::new();
         for text in &self.public_keys {
-            let key = PublicKey::from_base64(text.trim()).map_err(|_| {
+            let key = public_key(text).ok_or_else(|| {
                 let fix = "write the second line of the file that `minisign -G` made (minisign.pub)";
                 problem("publicKeys", "one of the keys is none".to_owned(), fix)
             })?;
@@ -116,6 +143,10 @@ impl Trust {
             problem("requireSignature", format!("the plugin is refused: {what}"), fix)
         })
     }
+}
+
+fn public_key(text: &str) -> Option<PublicKey> {
+    PublicKey::from_base64(text.trim()).ok()
 }
 
 async fn text(path: &Path) -> Option<String> {
@@ -167,6 +198,17 @@ mod tests {
         for broken in ["", "nonsense", "RUQ\nRUQ\nRUQ\nRUQ"] {
             assert!(trust.check("d", &signed(b"test", broken)).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_signature_is_worth_what_the_keys_are() {
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        let good = signed(b"test", PREHASHED);
+        assert_eq!(good.vouched(&keys(&[KEY])), Vouched::Good);
+        assert_eq!(good.vouched(&[]), Vouched::Unverified);
+        assert!(matches!(signed(b"tess", PREHASHED).vouched(&keys(&[KEY])), Vouched::Bad(_)));
+        assert!(matches!(good.vouched(&keys(&["RWQ"])), Vouched::Bad(why) if why.contains("second line")));
+        assert_eq!(Signatures::default().vouched(&keys(&[KEY])), Vouched::Unsigned);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Inspect {
     /// The plugin
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Verify the signature beside it with this key: the second line of minisign.pub, or that file; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub public_key: Vec<String>,
     /// Answer one JSON object
     #[arg(long)]
     pub json: bool,

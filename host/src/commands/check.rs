@@ -1,7 +1,7 @@
 //! `sallyport check`.
 
-use super::{configuration, report, say};
-use crate::app::App;
+use super::{configuration, report, running, say};
+use crate::app::{App, key_problems};
 use crate::config::{Configuration, Overrides, ProcessEnvironment, Severity};
 
 /// Asks each location for its health; answers whether all is well.
@@ -10,6 +10,7 @@ use crate::config::{Configuration, Overrides, ProcessEnvironment, Severity};
 /// What keeps it from asking.
 pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
     let mut configuration = configuration(overrides).await?;
+    report(key_problems(&configuration, &ProcessEnvironment)?.iter());
     // A database of its own: the server may be running on the real one.
     let scratch = std::env::temp_dir().join(format!("sallyport-check-{}", std::process::id()));
     configuration.metadata_dir = scratch.clone();
@@ -28,6 +29,18 @@ pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
         let fault = one.fault.unwrap_or_else(|| "ok".to_owned());
         say(format_args!("{:width$}  {:10}  {fault}", one.name, one.kind))?;
     }
+    let breakers = running::open_breakers(&configuration.metrics_listen).await;
+    for (location, cause) in breakers.iter().flatten() {
+        say(format_args!("the running server refuses calls of {location}, its breaker is open: {cause}"))?;
+    }
+    let well = match breakers {
+        Some(open) if open.is_empty() => {
+            say("the running server has no breaker open")?;
+            well
+        }
+        Some(_) => false,
+        None => well,
+    };
     let proxies = &configuration.proxies;
     if proxies.http.is_some() || proxies.https.is_some() {
         say("behind the proxy the names of hosts are checked, and their addresses are not: the proxy looks them up")?;

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// What keeps the command from doing its work.
 pub async fn plugin(command: PluginCommand) -> anyhow::Result<bool> {
     match command {
-        PluginCommand::Inspect(request) => inspect::inspect(&request).await.map(|()| true),
+        PluginCommand::Inspect(request) => inspect::inspect(&request).await,
         PluginCommand::Test(request) => test::test(&request).await,
         PluginCommand::New(request) => scaffold::write(&request).await.map(|()| true),
     }

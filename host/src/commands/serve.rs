@@ -2,7 +2,7 @@
 
 use super::{configuration, report, say};
 use crate::admin::{Admin, Readiness, Reload, Status};
-use crate::app::App;
+use crate::app::{App, key_problems};
 use crate::config::{Overrides, ProcessEnvironment};
 use crate::reload::{Files, Reloader};
 use crate::serving::{self, Certificate, ServeOptions};
@@ -30,7 +30,7 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     // With the ports that were taken: no plugin is to be connected to them.
     (configuration.listen, configuration.metrics_listen) = (listening.addresses(), admin_listening.addresses());
     let app = App::build(&configuration, Box::new(ProcessEnvironment)).await?;
-    report(app.problems.iter());
+    report(key_problems(&configuration, &ProcessEnvironment)?.iter().chain(&app.problems));
     if app.gateway.metadata().is_restored().await.is_ok_and(|restored| restored) {
         tracing::warn!("the metadata was restored: nothing is deleted on any backend until `sallyport fsck` has run");
     }

@@ -20,6 +20,13 @@ pub(super) fn stamp(path: &Path) -> Result<Option<Stamp>, KeyError> {
     }
 }
 
+/// The permissions of a file that others may read, or more than its owner write; `None` when
+/// there is none, or it cannot be looked at. A group that reads is the operator's choice.
+pub(super) fn exposure(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o777;
+    (mode & 0o027 != 0).then_some(mode)
+}
+
 /// The whole of a file; `None` when it is absent.
 pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     let mut bytes = Zeroizing::new(Vec::new());

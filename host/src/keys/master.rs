@@ -71,6 +71,14 @@ impl MasterSource {
         file::write(path, &line(keys.current().1), true)
     }
 
+    /// The file, and its permissions, when others may read it.
+    pub(super) fn exposure(&self) -> Option<(&Path, u32)> {
+        match self {
+            Self::File(path) => file::exposure(path).map(|mode| (path.as_path(), mode)),
+            Self::Given(_) => None,
+        }
+    }
+
     fn path(&self) -> Result<&Path, KeyError> {
         match self {
             Self::File(path) => Ok(path),

@@ -97,6 +97,11 @@ impl KeyStore {
         Self { path: metadata_dir.join("keys.json"), master }
     }
 
+    /// The file of the master key, and its permissions, when others than its owner may read it.
+    pub fn exposed_master(&self) -> Option<(&Path, u32)> {
+        self.master.exposure()
+    }
+
     /// What tells whether the file was replaced.
     pub(super) fn stamp(&self) -> Result<Option<Stamp>, KeyError> {
         file::stamp(&self.path)

@@ -74,6 +74,13 @@ async fn files_are_for_their_owner_and_hold_no_key_but_the_masters() {
         let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
+    assert_eq!(store(folder.path()).exposed_master(), None);
+    for (mode, is_exposed) in [(0o400, false), (0o640, false), (0o644, true), (0o660, true), (0o604, true)] {
+        let path = folder.path().join("master.key");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let expected = is_exposed.then_some((path.as_path(), mode));
+        assert_eq!(store(folder.path()).exposed_master(), expected, "{mode:o}");
+    }
     // Another master key opens nothing, and says so.
     std::fs::remove_file(folder.path().join("master.key")).unwrap();
     let lost = EmbeddedKeys::new(store(folder.path()), false);

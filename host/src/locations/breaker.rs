@@ -55,6 +55,11 @@ impl Breaker {
         Arc::new(Self { location: location.to_owned(), most, inner: Mutex::default() })
     }
 
+    /// Whose it is.
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
     /// Lets a call through unless the breaker is open; after its pause one at a time.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Pass, Refusal> {
         let mut inner = self.inner();

@@ -63,6 +63,10 @@ impl Guarded {
         let pass = self.breaker.admit().map_err(refused)?;
         let answer = call.await;
         self.vitals.note(&answer);
+        if matches!(answer, Err(BackendError::Broke(_))) {
+            let location = self.breaker.location().to_owned();
+            metrics::counter!("sallyport_location_broken_calls_total", "location" => location).increment(1);
+        }
         settle(pass, &answer);
         answer
     }

@@ -2,7 +2,9 @@
 
 use super::{ORDINARY, Stage, drop_in, release};
 use sallyport_tests::client::Answer;
+use sallyport_tests::process::free_port;
 use sallyport_tests::wait::until;
+use serde_json::json;
 
 #[tokio::test]
 async fn a_plugin_that_breaks_after_it_took_over_is_rolled_back() {
@@ -73,4 +75,23 @@ async fn a_crash_loop_opens_the_breaker_of_its_location_alone() {
     until("another plugin closes it", async || put().await.status == 200).await;
     assert!(stage.status().await["breaker"].is_null());
     assert!(stage.metrics().await.contains("sallyport_location_breaker_open{location=\"web\"} 0"));
+}
+
+#[tokio::test]
+async fn check_tells_of_the_breakers_of_the_server_that_runs() {
+    let admin = format!("127.0.0.1:{}", free_port().unwrap());
+    let trap = release("0.1.0", "put-trap").await;
+    let stage = Stage::with(Some(trap), |setup| setup.config("metricsListenOn", json!([admin]))).await;
+    let client = stage.bucket("looping", "web").await;
+    let check = async || stage.gateway.run(&["check"]).await.unwrap();
+    let before = check().await;
+    assert_eq!(before.code, Some(0), "{} {}", before.output, before.errors);
+    assert!(before.output.contains("the running server has no breaker open"), "{}", before.output);
+    for _ in 0..5 {
+        assert_eq!(client.put("looping/key", "bytes").await.unwrap().status, 500);
+    }
+    let after = check().await;
+    assert_eq!(after.code, Some(1), "{} {}", after.output, after.errors);
+    assert!(after.output.contains("refuses calls of web, its breaker is open"), "{}", after.output);
+    assert!(after.output.contains("breaks again and again"), "{}", after.output);
 }

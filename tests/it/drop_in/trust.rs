@@ -10,23 +10,23 @@ use sallyport_tests::wait::until;
 use serde_json::json;
 
 /// A key pair in minisign's form.
-struct Publisher {
+pub(crate) struct Publisher {
     pair: Ed25519KeyPair,
     id: [u8; 8],
 }
 
 impl Publisher {
-    fn new(id: u8) -> Self {
+    pub(crate) fn new(id: u8) -> Self {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Self { pair: Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap(), id: [id; 8] }
     }
 
-    fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         STANDARD.encode([b"Ed".as_slice(), &self.id, self.pair.public_key().as_ref()].concat())
     }
 
     /// The text of a `.minisig`.
-    fn sign(&self, bytes: &[u8]) -> String {
+    pub(crate) fn sign(&self, bytes: &[u8]) -> String {
         let signature = self.pair.sign(bytes);
         let comment = "timestamp:1\tfile:webstore.wasm";
         let all = self.pair.sign(&[signature.as_ref(), comment.as_bytes()].concat());

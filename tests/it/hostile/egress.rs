@@ -228,6 +228,24 @@ async fn e11_answers_have_an_end() {
 }
 
 #[tokio::test]
+async fn e_a_request_without_a_body_is_repeated_when_its_connection_was_gone() {
+    let upstream = Upstream::start().await;
+    let siege = against(&upstream, json!({})).await;
+    for (ask, answer) in [
+        ("GET;http://@/closes", "status 200"),
+        ("DELETE;http://@/closes;content-length=0", "status 200"),
+        // Nobody knows whether it has a body, or whether the first one took place.
+        ("DELETE;http://@/closes", "no answer"),
+        ("PUT;http://@/closes;content-length=0", "no answer"),
+    ] {
+        assert!(siege.says("ask/GET;http://@/fine").await.contains("status 200"));
+        let said = siege.says(&format!("ask/{ask}")).await;
+        assert!(said.contains(answer), "{ask}: {said}");
+    }
+    siege.ends_well().await;
+}
+
+#[tokio::test]
 async fn e_requests_are_held_to_the_locations_grants() {
     let upstream = Upstream::start().await;
     let grants = json!({ "methods": ["GET", "PUT"], "paths": ["/fine"], "copySources": ["/fine"] });

@@ -12,6 +12,14 @@ async fn b1_memory_ends_at_its_limit() {
 }
 
 #[tokio::test]
+async fn b2_tables_end_at_their_limit() {
+    let siege = Siege::of(json!({}), json!({ "tableElements": 5_000 })).await;
+    assert_eq!(siege.repeat("table", repetitions()).await, ["InternalError"]);
+    assert!(siege.hits("tableElements").await >= repetitions() as u64);
+    siege.ends_well().await;
+}
+
+#[tokio::test]
 async fn b3_streams_end_at_the_limit_of_handles() {
     let siege = Siege::of(json!({}), json!({ "handles": 200 })).await;
     assert_eq!(siege.repeat("streams", repetitions()).await, ["InternalError"]);

@@ -3,6 +3,7 @@
 use super::{Siege, repetitions};
 use hyper::Method;
 use sallyport_tests::client::Call;
+use sallyport_tests::tools::root;
 use serde_json::json;
 
 #[tokio::test]
@@ -24,6 +25,56 @@ async fn d6_an_errors_text_is_data() {
     assert!(!answer.text().contains('\u{1b}'));
     let log = siege.ends_well().await;
     assert!(!log.contains('\u{1b}'), "an escape reached the log");
+}
+
+#[tokio::test]
+async fn d7_what_a_plugin_claims_and_does_not_export_is_not_called() {
+    let siege = Siege::of(json!({}), json!({})).await;
+    let upload = Call::new(Method::POST, "hostile/parts").query("uploads", "");
+    let id = siege.attacker.send(upload).await.unwrap().elements("UploadId").remove(0);
+    let part = |call: Call| call.query("uploadId", &id);
+    let put = part(Call::new(Method::PUT, "hostile/parts").query("partNumber", "1")).body("five.");
+    let put = siege.attacker.send(put).await.unwrap();
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
+        put.header("etag")
+    );
+    let complete = part(Call::new(Method::POST, "hostile/parts")).body(list);
+    let completed = siege.attacker.send(complete).await.unwrap();
+    assert_eq!((completed.status.as_u16(), completed.code().as_str()), (200, ""), "{}", completed.text());
+    let copy = Call::new(Method::PUT, "hostile/copy").header("x-amz-copy-source", "hostile/parts");
+    let copied = siege.attacker.send(copy).await.unwrap();
+    assert_eq!(copied.status, 200, "{}", copied.text());
+    let tags = "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
+    let tagged = Call::new(Method::PUT, "hostile/parts").query("tagging", "").body(tags);
+    assert_eq!(siege.attacker.send(tagged).await.unwrap().status, 200);
+    for key in ["parts", "copy"] {
+        assert_eq!(siege.get(key).await.unwrap().text(), ".....", "{key}");
+    }
+    for call in ["create", "put-part", "complete", "copy", "copy-part", "put-tags", "hide"] {
+        let calls = siege.counted("sallyport_plugin_calls_total", &format!("call=\"{call}\"")).await;
+        assert_eq!(calls, 0, "{call}");
+    }
+    assert!(siege.counted("sallyport_plugin_calls_total", "call=\"put\"").await >= 1);
+    siege.ends_well().await;
+}
+
+#[test]
+fn c8_d4_an_answer_has_no_status_and_nothing_behind_its_body() {
+    let contract = std::fs::read_to_string(root().join("wit/storage.wit")).unwrap();
+    let results: Vec<&str> =
+        contract.lines().filter_map(|line| Some(line.split_once("func(")?.1.split_once("->")?.1)).collect();
+    assert!(results.len() >= 20, "{} functions", results.len());
+    assert!(results.iter().any(|result| result.contains("stream<u8>")), "one of them answers a body");
+    for result in results {
+        assert!(!result.contains("future"), "{result}");
+    }
+    let fields = contract.lines().filter(|line| !line.contains("func("));
+    let fields: Vec<&str> = fields.filter_map(|line| Some(line.trim().split_once(": ")?.0)).collect();
+    assert!(fields.contains(&"locator"));
+    for name in ["status", "headers", "trailers", "complete", "done"] {
+        assert!(!fields.contains(&name), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -83,6 +83,8 @@ async fn serve(mut socket: TcpStream, index: usize, seen: &Seen) -> std::io::Res
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         match path.split('/').nth(1).unwrap_or_default().split('?').next().unwrap_or_default() {
             "silent" => std::future::pending().await,
+            // As an upstream that gave the connection up a moment ago.
+            "closes" if seen.connections.lock().unwrap()[index].len() > 1 => return Ok(()),
             "continue" => loop {
                 socket.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await?;
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;

@@ -1,6 +1,7 @@
 //! Takes objects that a backend holds already into a bucket, where they are.
 
 use super::Gateway;
+use super::course::Course;
 use super::taking::{Fate, Ground};
 use crate::backend::{ListStored, StoredPage};
 use crate::error::Result;
@@ -67,8 +68,16 @@ impl Gateway {
         let work = format!("import of {} into {}", ground.location, ground.bucket.name);
         let mut cursor = if import.dry_run { None } else { self.metadata.progress(&work).await? };
         let mut report = ImportReport { resumed: cursor.is_some(), ..ImportReport::default() };
+        let mut course = Course::default();
         loop {
             let page = self.stored(&ground, cursor.take()).await?;
+            if let Err(error) = course.follow(&page) {
+                // Where it led to is no place to go on from.
+                if !import.dry_run {
+                    self.metadata.note_progress(&work, None).await?;
+                }
+                return Err(ground.failed(error));
+            }
             let taking = stream::iter(page.entries).map(|entry| {
                 let ground = &ground;
                 async move {

@@ -1,6 +1,7 @@
 //! Watches places where others store objects: what appears there is taken in, what changes is
 //! followed, what vanishes is told or forgotten.
 
+use super::course::Course;
 use super::import::CONCURRENCY;
 use super::periodic::every;
 use super::taking::{Fate, Ground};
@@ -130,8 +131,14 @@ impl Gateway {
         let ground = self.ground(self.bucket(&watch.bucket).await?, &watch.location).await?;
         self.claim_ground(&ground).await?;
         let mut round = self.open_round(watch, &ground.bucket).await?;
+        let mut course = Course::default();
         loop {
             let page = self.stored(&ground, round.cursor.take()).await?;
+            if let Err(error) = course.follow(&page) {
+                // Where it led to is no place to go on from.
+                self.note_round(watch, &round.again()).await?;
+                return Err(ground.failed(error));
+            }
             round.has_entries |= !page.entries.is_empty();
             report.listed += page.entries.len() as u64;
             let keys: HashSet<ObjectKey> = page.entries.iter().filter_map(|entry| ground.key(entry)).collect();
@@ -339,6 +346,12 @@ impl Round {
     fn following(self) -> Self {
         let [last, _] = self.ends;
         Self { bucket_created: self.bucket_created, newest: self.newest, ends: [self.newest, last], ..Self::default() }
+    }
+
+    /// The same from its beginning.
+    fn again(self) -> Self {
+        let [newest, _] = self.ends;
+        Self { bucket_created: self.bucket_created, newest, ends: self.ends, ..Self::default() }
     }
 
     /// Whether an object that is not known was there before the last round began. Then that round

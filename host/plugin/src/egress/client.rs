@@ -7,6 +7,7 @@ use super::narrow::Narrowing;
 use super::policy::Policy;
 use super::proxy::Proxies;
 use super::redact::Redactor;
+use super::resolver::Resolver;
 use crate::call::Call;
 use crate::error::PluginError;
 use crate::limits::Limits;
@@ -64,6 +65,7 @@ pub(crate) struct EgressParts<'a> {
     pub(crate) own: Arc<[SocketAddr]>,
     pub(crate) overrides: Arc<HashMap<String, SocketAddr>>,
     pub(crate) proxies: Arc<Proxies>,
+    pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) signer: Option<Signer>,
     pub(crate) replacements: Replacements,
     /// A PEM file with further authorities.
@@ -81,6 +83,7 @@ impl Egress {
             proxies: parts.proxies.clone(),
             own: parts.own,
             timeout: parts.limits.connect,
+            resolver: parts.resolver,
             diversion: parts.diversion,
             permits: Arc::new(Semaphore::new(parts.limits.connections)),
             queue: parts.limits.queue,
@@ -128,6 +131,9 @@ impl Egress {
         self.admit(&request)?;
         let mut request = self.hold(request)?;
         request.headers_mut().remove(header::EXPECT);
+        if sends_nothing(&request) {
+            request = request.map(|_| nothing());
+        }
         let reads_object = reads_object(&request);
         self.replacements.fill(&mut request, &self.policy);
         let mut token = None;
@@ -260,6 +266,19 @@ impl Egress {
     }
 }
 
+/// Whether a request has no body, by its head. The plugin's own stream and trailers do not show
+/// it before they end, and the client would send neither.
+fn sends_nothing(request: &http::Request<WasiBody>) -> bool {
+    match request.body().size_hint().exact() {
+        Some(length) => length == 0,
+        None => matches!(*request.method(), http::Method::GET | http::Method::HEAD),
+    }
+}
+
+fn nothing() -> WasiBody {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
 /// Whether the answer's body is an object's own bytes.
 fn reads_object(request: &http::Request<WasiBody>) -> bool {
     const OF_OBJECTS: [&str; 5] = ["versionid", "snapshot", "partnumber", "x-id", ""];
@@ -343,7 +362,7 @@ fn source(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn copy(request: &http::Request<WasiBody>) -> http::Request<WasiBody> {
-    let mut copy = http::Request::new(http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync());
+    let mut copy = http::Request::new(nothing());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

@@ -2,6 +2,7 @@
 
 use super::policy::{Admission, Policy};
 use super::proxy::Proxies;
+use super::resolver::Resolver;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
@@ -25,6 +26,7 @@ pub(crate) struct Connector {
     /// Where this server itself listens.
     pub(crate) own: Arc<[SocketAddr]>,
     pub(crate) timeout: Duration,
+    pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) diversion: Option<Arc<dyn Diversion>>,
     /// One for each connection that is open.
     pub(crate) permits: Arc<Semaphore>,
@@ -97,7 +99,7 @@ impl Connector {
         let (addresses, admission) = match self.overrides.get(&name) {
             // Who gave the address means it, also where the name is a cloud's own.
             Some(address) => (vec![*address], Admission::OPERATORS),
-            None => (tokio::net::lookup_host((name.as_str(), port)).await?.collect(), admission),
+            None => (self.resolver.resolve(&name, port).await?, admission),
         };
         for address in addresses {
             // The address that was checked is the one that is connected to: a second look-up

@@ -9,11 +9,14 @@ pub(crate) mod narrow;
 pub(crate) mod policy;
 mod proxy;
 mod redact;
+mod resolver;
 
 pub(crate) use client::{Egress, EgressParts, Plain};
 pub use connector::Diversion;
 pub(crate) use proxy::Proxies;
 pub use proxy::ProxySettings;
+pub use resolver::Resolver;
+pub(crate) use resolver::System;
 
 use crate::call::Call;
 use std::sync::Arc;

@@ -45,10 +45,12 @@ impl Pattern {
         Some(Self { scheme, host, subdomains, port, private, granted: false })
     }
 
-    /// Whether this is one of the operator's names or a subdomain of one.
+    /// Whether this is one of the operator's names or a subdomain of one, at the port that the
+    /// operator's words mean: without one, the scheme's own.
     pub(crate) fn is_below(&self, endpoint: &Endpoint) -> bool {
-        let same_port = endpoint.port.is_none_or(|port| port == self.port);
-        same_port && (self.host == endpoint.host || is_subdomain(&self.host, &endpoint.host))
+        let same_scheme = endpoint.scheme.is_none_or(|scheme| scheme == self.scheme);
+        let same_port = endpoint.port.or_else(|| default_port(&self.scheme)) == Some(self.port);
+        same_scheme && same_port && (self.host == endpoint.host || is_subdomain(&self.host, &endpoint.host))
     }
 
     /// The same as an explicit grant.
@@ -71,6 +73,8 @@ impl Pattern {
 /// What an operator's field of the role `endpoint` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
+    /// `http` or `https`, when it is a URL of one of them.
+    pub(crate) scheme: Option<&'static str>,
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
 }
@@ -78,9 +82,10 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Reads a host, `host:port` or a URL.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let (host, port) = host_and_port(rest.split(AFTER_AUTHORITY).next()?)?;
-        Some(Self { host, port })
+        let scheme = ["http", "https"].into_iter().find(|known| known.eq_ignore_ascii_case(scheme));
+        Some(Self { scheme, host, port })
     }
 }
 
@@ -231,13 +236,15 @@ mod tests {
 
     #[test]
     fn endpoints_are_read_in_each_spelling() {
-        let endpoint = |host: &str, port| Some(Endpoint { host: host.to_owned(), port });
-        assert_eq!(Endpoint::parse("s3.example.com"), endpoint("s3.example.com", None));
-        assert_eq!(Endpoint::parse("127.0.0.1:9000"), endpoint("127.0.0.1", Some(9000)));
-        assert_eq!(Endpoint::parse("https://A.example.com/x"), endpoint("a.example.com", None));
-        assert_eq!(Endpoint::parse("http://[::1]:80"), endpoint("::1", Some(80)));
-        assert_eq!(Endpoint::parse("[0:0::1]"), endpoint("::1", None));
-        assert_eq!(Endpoint::parse("http://a.example.com\\@b.example.com"), endpoint("a.example.com", None));
+        let endpoint = |scheme, host: &str, port| Some(Endpoint { scheme, host: host.to_owned(), port });
+        assert_eq!(Endpoint::parse("s3.example.com"), endpoint(None, "s3.example.com", None));
+        assert_eq!(Endpoint::parse("127.0.0.1:9000"), endpoint(None, "127.0.0.1", Some(9000)));
+        assert_eq!(Endpoint::parse("HTTPS://A.example.com/x"), endpoint(Some("https"), "a.example.com", None));
+        assert_eq!(Endpoint::parse("dav://a.example.com"), endpoint(None, "a.example.com", None));
+        assert_eq!(Endpoint::parse("http://[::1]:80"), endpoint(Some("http"), "::1", Some(80)));
+        assert_eq!(Endpoint::parse("[0:0::1]"), endpoint(None, "::1", None));
+        let split = Endpoint::parse("http://a.example.com\\@b.example.com");
+        assert_eq!(split, endpoint(Some("http"), "a.example.com", None));
         for text in ["", "http://", "a b", "a%2eb", "127.1", "0x7f000001", "2130706433", "a:+80", "a:", "[a]", "a..b"] {
             assert_eq!(Endpoint::parse(text), None, "{text}");
         }
@@ -245,9 +252,42 @@ mod tests {
 
     #[test]
     fn subdomains_of_an_endpoint_are_below_it_and_others_are_not() {
-        let endpoint = Endpoint { host: "example.com".to_owned(), port: None };
-        let below = |text| Pattern::parse(text, true).is_some_and(|pattern| pattern.is_below(&endpoint));
-        assert!(below("https://example.com") && below("https://*.example.com"));
-        assert!(!below("https://*.com.evil.org") && !below("https://notexample.com"));
+        assert!(is_below("example.com", "https://example.com") && is_below("example.com", "https://*.example.com"));
+        assert!(
+            !is_below("example.com", "https://*.com.evil.org") && !is_below("example.com", "https://notexample.com")
+        );
+    }
+
+    #[test]
+    fn an_endpoint_without_a_port_means_its_schemes_own() {
+        for (endpoint, asked) in [
+            ("example.com", "https://example.com:443"),
+            ("example.com", "http://example.com:80"),
+            ("https://example.com/store", "https://a.example.com"),
+            ("http://example.com", "http://example.com:80"),
+            ("example.com:9000", "http://example.com:9000"),
+            ("example.com:9000", "https://example.com:9000"),
+            ("https://example.com:80", "https://example.com:80"),
+        ] {
+            assert!(is_below(endpoint, asked), "{endpoint} {asked}");
+        }
+        for (endpoint, asked) in [
+            ("example.com", "http://example.com:22"),
+            ("example.com", "https://example.com:8443"),
+            ("example.com", "https://example.com:80"),
+            ("example.com", "http://example.com:443"),
+            ("https://example.com", "http://example.com:80"),
+            ("https://example.com", "https://example.com:9200"),
+            ("https://example.com:8443", "http://example.com:8443"),
+            ("127.0.0.1", "http://127.0.0.1:6379"),
+            ("example.com:9000", "https://example.com"),
+        ] {
+            assert!(!is_below(endpoint, asked), "{endpoint} {asked}");
+        }
+    }
+
+    fn is_below(endpoint: &str, asked: &str) -> bool {
+        let endpoint = Endpoint::parse(endpoint).unwrap();
+        Pattern::parse(asked, true).unwrap().is_below(&endpoint)
     }
 }

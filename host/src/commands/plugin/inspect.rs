@@ -2,25 +2,42 @@
 
 use super::{Compiled, say};
 use crate::arguments::Inspect;
-use sallyport_plugin::{Field, Inspection};
+use anyhow::Context;
+use sallyport_plugin::{Field, Inspection, Vouched};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// What lies beside a signed plugin, by the ending of its name.
 const SIGNATURE: &str = "minisig";
 
-pub(super) async fn inspect(request: &Inspect) -> anyhow::Result<()> {
+/// Answers whether the keys that were given vouch for the plugin; without any, nobody asked.
+pub(super) async fn inspect(request: &Inspect) -> anyhow::Result<bool> {
     let compiled = Compiled::new(&request.cache)?;
-    let inspection = compiled.host()?.inspect(&request.file).await?;
+    let mut keys = Vec::new();
+    for key in &request.public_key {
+        keys.push(public_key(key).await?);
+    }
+    let inspection = compiled.host()?.inspect(&request.file, &keys).await?;
     let signature = signature(&request.file).await;
     if request.json {
-        return say(serde_json::to_string_pretty(&as_json(&request.file, &inspection, signature.as_deref()))?);
+        say(serde_json::to_string_pretty(&as_json(&request.file, &inspection, signature.as_deref()))?)?;
+    } else {
+        as_text(&request.file, &inspection, signature.as_deref())?;
     }
-    as_text(&request.file, &inspection, signature.as_deref())
+    Ok(keys.is_empty() || inspection.vouched == Vouched::Good)
 }
 
-/// The detached signature beside a plugin, when there is one. Whether it is valid depends on
-/// the keys that a location trusts.
+/// A key, as it is or from the file that minisign made of it.
+async fn public_key(given: &str) -> anyhow::Result<String> {
+    if !tokio::fs::try_exists(given).await.unwrap_or(false) {
+        return Ok(given.to_owned());
+    }
+    let text = tokio::fs::read_to_string(given).await.with_context(|| given.to_owned())?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("comment:"));
+    lines.last().map(str::to_owned).with_context(|| format!("{given} has no key in it"))
+}
+
+/// The detached signature beside a plugin, when there is one.
 async fn signature(file: &Path) -> Option<PathBuf> {
     let mut name = file.as_os_str().to_owned();
     name.push(".");
@@ -51,6 +68,12 @@ fn as_json(file: &Path, inspection: &Inspection, signature: Option<&Path>) -> Va
         "size": inspection.size,
         "sha256": description.digest,
         "signature": signature,
+        "vouched": match &inspection.vouched {
+            Vouched::Unsigned => "unsigned",
+            Vouched::Unverified => "unverified",
+            Vouched::Good => "good",
+            Vouched::Bad(_) => "bad",
+        },
         "ownOfRelease": description.own,
         "exports": inspection.exports,
         "imports": inspection.imports,
@@ -74,9 +97,12 @@ fn as_text(file: &Path, inspection: &Inspection, signature: Option<&Path>) -> an
         say(format_args!("              a server finds it under the name {}.wasm only", description.name))?;
     }
     say(format_args!("  sha256      {}", description.digest))?;
-    match signature {
-        Some(path) => say(format_args!("  signature   {}, not verified here", path.display()))?,
-        None => say("  signature   none beside it")?,
+    let place = signature.map_or_else(|| "over SHA256SUMS beside it".to_owned(), |path| path.display().to_string());
+    match &inspection.vouched {
+        Vouched::Unsigned => say("  signature   none beside it")?,
+        Vouched::Unverified => say(format_args!("  signature   {place}, not verified: give --public-key"))?,
+        Vouched::Good => say(format_args!("  signature   {place}, good"))?,
+        Vouched::Bad(why) => say(format_args!("  signature   {place}, of no worth: {why}"))?,
     }
     let release = if description.own { "one of the release's own, by SHA256SUMS beside it" } else { "from elsewhere" };
     say(format_args!("  release     {release}"))?;

@@ -30,7 +30,7 @@ impl Installed {
     /// host finds it.
     pub(super) async fn new(request: &Test) -> anyhow::Result<(Self, Description)> {
         let compiled = Compiled::new(&request.cache)?;
-        let description = compiled.host()?.inspect(&request.file).await?.description;
+        let description = compiled.host()?.inspect(&request.file, &[]).await?.description;
         let (name, entry) = entry(request, &description.name).await?;
         let spec = spec(&request.location, name, &entry, &description)?;
         let home = tempfile::tempdir().context("a folder for the test")?;
