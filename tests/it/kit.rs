@@ -205,6 +205,43 @@ async fn a_new_plugin_in_python_builds_and_keeps_the_contract_at_once() {
 }
 
 #[tokio::test]
+async fn a_new_plugin_in_c_builds_and_keeps_the_contract_at_once() {
+    let Some(programs) = tools::c_programs() else {
+        eprintln!("skipped: there is no clang for WebAssembly, wit-bindgen or wasm-tools here");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let mut new = Command::new(tools::sallyport().unwrap());
+    new.args(["plugin", "new", "cstore", "--lang", "c"]).current_dir(folder.path());
+    let new = Ran::of(&mut new).await.unwrap();
+    assert_eq!(new.code, Some(0), "{}", new.errors);
+    let project = folder.path().join("cstore");
+    let path = std::env::join_paths(
+        [programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let mut make = Command::new("make");
+    make.args(["test", "cstore.wasm"]).current_dir(&project).env("PATH", path.unwrap());
+    // Not the flags of a make that runs this.
+    let made = Ran::of(make.env_remove("MAKEFLAGS").env_remove("MFLAGS")).await.unwrap();
+    assert_eq!(made.code, Some(0), "{}\n{}", made.output, made.errors);
+    assert!(made.output.contains("all well"), "{}", made.output);
+
+    let plugin = project.join("cstore.wasm");
+    let dav = Dav::start().await.unwrap();
+    let location = json!({ "type": "cstore", "details": { "endpoint": format!("{}/objects", dav.endpoint()) } });
+    let report = passes(&plugin, &location).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on, also in C");
+    let passed = cases(&report, "passed");
+    for case in ["warm get.ranges", "recycled cancel.get", "troubled fault.lost-answer"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    let (code, _, printed) =
+        kit(&plugin, &json!({ "type": "cstore", "details": { "endpoint": "ftp://h" } }), &[]).await;
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("endpoint") && printed.contains("is no URL of http or https"), "{printed}");
+}
+
+#[tokio::test]
 async fn a_new_plugin_builds_and_keeps_the_contract_at_once() {
     let folder = TempDir::new().unwrap();
     let new = async || {
