@@ -1,10 +1,11 @@
 //! The conformance kit, as an author runs it: against the release's own plugins, one from elsewhere and a new one.
 
 use crate::third_party;
-use sallyport_tests::gateway::{Ran, compiled_plugins};
+use sallyport_tests::gateway::{Ran, Setup, compiled_plugins};
 use sallyport_tests::stage::Stage;
 use sallyport_tests::tools;
 use sallyport_tests::upstream::Dav;
+use sallyport_tests::wait::until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -20,6 +21,30 @@ async fn kit(plugin: &Path, location: &Value, arguments: &[&str]) -> (Option<i32
     let ran = Ran::of(&mut command).await.unwrap();
     let report = std::fs::read_to_string(folder.path().join("report.json")).unwrap_or_else(|_| "null".to_owned());
     (ran.code, serde_json::from_str(&report).unwrap(), format!("{}\n{}", ran.output, ran.errors))
+}
+
+/// What the listing of a plugin is for, with the real server.
+async fn fsck_sees_what_no_object_refers_to(plugin: &Path, dav: &Dav, mut location: Value) {
+    let folder = TempDir::new().unwrap();
+    std::fs::copy(plugin, folder.path().join(plugin.file_name().unwrap())).unwrap();
+    location["legacyAwsBehavior"] = false.into();
+    let setup = Setup::with_locations(json!({ "dav": location })).plugins(folder.path());
+    let setup = setup.environment("SALLYPORT_DELETION_DELAY_MS", "0");
+    let mut gateway = setup.environment("SALLYPORT_SWEEP_INTERVAL_MS", "100").start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("shelf", "dav").await.unwrap().status, 200);
+    for key in ["one", "two"] {
+        assert_eq!(client.put(&format!("shelf/{key}"), "bytes of an object").await.unwrap().status, 200);
+    }
+    let orphan = dav.folder().join("shelf/ef/0123456789abcdef0123456789abcdef");
+    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    std::fs::write(&orphan, "bytes of none").unwrap();
+    gateway.stop().await.unwrap();
+    let repaired = gateway.run(&["fsck", "--repair"]).await.unwrap();
+    assert!(repaired.output.contains("2 segments, 0 lost; 3 stored objects, 1 orphans"), "{repaired:?}");
+    gateway.restart().await.unwrap();
+    until("the orphan stays", async || !orphan.exists()).await;
+    assert_eq!(gateway.client().unwrap().get("shelf/one").await.unwrap().text(), "bytes of an object");
 }
 
 /// The kit has to pass; answers the report.
@@ -178,6 +203,43 @@ async fn a_new_plugin_in_python_builds_and_keeps_the_contract_at_once() {
 }
 
 #[tokio::test]
+async fn a_new_plugin_in_c_builds_and_keeps_the_contract_at_once() {
+    let Some(programs) = tools::c_programs() else {
+        eprintln!("skipped: there is no clang for WebAssembly, wit-bindgen or wasm-tools here");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let mut new = Command::new(tools::sallyport().unwrap());
+    new.args(["plugin", "new", "cstore", "--lang", "c"]).current_dir(folder.path());
+    let new = Ran::of(&mut new).await.unwrap();
+    assert_eq!(new.code, Some(0), "{}", new.errors);
+    let project = folder.path().join("cstore");
+    let path = std::env::join_paths(
+        [programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let mut make = Command::new("make");
+    make.args(["test", "cstore.wasm"]).current_dir(&project).env("PATH", path.unwrap());
+    // Not the flags of a make that runs this.
+    let made = Ran::of(make.env_remove("MAKEFLAGS").env_remove("MFLAGS")).await.unwrap();
+    assert_eq!(made.code, Some(0), "{}\n{}", made.output, made.errors);
+    assert!(made.output.contains("all well"), "{}", made.output);
+
+    let plugin = project.join("cstore.wasm");
+    let dav = Dav::start().await.unwrap();
+    let location = json!({ "type": "cstore", "details": { "endpoint": format!("{}/objects", dav.endpoint()) } });
+    let report = passes(&plugin, &location).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on, also in C");
+    let passed = cases(&report, "passed");
+    for case in ["warm get.ranges", "recycled cancel.get", "troubled fault.lost-answer"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    let (code, _, printed) =
+        kit(&plugin, &json!({ "type": "cstore", "details": { "endpoint": "ftp://h" } }), &[]).await;
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("endpoint") && printed.contains("is no URL of http or https"), "{printed}");
+}
+
+#[tokio::test]
 async fn a_new_plugin_builds_and_keeps_the_contract_at_once() {
     let folder = TempDir::new().unwrap();
     let new = async || {
@@ -205,9 +267,12 @@ async fn a_new_plugin_builds_and_keeps_the_contract_at_once() {
     let report = passes(&plugin, &location).await;
     assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on");
     let passed = cases(&report, "passed");
-    for case in ["warm names.longest", "recycled cancel.put", "troubled fault.cut-write"] {
+    for case in ["warm names.longest", "recycled listing.complete", "troubled fault.cut-write"] {
         assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
     }
+    // Another collection, since the kit leaves what it cannot know of.
+    location["details"]["endpoint"] = format!("{}/shelf/", dav.endpoint()).into();
+    fsck_sees_what_no_object_refers_to(&plugin, &dav, location).await;
     let again = new().await;
     assert_eq!(again.code, Some(2));
     assert!(again.errors.contains("is not empty"), "{}", again.errors);

@@ -38,6 +38,13 @@ pub fn packaged(name: &str) -> Option<PathBuf> {
     program.exists().then_some(program)
 }
 
+/// The folder of what builds a plugin in C (`clang`, `wit-bindgen`, `wasm-tools`), absent where it cannot be had.
+#[must_use]
+pub fn c_programs() -> Option<PathBuf> {
+    let programs = root().join("tests/.tools/c/bin");
+    ["clang", "wit-bindgen", "wasm-tools"].iter().all(|name| programs.join(name).exists()).then_some(programs)
+}
+
 /// The unpacked Ceph, absent where its packages cannot be had.
 #[must_use]
 pub fn ceph() -> Option<PathBuf> {

@@ -1,7 +1,8 @@
 # Unpacks Debian packages below a folder, without root. To be sourced.
 
 # unpack ROOT WANTED PACKAGE...: downloads the packages and those that they need and the
-# machine lacks, as far as their names match WANTED, and unpacks them below ROOT/root.
+# machine lacks, as far as their names match WANTED, and unpacks them below ROOT/root. What the
+# machine has is read from UNPACK_STATUS: /dev/null for nothing.
 unpack() {
     local root=$1 wanted=$2
     shift 2
@@ -13,7 +14,7 @@ unpack() {
     mkdir -p "$root/debs/partial" "$root/lists/partial"
     # Lists of our own, since refreshing the machine's takes root.
     local options=(-qq -o "Dir::State::Lists=$root/lists" -o "Dir::Cache=$root" -o APT::Sandbox::User=
-        -o Debug::NoLocking=1)
+        -o Debug::NoLocking=1 -o "Dir::State::status=${UNPACK_STATUS:-/var/lib/dpkg/status}")
     apt-get "${options[@]}" update
     local names
     names=$(apt-get "${options[@]}" install -s --no-install-recommends "$@" |

@@ -65,4 +65,5 @@ stamped nats "$nats_package" install_nats
 stamped node "${node_packages[*]}" install_node
 "$here/strace.sh" install "$tools"
 "$here/clients.sh" install "$tools" || say "no restic or s3fs here: tests that need them will say so and be skipped"
+"$here/c.sh" install "$tools" || say "no clang for WebAssembly here: the test of a plugin in C will say so and be skipped"
 "$here/ceph.sh" install "$tools" || say "no Ceph RGW here: tests that need it will say so and be skipped"

@@ -4,9 +4,9 @@ use std::fmt;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::http::Response;
 use sallyport_plugin_sdk::types::Failure;
+use sallyport_plugin_sdk::{failure, xml};
 use serde::Deserialize;
 
 /// More than any error's XML.
@@ -26,8 +26,8 @@ pub(crate) struct Said {
 
 impl Said {
     /// Reads an error's XML; nothing when it is none.
-    pub(crate) fn parse(xml: &[u8]) -> Self {
-        std::str::from_utf8(xml).ok().and_then(|xml| quick_xml::de::from_str(xml).ok()).unwrap_or_default()
+    pub(crate) fn parse(document: &[u8]) -> Self {
+        xml::read(document).unwrap_or_default()
     }
 }
 

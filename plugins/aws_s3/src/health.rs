@@ -1,9 +1,9 @@
 //! Asks whether the bucket is there and keeps versions.
 
-use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::http::Method;
 use sallyport_plugin_sdk::objects::{CheckRequest, CheckResponse};
 use sallyport_plugin_sdk::types::Failure;
+use sallyport_plugin_sdk::{failure, xml};
 use serde::Deserialize;
 
 use crate::backend::{Backend, unversioned};
@@ -75,8 +75,7 @@ async fn region(backend: &Backend) -> Option<String> {
 async fn versioning(backend: &Backend) -> Result<Option<String>, Failure> {
     let answer = backend.repeat(|| backend.request(Method::Get, "", &[("versioning", "")])).await?;
     let body = answer.read_to_limit(LONGEST_ANSWER).await?;
-    let text = std::str::from_utf8(&body).map_err(|_| unreadable())?;
-    let configuration: VersioningConfiguration = quick_xml::de::from_str(text).map_err(|_| unreadable())?;
+    let configuration: VersioningConfiguration = xml::read(&body).map_err(|_| unreadable())?;
     Ok(configuration.status)
 }
 
@@ -92,10 +91,10 @@ mod tests {
     fn the_status_is_read_whatever_the_root_is_called() {
         for root in ["VersioningConfiguration", "GetBucketVersioningResponse"] {
             let text = format!("<?xml version=\"1.0\"?>\n<{root} xmlns=\"x\"><Status>Enabled</Status></{root}>");
-            let read: VersioningConfiguration = quick_xml::de::from_str(&text).unwrap();
+            let read: VersioningConfiguration = xml::read(text.as_bytes()).unwrap();
             assert_eq!(read.status.as_deref(), Some(ENABLED));
         }
-        let unset: VersioningConfiguration = quick_xml::de::from_str("<VersioningConfiguration/>").unwrap();
+        let unset: VersioningConfiguration = xml::read(b"<VersioningConfiguration/>").unwrap();
         assert_eq!(unset.status, None);
     }
 }

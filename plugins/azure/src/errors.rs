@@ -2,10 +2,9 @@
 //!
 //! <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes>
 
-use quick_xml::de::from_reader;
-use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::http::Response;
 use sallyport_plugin_sdk::types::Failure;
+use sallyport_plugin_sdk::{failure, xml};
 use serde::Deserialize;
 
 /// The attribute of a failure that says Azure's own code.
@@ -93,8 +92,7 @@ fn translate(status: u16, code: &str, message: &str) -> Failure {
 /// Code and first line of the message of an error's XML. What stands beside them, such as
 /// the string that was to be signed, nobody needs in a log.
 fn read_body(body: &[u8]) -> (Option<String>, String) {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let error: ErrorBody = from_reader(body).unwrap_or_default();
+    let error: ErrorBody = xml::read(body).unwrap_or_default();
     let message = error.message.lines().next().unwrap_or_default().trim().to_owned();
     (error.code.filter(|code| !code.is_empty()), message)
 }

@@ -1,14 +1,11 @@
 //! Lists what the container holds.
 
-use quick_xml::de::from_reader;
-use sallyport_plugin_sdk::http::{Method, Request};
+use sallyport_plugin_sdk::http::{Method, Request, date};
 use sallyport_plugin_sdk::listing::{Entry, ListRequest, ListResponse};
 use sallyport_plugin_sdk::types::Failure;
-use sallyport_plugin_sdk::{Listing, checksum, failure};
+use sallyport_plugin_sdk::{Listing, checksum, xml};
 use serde::Deserialize;
 use std::collections::HashMap;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use crate::locator::Locator;
 use crate::plugin::Azure;
@@ -83,10 +80,8 @@ struct Properties {
     last_modified: String,
 }
 
-fn read(xml: &[u8]) -> Result<ListResponse, Failure> {
-    let xml = xml.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(xml);
-    let page: Page =
-        from_reader(xml).map_err(|error| failure::internal(format!("Azure's listing cannot be read: {error}")))?;
+fn read(listing: &[u8]) -> Result<ListResponse, Failure> {
+    let page: Page = xml::read(listing)?;
     let entries = page.blobs.blobs.into_iter().filter_map(entry).collect();
     let cursor = Some(page.next_marker).filter(|marker| !marker.is_empty());
     Ok(ListResponse { entries, cursor, attributes: Vec::new() })
@@ -117,15 +112,10 @@ fn entry(listed: Listed) -> Option<Entry> {
         name,
         locator: locator.encode(),
         size: listed.properties.content_length,
-        last_modified: milliseconds(&listed.properties.last_modified),
+        last_modified: date::milliseconds(&listed.properties.last_modified),
         write_id,
         attributes: Vec::new(),
     })
-}
-
-fn milliseconds(date: &str) -> Option<u64> {
-    let date = OffsetDateTime::parse(date, &Rfc2822).ok()?;
-    u64::try_from(date.unix_timestamp()).ok()?.checked_mul(1000)
 }
 
 #[cfg(test)]
@@ -168,6 +158,6 @@ mod tests {
 
     #[test]
     fn garbage_is_an_error() {
-        assert_eq!(read(b"<html>").unwrap_err().code, "internal");
+        assert_eq!(read(b"<html>").unwrap_err().code, "unavailable");
     }
 }

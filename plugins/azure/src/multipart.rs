@@ -14,7 +14,7 @@ use sallyport_plugin_sdk::multipart::{
     FindUploadsResponse, KeepRequest, KeepResponse, PartRequest,
 };
 use sallyport_plugin_sdk::types::{Expectation, Failure, Stored, StoredPart};
-use sallyport_plugin_sdk::{Body, Complete, Multipart, checksum, failure};
+use sallyport_plugin_sdk::{Body, Complete, Multipart, checksum, failure, xml};
 
 use crate::errors;
 use crate::locator::{Locator, Part, Upload};
@@ -184,7 +184,7 @@ fn block_list(request: &CompleteRequest) -> Result<String, Failure> {
         match Part::decode(&completed.part).map_err(unreadable)? {
             Part::Block(id) => {
                 xml.push_str("<Uncommitted>");
-                xml.push_str(&quick_xml::escape::escape(&id));
+                xml.push_str(&xml::escape(&id));
                 xml.push_str("</Uncommitted>");
             }
             Part::Empty => {}

@@ -1,9 +1,8 @@
 //! Tells what a blob that others stored shows beside its bytes.
 
-use quick_xml::de::from_reader;
 use sallyport_plugin_sdk::http::{Method, Response};
 use sallyport_plugin_sdk::types::{Attributes, Failure, Projection};
-use sallyport_plugin_sdk::{log, shown};
+use sallyport_plugin_sdk::{log, shown, xml};
 use serde::Deserialize;
 
 use crate::plugin::Azure;
@@ -65,10 +64,8 @@ async fn index_tags(azure: &Azure, name: &str) -> Result<Vec<(String, String)>, 
     }
 }
 
-fn read(xml: &[u8]) -> Result<Vec<(String, String)>, Failure> {
-    let xml = xml.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(xml);
-    let tags: Tags = from_reader(xml)
-        .map_err(|error| sallyport_plugin_sdk::failure::internal(format!("Azure's tags cannot be read: {error}")))?;
+fn read(document: &[u8]) -> Result<Vec<(String, String)>, Failure> {
+    let tags: Tags = xml::read(document)?;
     Ok(tags.set.tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 

@@ -3,7 +3,7 @@
 use sallyport_plugin_sdk::http::{Method, Request};
 use sallyport_plugin_sdk::tagging::{PutTagsRequest, PutTagsResponse};
 use sallyport_plugin_sdk::types::Failure;
-use sallyport_plugin_sdk::{Tagging, log};
+use sallyport_plugin_sdk::{Tagging, log, xml};
 
 use crate::locator::Locator;
 use crate::objects::on_bytes;
@@ -54,7 +54,7 @@ fn document(tags: &[(String, String)]) -> String {
     let tags: String = tags
         .iter()
         .map(|(key, value)| {
-            let (key, value) = (quick_xml::escape::escape(key), quick_xml::escape::escape(value));
+            let (key, value) = (xml::escape(key), xml::escape(value));
             format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>")
         })
         .collect();

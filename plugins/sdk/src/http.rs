@@ -1,5 +1,6 @@
 //! Talks HTTP to the backend through the host.
 
+pub mod date;
 mod origin;
 mod request;
 mod response;

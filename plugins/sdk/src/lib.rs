@@ -34,9 +34,11 @@ pub mod http;
 pub mod locator;
 pub mod log;
 pub mod naming;
+pub mod paging;
 pub mod path;
 pub mod retry;
 pub mod shown;
+pub mod xml;
 
 pub use export::Opened;
 pub use optional::{Listing, Multipart, ServerCopy, Tagging, Versions};

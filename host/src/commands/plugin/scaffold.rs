@@ -11,9 +11,6 @@ const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded.r
 const PLACEHOLDER: &str = "newplugin";
 /// Where the template of a language is.
 const TEMPLATES: &str = "plugins/template/";
-/// Why there is no template in C.
-const NOT_IN_C: &str = "there is no template in C yet: wit-bindgen's C generator and wasi-sdk were not tried with the \
-     contract's async functions and streams. Whoever tries needs wit/ alone, which --lang rust and --lang python write";
 /// Names that a crate cannot have, or that would be confused with one of ours.
 const TAKEN: [&str; 14] = [
     "async", "await", "core", "crate", "extern", "kit", "match", "self", "static", "std", "super", "test", "type",
@@ -22,9 +19,6 @@ const TAKEN: [&str; 14] = [
 
 pub(super) async fn write(request: &New) -> anyhow::Result<()> {
     check_name(&request.name)?;
-    if request.lang == Language::C {
-        bail!(NOT_IN_C);
-    }
     let folder = request.dir.clone().unwrap_or_else(|| PathBuf::from(&request.name));
     check_empty(&folder).await?;
     for (path, text) in project(&request.name, request.lang) {
@@ -119,6 +113,20 @@ mod tests {
         }
         let (_, manifest) = files.iter().find(|(path, _)| path == "Cargo.toml").unwrap();
         assert!(manifest.contains("name = \"cellar\"") && manifest.contains("path = \"vendor/sdk\""), "{manifest}");
+    }
+
+    #[test]
+    fn a_project_in_another_language_has_the_contract_and_its_own_name() {
+        for (language, source) in [(Language::Python, "plugin.py"), (Language::C, "src/plugin.c")] {
+            let files = project("cellar", language);
+            for path in [source, "README.md", "location.json", ".gitignore", "wit/storage.wit", "wit/deps/http.wit"] {
+                assert!(files.iter().any(|(known, _)| known == path), "{path} is not in {files:?}");
+            }
+            for (path, text) in &files {
+                assert!(!text.contains(PLACEHOLDER), "{path} has another name");
+                assert!(!path.starts_with("vendor/"), "{path} is of Rust alone");
+            }
+        }
     }
 
     #[test]

@@ -6,10 +6,12 @@
 //! tests. This file is the contract in terms of HTTP.
 
 mod description;
+mod listing;
 mod place;
 
 use place::{Root, Stored};
 use sallyport_plugin_sdk::http::{Method, Request, Response};
+use sallyport_plugin_sdk::listing::{ListRequest, ListResponse};
 use sallyport_plugin_sdk::objects::{
     CheckRequest, CheckResponse, DeleteRequest, DeleteResponse, Description, FindRequest, FindResponse, Found,
     GetRequest, GetResponse, HeadRequest, HeadResponse, NamespaceRequest, NamespaceResponse, OpenRequest, PutRequest,
@@ -17,14 +19,14 @@ use sallyport_plugin_sdk::objects::{
 };
 use sallyport_plugin_sdk::retry::Retry;
 use sallyport_plugin_sdk::types::{self, Expectation, Failure};
-use sallyport_plugin_sdk::{Body, Complete, Storage, export_plugin, failure};
+use sallyport_plugin_sdk::{Body, Complete, Listing, Storage, export_plugin, failure};
 
 /// A server that was opened as a location.
 pub struct Server {
     root: Root,
 }
 
-export_plugin!(Server);
+export_plugin!(Server, features = [listing]);
 
 impl Storage for Server {
     fn describe() -> Description {
@@ -144,7 +146,29 @@ impl Storage for Server {
     }
 }
 
+/// Optional: with it, `sallyport fsck` sees files that no object refers to.
+impl Listing for Server {
+    async fn list(&self, request: ListRequest) -> Result<ListResponse, Failure> {
+        listing::list(&self.root, &request, |collection| self.members(collection)).await
+    }
+}
+
 impl Server {
+    /// What a collection has in it; `None` when it is absent.
+    async fn members(&self, collection: String) -> Result<Option<Response>, Failure> {
+        let ask = || async {
+            let request = self.request(Method::Other("PROPFIND".to_owned()), &collection).header("depth", "1");
+            let request = request.header("content-type", "application/xml").bytes(listing::WANTED.into());
+            let answer = request.send().await?;
+            match answer.status() {
+                207 => Ok(Some(answer)),
+                404 => Ok(None),
+                _ => Err(refused("PROPFIND", &answer)),
+            }
+        };
+        Retry::default().run(ask).await
+    }
+
     fn request(&self, method: Method, path: &str) -> Request {
         Request::new(method, self.root.origin(), path)
     }

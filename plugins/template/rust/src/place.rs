@@ -31,10 +31,19 @@ impl Root {
         &self.path
     }
 
-    /// One of 256 collections, so that none grows beyond what a server lists.
+    /// The name of one of 256 collections, so that none grows beyond what a server lists.
+    pub fn shard<'a>(&self, stored: &'a Stored) -> &'a str {
+        stored.write_id.get(30..).unwrap_or("00")
+    }
+
+    /// Whether a collection may be one of them.
+    pub fn is_shard(name: &str) -> bool {
+        name.len() == 2 && name.bytes().all(is_digit)
+    }
+
+    /// The path of a write's collection.
     pub fn collection(&self, stored: &Stored) -> String {
-        let shard = stored.write_id.get(30..).unwrap_or("00");
-        format!("{}{shard}/", self.path)
+        format!("{}{}/", self.path, self.shard(stored))
     }
 
     /// The write's file.
@@ -69,11 +78,14 @@ pub struct Stored {
 impl Stored {
     /// Accepts what the contract allows as a write id and nothing else: it becomes part of a path.
     pub fn new(write_id: &str, size: u64) -> Result<Self, Failure> {
-        let legal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if write_id.len() != 32 || !write_id.bytes().all(legal) {
+        if write_id.len() != 32 || !write_id.bytes().all(is_digit) {
             return Err(failure::invalid("a write id is 32 lower-case hexadecimal digits"));
         }
         Ok(Self { write_id: write_id.to_owned(), size })
+    }
+
+    pub fn write_id(&self) -> &str {
+        &self.write_id
     }
 
     pub fn locator(&self) -> Locator {
@@ -100,6 +112,10 @@ impl Stored {
     }
 }
 
+fn is_digit(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +132,14 @@ mod tests {
         assert_eq!(root("/store").file(&stored), format!("/store/ef/{ID}"));
         assert_eq!(root("").file(&stored), format!("/ef/{ID}"));
         assert_eq!(root("/store").unfinished(&stored), format!("/store/{ID}.unfinished"));
+    }
+
+    #[test]
+    fn a_shard_has_two_digits() {
+        assert!(Root::is_shard("0f"));
+        for name in ["", "0", "0F", "000", "..", "é"] {
+            assert!(!Root::is_shard(name), "{name}");
+        }
     }
 
     #[test]
