@@ -53,6 +53,7 @@ struct State {
     completion_fault: Option<Fault>,
     is_down: bool,
     hidden: Option<&'static str>,
+    are_names_shared: bool,
     puts: usize,
     uploads: Vec<OpenUpload>,
 }
@@ -132,6 +133,11 @@ impl MemoryBackend {
     /// Nobody can tell what is at keys that begin so, nor keep uploads of theirs.
     pub fn hide_keys(&self, prefix: &'static str) {
         self.state.lock().unwrap().hidden = Some(prefix);
+    }
+
+    /// Names do not tell their bucket any more, as with `bucketMatch`.
+    pub fn share_names(&self) {
+        self.state.lock().unwrap().are_names_shared = true;
     }
 
     /// An opening that was silent is answered.
@@ -246,7 +252,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn namespace(&self, bucket: &BucketName) -> Result<String, BackendError> {
-        Ok(format!("memory://{bucket}/"))
+        Ok(if self.state.lock().unwrap().are_names_shared { "memory://".into() } else { format!("memory://{bucket}/") })
     }
 
     async fn check(&self, _thorough: bool) -> Result<Checked, BackendError> {

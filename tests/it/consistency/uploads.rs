@@ -13,6 +13,7 @@ async fn bench(keeps_overwritten: bool) -> Bench {
 #[tokio::test]
 async fn an_upload_that_somebody_else_opened_at_the_same_name_stays() {
     let bench = bench(true).await;
+    bench.backend.share_names();
     let theirs = bench.backend.plant_upload(&plain("key"));
     bench.backend.fail_next(Fault::Unavailable);
     assert!(matches!(bench.open_upload("key").await, Err(Error::LocationUnavailable { .. })));
@@ -22,6 +23,21 @@ async fn an_upload_that_somebody_else_opened_at_the_same_name_stays() {
         bench.gateway.metadata().abandoned_writes(i64::MAX, None, 10).await.unwrap().is_empty(),
         "and the write is settled"
     );
+}
+
+#[tokio::test]
+async fn an_upload_at_names_that_are_the_buckets_own_is_taken_back_but_for_a_clients() {
+    let bench = bench(true).await;
+    let open = bench.open_upload("key").await.unwrap();
+    let clients = bench.backend.uploads();
+    bench.backend.fail_next(Fault::Unavailable);
+    assert!(bench.open_upload("key").await.is_err());
+    assert_eq!(bench.backend.uploads().len(), 2);
+    bench.gateway.sweep_once().await.unwrap();
+    assert_eq!(bench.backend.uploads(), clients);
+    let part = bench.put_part(&open, 1, b"part".to_vec()).await.unwrap();
+    bench.complete(&open, vec![part]).await.unwrap();
+    assert_eq!(bench.get("key").await.unwrap(), "part");
 }
 
 #[tokio::test]
@@ -38,6 +54,7 @@ async fn an_upload_in_a_place_of_its_own_is_taken_back_when_its_answer_is_lost()
 async fn a_large_write_that_fails_takes_back_its_own_upload_and_no_other() {
     for keeps in [true, false] {
         let bench = bench(keeps).await;
+        bench.backend.share_names();
         let theirs = bench.backend.plant_upload(&plain("key"));
         for fault in [Fault::Unavailable, Fault::Refused(FailureCode::Denied), Fault::Refused(FailureCode::NotFound)] {
             // The opening goes well.
