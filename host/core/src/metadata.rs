@@ -138,14 +138,14 @@ pub trait MetadataStore: Send + Sync {
     /// Notes the backend's upload that an open write puts its bytes together in: a rollback
     /// queues its abort. `Gone` without the write.
     async fn note_upload(&self, write: &WriteId, upload: &Token) -> MetadataResult<()>;
-    /// The backend's uploads of a key that clients have open or writes have noted. `None` while
+    /// The backend's uploads of a key that clients have open or writes have noted; and whether
     /// another write of the key is under way in this process that has noted none.
     async fn known_uploads(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         write: &WriteId,
-    ) -> MetadataResult<Option<Vec<Token>>>;
+    ) -> MetadataResult<(Vec<Token>, bool)>;
     /// Decides the conditions against the current version, and records all that a commit
     /// needs but the locator: from here on a crash rolls the write forward if its bytes
     /// turn up.

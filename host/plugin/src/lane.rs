@@ -17,8 +17,8 @@ const PART: f64 = 0.25;
 const SAVED: f64 = 0.5;
 /// Who had a call within this is at work.
 const RECENT: Duration = Duration::from_secs(1);
-/// How far the others' threads come first: a tenth of a processor is left to these when all are busy.
-const NICE: i32 = 10;
+/// How far the others' threads come first: a quarter of a processor is left to these when all are busy.
+const NICE: i32 = 5;
 
 /// The threads beside, which all locations share, and who is at work.
 pub(crate) struct Lanes {

@@ -136,8 +136,9 @@ impl Gateway {
         if let Some(found) = found {
             return Ok(self.metadata.rollback(&write.id, Some(&found.locator)).await?);
         }
-        if matches!(write.kind, WriteKind::Object) {
-            self.abort_own_uploads(write, backend).await?;
+        if matches!(write.kind, WriteKind::Object) && !self.abort_own_uploads(write, backend).await? {
+            // It stays as it is until the next round.
+            return Ok(());
         }
         // Over what lives at a plain place a late write takes its turn, as it would have in time.
         if late == Late::Expected && write.holds && matches!(write.kind, WriteKind::Object) {
@@ -161,28 +162,29 @@ impl Gateway {
 
     /// Aborts what this write opened where nobody else opens anything: in a place of its own, or
     /// at names that are this bucket's alone. Elsewhere nothing tells others' uploads from one
-    /// whose answer was lost, and they all stay; so they do while a write is under way that may
-    /// be about to note its own.
-    async fn abort_own_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<()> {
+    /// whose answer was lost, and they all stay. Answers false, and does nothing, while a write of
+    /// the key is under way that may be about to note its own.
+    async fn abort_own_uploads(&self, write: &OpenWrite, backend: Arc<dyn Backend>) -> Result<bool> {
         let failed = |error: BackendError| Error::from_backend(&write.location, error);
         if !backend.traits().multipart {
-            return Ok(());
+            return Ok(true);
         }
         let is_own_place = write.name.place == Place::Derived(write.id.to_string());
         if !is_own_place && are_names_shared(backend.as_ref(), &write.name.bucket).await.map_err(failed)? {
-            return Ok(());
+            return Ok(true);
         }
         let uploads = backend.find_uploads(&write.name, &write.id).await.map_err(failed)?;
         if uploads.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(known) = self.metadata.known_uploads(&write.bucket, &write.key, &write.id).await? else {
-            return Ok(());
-        };
+        let (known, is_one_pending) = self.metadata.known_uploads(&write.bucket, &write.key, &write.id).await?;
+        if is_one_pending && !is_own_place {
+            return Ok(false);
+        }
         for upload in uploads.iter().filter(|upload| !known.contains(upload)) {
             backend.abort_upload(upload).await.map_err(failed)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Touches uploads at a third of the time after which their backend forgets them.

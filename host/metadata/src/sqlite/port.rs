@@ -132,7 +132,7 @@ impl MetadataStore for SqliteStore {
         bucket: &BucketName,
         key: &ObjectKey,
         write: &WriteId,
-    ) -> MetadataResult<Option<Vec<Token>>> {
+    ) -> MetadataResult<(Vec<Token>, bool)> {
         unheard::known_uploads(&self.readers, self.owner, bucket, key, write).await
     }
 

@@ -66,25 +66,26 @@ impl Operation for FoundLate {
     }
 }
 
-/// What is known of a key's uploads on its backend, unless a write may be about to note one.
+/// What is known of a key's uploads on its backend, and whether a write may be about to note one.
 pub(super) async fn known_uploads(
     readers: &SqlitePool,
     owner: i64,
     bucket: &BucketName,
     key: &ObjectKey,
     write: &WriteId,
-) -> MetadataResult<Option<Vec<Token>>> {
+) -> MetadataResult<(Vec<Token>, bool)> {
     let sql = "SELECT u.token AS token, 0 AS is_pending FROM upload u JOIN bucket b ON b.id = u.bucket
             WHERE b.name = $1 AND u.key = $2 AND u.token IS NOT NULL
         UNION ALL SELECT w.upload, w.upload IS NULL FROM write_intent w JOIN bucket b ON b.id = w.bucket
             WHERE b.name = $1 AND w.key = $2 AND (w.upload IS NOT NULL OR (w.owner = $3 AND w.id <> $4))";
     let query = sqlx::query(sql).bind(bucket.as_str()).bind(bytes(key.as_str())).bind(owner).bind(write.as_str());
-    let mut known = Vec::new();
+    let (mut known, mut is_one_pending) = (Vec::new(), false);
     for row in query.fetch_all(readers).await.map_err(failed)? {
         if number(&row, "is_pending")? != 0 {
-            return Ok(None);
+            is_one_pending = true;
+        } else {
+            known.push(Token(get(&row, "token")?));
         }
-        known.push(Token(get(&row, "token")?));
     }
-    Ok(Some(known))
+    Ok((known, is_one_pending))
 }
