@@ -83,11 +83,12 @@ impl Lane {
     pub(crate) fn begin(&self, now: Instant) -> bool {
         let others = {
             let mut last = held(&self.all.last);
-            if last[0].is_none_or(|(number, _)| number != self.number) {
-                last.swap(0, 1);
+            let [newest, before] = &mut *last;
+            if newest.is_none_or(|(number, _)| number != self.number) {
+                std::mem::swap(newest, before);
             }
-            last[0] = Some((self.number, now));
-            last[1].is_some_and(|(_, seen)| now.saturating_duration_since(seen) < RECENT)
+            *newest = Some((self.number, now));
+            before.is_some_and(|(_, seen)| now.saturating_duration_since(seen) < RECENT)
         };
         let left = self.count(now, 0.0);
         others && left <= 0.0

@@ -93,6 +93,7 @@ impl Log {
     }
 
     /// Opens the log, whose name is on the disk after that.
+    #[expect(clippy::disallowed_methods, reason = "the syncer's own thread runs no tasks")]
     fn open(&self) -> io::Result<File> {
         let file = File::open(&self.path)?;
         if let Some(folder) = self.path.parent() {

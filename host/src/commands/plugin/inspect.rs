@@ -33,8 +33,8 @@ async fn public_key(given: &str) -> anyhow::Result<String> {
         return Ok(given.to_owned());
     }
     let text = tokio::fs::read_to_string(given).await.with_context(|| given.to_owned())?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("comment:"));
-    lines.last().map(str::to_owned).with_context(|| format!("{given} has no key in it"))
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("comment:"));
+    lines.next_back().map(str::to_owned).with_context(|| format!("{given} has no key in it"))
 }
 
 /// The detached signature beside a plugin, when there is one.
