@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const DATE: &str = "20261123";
 
 /// A form with its file last.
-fn form(path: &str, fields: &[(&str, String)], file: &[u8]) -> Call {
+pub(super) fn form(path: &str, fields: &[(&str, String)], file: &[u8]) -> Call {
     let mut body = Vec::new();
     for (name, value) in fields {
         body.extend(format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").into_bytes());
@@ -24,7 +24,7 @@ fn form(path: &str, fields: &[(&str, String)], file: &[u8]) -> Call {
 }
 
 /// The fields that sign a policy with SigV4.
-fn signed(conditions: &[Value]) -> Vec<(&'static str, String)> {
+pub(super) fn signed(conditions: &[Value]) -> Vec<(&'static str, String)> {
     let credential = format!("{ACCESS_KEY}/{DATE}/us-east-1/s3/aws4_request");
     let date = format!("{DATE}T000000Z");
     let mut conditions = conditions.to_vec();

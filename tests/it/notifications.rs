@@ -3,6 +3,7 @@
 mod delivery;
 mod destinations;
 
+use crate::forms;
 use hyper::Method;
 use sallyport_tests::client::{Answer, Call, Client};
 use sallyport_tests::gateway::{Gateway, Setup};
@@ -170,18 +171,6 @@ async fn a_record_tells_what_happened_as_aws_tells_it() {
     assert!(object["sequencer"].as_str().unwrap() > first.as_str());
 }
 
-/// A form with a file, whose hash is not in the signature.
-fn form(key: &str) -> Call {
-    let body = format!(
-        "--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n{key}\r\n--b\r\nContent-Disposition: form-data; \
-         name=\"file\"; filename=\"f\"\r\n\r\nbytes\r\n--b--\r\n"
-    );
-    Call::new(Method::POST, "bucket")
-        .header("content-type", "multipart/form-data; boundary=b")
-        .body(body)
-        .digest("UNSIGNED-PAYLOAD")
-}
-
 #[tokio::test]
 async fn each_way_to_change_an_object_has_its_event() {
     let hook = Webhook::start().await.unwrap();
@@ -200,7 +189,10 @@ async fn each_way_to_change_an_object_has_its_event() {
     enable_versioning(&client).await;
     client.put("bucket/k", "bytes").await.unwrap();
     let large = client.put("bucket/large", vec![7; 300_000]).await.unwrap();
-    send(form("form")).await;
+    let mut fields = forms::signed(&[json!({ "bucket": "bucket" }), json!({ "key": "form" })]);
+    fields.push(("key", "form".to_owned()));
+    let posted = client.send_unsigned(forms::form("bucket", &fields, b"bytes")).await.unwrap();
+    assert_eq!(posted.status, 204, "{}", posted.text());
     send(Call::new(Method::PUT, "bucket/copy").header("x-amz-copy-source", "bucket/k")).await;
     let upload =
         send(Call::new(Method::POST, "bucket/parts").query("uploads", "")).await.elements("UploadId").remove(0);
