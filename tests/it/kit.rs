@@ -1,6 +1,8 @@
 //! The conformance kit, as an author runs it: against the release's own plugins, one from elsewhere and a new one.
 
 use crate::third_party;
+use hyper::Method;
+use sallyport_tests::client::{Call, Client};
 use sallyport_tests::gateway::{Ran, Setup, compiled_plugins};
 use sallyport_tests::stage::Stage;
 use sallyport_tests::tools;
@@ -36,9 +38,14 @@ async fn fsck_sees_what_no_object_refers_to(plugin: &Path, dav: &Dav, mut locati
     for key in ["one", "two"] {
         assert_eq!(client.put(&format!("shelf/{key}"), "bytes of an object").await.unwrap().status, 200);
     }
-    let orphan = dav.folder().join("shelf/ef/0123456789abcdef0123456789abcdef");
-    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
-    std::fs::write(&orphan, "bytes of none").unwrap();
+    // Through the server, which remembers what its folders hold.
+    let others = Client::new(&dav.endpoint(), "nobody", "nothing").unwrap();
+    let orphan = "shelf/ef/0123456789abcdef0123456789abcdef";
+    let made = others.send_unsigned(Call::new(Method::from_bytes(b"MKCOL").unwrap(), "shelf/ef")).await.unwrap();
+    assert!([201, 405].contains(&made.status.as_u16()), "{}", made.text());
+    let put = others.send_unsigned(Call::new(Method::PUT, orphan).body("bytes of none")).await.unwrap();
+    assert_eq!(put.status, 201, "{}", put.text());
+    let orphan = dav.folder().join(orphan);
     gateway.stop().await.unwrap();
     let repaired = gateway.run(&["fsck", "--repair"]).await.unwrap();
     assert!(repaired.output.contains("2 segments, 0 lost; 3 stored objects, 1 orphans"), "{repaired:?}");

@@ -23,8 +23,6 @@ impl Dav {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let mut command = Command::new(tools::python_program("rclone")?);
         command.args(["serve", "webdav", "--addr", &format!("127.0.0.1:{port}"), "--vfs-cache-mode", "off"]);
-        // What is put into the folder itself is seen at once.
-        command.args(["--dir-cache-time", "0s"]);
         command.arg(folder.path()).env("RCLONE_CONFIG", "/dev/null");
         let mut process = Process::start(&mut command)?;
         accepting(&mut process, port).await?;
