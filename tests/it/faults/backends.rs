@@ -1,6 +1,8 @@
 //! A backend that fails in every way there is, while every operation goes on.
 
-use super::{LARGE, abort_open_uploads, complete_call, content, create_upload, is_completed, part_call, setup, until};
+use super::{
+    LARGE, abort_open_uploads, complete_call, content, create_upload, is_completed, part_call, persist, setup, until,
+};
 use hyper::Method;
 use sallyport_tests::chaos::{Chaos, Mood};
 use sallyport_tests::client::{Answer, Call, Client};
@@ -151,14 +153,14 @@ impl<'a> Scene<'a> {
             Self { client, fault, part_upload: String::new(), full_upload: String::new(), etags: Vec::new() };
         for (name, size) in [("read", LARGE), ("over", SMALL), ("over-large", LARGE), ("source", SMALL), ("doomed", 9)]
         {
-            let answer = client.put(&scene.path(name), content(OLD, size)).await.unwrap();
-            assert_eq!(answer.status, 200, "{}", answer.text());
+            let call = Call::new(Method::PUT, &scene.path(name)).body(content(OLD, size));
+            assert_eq!(persist(client, call).await.status, 200);
         }
         scene.part_upload = create_upload(client, &scene.path("part")).await;
         scene.full_upload = create_upload(client, &scene.path("complete")).await;
         for number in 1..=PARTS {
             let call = part_call(&scene.path("complete"), &scene.full_upload, number, content(NEW, LARGE));
-            let stored = client.send(call).await.unwrap();
+            let stored = persist(client, call).await;
             assert_eq!(stored.status, 200, "{}", stored.text());
             scene.etags.push(stored.header("etag").to_owned());
         }
@@ -221,7 +223,7 @@ impl<'a> Scene<'a> {
     async fn settle(&self, seen: &Seen) -> usize {
         let states = [("new", "put", SMALL), ("over", "overwrite", SMALL), ("over-large", "overwrite-large", LARGE)];
         for (name, operation, size) in states {
-            let answer = self.client.get(&self.path(name)).await.unwrap();
+            let answer = self.read(name).await;
             let is_new = answer.status == 200 && answer.body == content(NEW, size);
             let is_old = match name {
                 "new" => answer.status == 404,
@@ -231,37 +233,41 @@ impl<'a> Scene<'a> {
             assert!(is_new || (is_old && !seen.succeeded(operation)), "{context}");
         }
         for (name, old) in [("read", LARGE), ("source", SMALL)] {
-            let answer = self.client.get(&self.path(name)).await.unwrap();
+            let answer = self.read(name).await;
             assert!(answer.body == content(OLD, old), "{name} after {}: {}", self.fault.name, answer.text());
         }
-        assert_eq!(self.client.get(&self.path("doomed")).await.unwrap().status, 404);
+        assert_eq!(self.read("doomed").await.status, 404);
         // What failed is done again, as a client would.
         for (name, size) in [("new", SMALL), ("over", SMALL), ("over-large", LARGE)] {
-            let answer = self.client.put(&self.path(name), content(NEW, size)).await.unwrap();
+            let answer = persist(self.client, Call::new(Method::PUT, &self.path(name)).body(content(NEW, size))).await;
             assert_eq!(answer.status, 200, "{} after {}: {}", name, self.fault.name, answer.text());
         }
         let copy = Call::new(Method::PUT, &self.path("copy")).header("x-amz-copy-source", &self.path("source"));
-        assert!(self.client.send(copy).await.unwrap().text().contains("<CopyObjectResult"), "{}", self.fault.name);
+        assert!(persist(self.client, copy).await.text().contains("<CopyObjectResult"), "{}", self.fault.name);
         self.finish_uploads().await;
         for (name, seed, size) in
             [("new", NEW, SMALL), ("over", NEW, SMALL), ("over-large", NEW, LARGE), ("copy", OLD, SMALL)]
         {
-            let answer = self.client.get(&self.path(name)).await.unwrap();
+            let answer = self.read(name).await;
             assert!(answer.body == content(seed, size), "{name} after {}: {}", self.fault.name, answer.status);
         }
         // read, over, over-large, source, new, copy, part, complete
         8
     }
 
+    async fn read(&self, name: &str) -> Answer {
+        persist(self.client, Call::new(Method::GET, &self.path(name))).await
+    }
+
     async fn finish_uploads(&self) {
         let call = part_call(&self.path("part"), &self.part_upload, 1, content(NEW, SMALL));
-        let stored = self.client.send(call).await.unwrap();
+        let stored = persist(self.client, call).await;
         assert_eq!(stored.status, 200, "part after {}: {}", self.fault.name, stored.text());
         let etag = stored.header("etag").to_owned();
         let call = complete_call(&self.path("part"), &self.part_upload, &[etag]);
-        let answer = self.client.send(call).await.unwrap();
+        let answer = persist(self.client, call).await;
         assert!(is_completed(&answer), "after {}: {}", self.fault.name, answer.text());
-        let answer = self.client.get(&self.path("part")).await.unwrap();
+        let answer = self.read("part").await;
         assert!(answer.body == content(NEW, SMALL), "part after {}", self.fault.name);
 
         // Either the sweeper found that the backend had completed it, or it can be now.
@@ -269,7 +275,7 @@ impl<'a> Scene<'a> {
         let deadline = tokio::time::Instant::now() + super::SWEPT_WITHIN;
         loop {
             let call = complete_call(&self.path("complete"), &self.full_upload, &self.etags);
-            let answer = self.client.send(call).await.unwrap();
+            let answer = persist(self.client, call).await;
             if is_completed(&answer) || answer.code() == "NoSuchUpload" {
                 break;
             }
@@ -277,7 +283,7 @@ impl<'a> Scene<'a> {
             assert!(now < deadline, "after {}: {}", self.fault.name, answer.text());
             tokio::time::sleep(super::PAUSE).await;
         }
-        let answer = self.client.get(&self.path("complete")).await.unwrap();
+        let answer = self.read("complete").await;
         assert!(answer.body == whole, "complete after {}: {}", self.fault.name, answer.status);
     }
 }
