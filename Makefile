@@ -8,11 +8,12 @@ SHELL := /bin/bash
 BUILD_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 WASM_TARGET := wasm32-wasip2
 PLUGINS := local aws_s3 azure
+EXAMPLES := sealed_s3
 TOOLS := $(CURDIR)/tests/.tools
 SERVER := target/release/sallyport
 WASM := $(BUILD_DIR)/$(WASM_TARGET)/plugin
 
-.PHONY: build plugins run test tools lint bench soak fuzz clean compat wasm-target cargo-deny
+.PHONY: build plugins examples run test tools lint bench soak fuzz clean compat wasm-target cargo-deny
 
 ## build: the server at target/release/sallyport
 build:
@@ -37,6 +38,13 @@ plugins: wasm-target
 	  || install -m 644 "$(WASM)/$$plugin.wasm" target/plugins/$$plugin.wasm; done
 	cd target/plugins && sha256sum $(addsuffix .wasm,$(PLUGINS)) > SHA256SUMS
 
+## examples: plugins that are no part of a release, at target/examples/<type>.wasm
+examples: wasm-target
+	cargo build --profile plugin --target $(WASM_TARGET) $(addprefix --package ,$(EXAMPLES))
+	mkdir -p target/examples
+	for plugin in $(EXAMPLES); do cmp -s "$(WASM)/$$plugin.wasm" target/examples/$$plugin.wasm \
+	  || install -m 644 "$(WASM)/$$plugin.wasm" target/examples/$$plugin.wasm; done
+
 ## run: builds what is missing and serves on 127.0.0.1:8000
 run: build plugins
 	@echo
@@ -54,7 +62,7 @@ tools:
 	tests/tools/install.sh
 
 ## test: installs what the tests need below tests/.tools and runs all of them
-test: tools plugins
+test: tools plugins examples
 	tests/tools/run_tests.sh
 
 cargo-deny:
@@ -66,7 +74,7 @@ lint: wasm-target cargo-deny
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- --deny warnings
-	cargo clippy --target $(WASM_TARGET) $(addprefix --package ,$(PLUGINS)) -- --deny warnings
+	cargo clippy --target $(WASM_TARGET) $(addprefix --package ,$(PLUGINS) $(EXAMPLES)) -- --deny warnings
 	PATH=$(TOOLS)/bin:$$PATH cargo deny --log-level error check bans licenses sources
 
 ## bench: Sallyport beside what people use today, as a table and as target/bench.json

@@ -1,6 +1,6 @@
 //! The conformance kit, as an author runs it: against the release's own plugins, one from elsewhere and a new one.
 
-use crate::third_party;
+use crate::{sealed, third_party};
 use hyper::Method;
 use sallyport_tests::client::{Call, Client};
 use sallyport_tests::gateway::{Ran, Setup, compiled_plugins};
@@ -145,6 +145,25 @@ async fn a_plugin_from_elsewhere_is_judged_like_ours() {
     let report = passes(&plugin, &location(90)).await;
     assert_eq!(through(&report, 8 << 20), [8 << 20, 8 << 20]);
     assert!(web.bodies().is_empty(), "the kit removes what it stored");
+}
+
+#[tokio::test]
+async fn a_plugin_that_encrypts_keeps_the_contract() {
+    let upstream = sealed::upstream().await;
+    let plugin = tools::examples().unwrap().join("sealed_s3.wasm");
+    let location = sealed::location(&upstream, "1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    let (_, report, printed) = kit(&plugin, &location, &[]).await;
+    // moto copies whatever is there, see above.
+    assert_eq!(cases(&report, "failed"), ["warm copy.exact", "recycled copy.exact"], "{printed}");
+    for bytes in through(&report, 8 << 20) {
+        assert!(bytes >= 8 << 20, "every byte passes the plugin, and {bytes} did");
+    }
+    let passed = cases(&report, "passed");
+    for case in ["warm get.every-byte", "recycled body.breaks", "warm copy.copies", "troubled fault.short-read"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    let kept = upstream.client().unwrap().keys("cloud").await.unwrap();
+    assert!(kept.len() <= 1, "the kit cleans up, but for {kept:?}");
 }
 
 #[tokio::test]

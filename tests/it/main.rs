@@ -43,6 +43,7 @@ mod plugin_command;
 mod printed;
 mod regions;
 mod renewal;
+mod sealed;
 mod starts;
 mod support;
 mod surface;

@@ -97,6 +97,14 @@ pub fn plugins() -> Result<PathBuf> {
     installed(&path)
 }
 
+/// The folder of the plugins that are examples.
+///
+/// # Errors
+/// When `make examples` has not filled it.
+pub fn examples() -> Result<PathBuf> {
+    installed(&root().join("target/examples"))
+}
+
 fn installed(path: &Path) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path.to_path_buf());

@@ -27,4 +27,5 @@ mod projection;
 
 pub use plugin::AwsS3;
 
+#[cfg(feature = "component")]
 sallyport_plugin_sdk::export_plugin!(AwsS3, features = [multipart, copy, tagging, versions, listing]);

@@ -27,6 +27,7 @@ mod export;
 mod optional;
 mod storage;
 
+pub mod body;
 pub mod checksum;
 pub mod details;
 pub mod failure;

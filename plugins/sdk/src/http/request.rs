@@ -3,10 +3,10 @@
 use super::{Method, Origin, Response, failure_of};
 use crate::bindings::wasi::http::client;
 use crate::bindings::wasi::http::types::{Fields, Request as Outgoing};
-use crate::bindings::{wit_future, wit_stream};
-use crate::failure;
+use crate::bindings::wit_future;
 use crate::storage::Body;
 use crate::types::Failure;
+use crate::{body, failure};
 use std::fmt;
 
 /// A request that is being put together.
@@ -107,7 +107,10 @@ impl Request {
             Fields::from_list(&self.headers).map_err(|error| failure::invalid(format!("illegal header: {error:?}")))?;
         let contents = match self.contents {
             Contents::Nothing => None,
-            Contents::Bytes(bytes) => Some(feed(bytes)),
+            Contents::Bytes(bytes) => Some(body::written(async move |mut writer| {
+                // What is left over was not wanted: the request ended early, and its answer says why.
+                writer.write(bytes).await;
+            })),
             Contents::Stream(body) => Some(body),
         };
         let (_, trailers) = wit_future::new(|| Ok(None));
@@ -139,16 +142,6 @@ impl fmt::Debug for Request {
             .field("headers", &names)
             .finish_non_exhaustive()
     }
-}
-
-/// A stream of bytes that are at hand.
-fn feed(bytes: Vec<u8>) -> Body {
-    let (mut writer, reader) = wit_stream::new();
-    wit_bindgen::spawn_local(async move {
-        // What is left over was not wanted: the request ended early, and its answer says why.
-        writer.write_all(bytes).await;
-    });
-    reader
 }
 
 fn range(span: crate::types::Span) -> String {
