@@ -18,8 +18,8 @@ const NOBODY: u32 = 65_534;
 /// Of what a compiler says on standard error, this much is kept.
 const SAID: u64 = 4_096;
 /// All of a compiler's environment. The allocator takes a gibibyte at once otherwise, which
-/// is all that there is.
-const ALLOCATOR: [(&str, &str); 1] = [("MIMALLOC_ARENA_RESERVE", "32768")];
+/// is all that there is, and on a large machine the threads' stacks take the rest of it.
+const ENVIRONMENT: [(&str, &str); 2] = [("MIMALLOC_ARENA_RESERVE", "32768"), ("RAYON_NUM_THREADS", "4")];
 /// Files and pipes that a compiler may have open.
 const DESCRIPTORS: u64 = 16;
 
@@ -76,7 +76,7 @@ impl Compiler {
             let mut command = Command::new(&self.program);
             command.args(&self.arguments);
             command.arg(limits.compile_memory.to_string()).arg(limits.compile_cpu.as_secs().to_string());
-            command.env_clear().envs(ALLOCATOR).current_dir("/").kill_on_drop(true);
+            command.env_clear().envs(ENVIRONMENT).current_dir("/").kill_on_drop(true);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             command
         };
