@@ -3,7 +3,7 @@
 use crate::bindings::base::exports::sallyport::plugin::storage as wit;
 use crate::body::{Download, Upload};
 use crate::convert;
-use crate::handover;
+use crate::handover::{self, Mover};
 use crate::instance::Exports;
 use crate::pool::{Kind, Pool};
 use crate::run::{Work, Working};
@@ -203,10 +203,17 @@ impl Backend for PluginBackend {
         });
         let request = wit::GetRequest { locator: request.locator.0, size: request.size, span, attributes: Vec::new() };
         let call = self.pool.call();
+        let written = call.clone();
         let work: Work<_> = Box::new(move |accessor, exports| {
             Box::pin(async move {
                 match exports.base.sallyport_plugin_storage().call_get(accessor, request).await? {
-                    Ok((answer, stream)) => Ok(Ok((answer, handover::body_of(accessor, stream)?))),
+                    Ok((answer, stream)) => {
+                        let (body, mover) = handover::body_of(accessor, stream)?;
+                        if mover == Mover::Plugin {
+                            written.begin_writing();
+                        }
+                        Ok(Ok((answer, body)))
+                    }
                     Err(failure) => Ok(Err(failure)),
                 }
             })

@@ -222,6 +222,9 @@ impl HttpBody for Download {
         if let Poll::Ready(data) = self.body.poll(cx, |error| BodyError::Backend(error.to_string())) {
             self.sleep = None;
             self.failed = matches!(data, Some(Err(_)));
+            if data.is_none() {
+                self.body.call.end_reading();
+            }
             return Poll::Ready(data.map(|data| data.map(Frame::data)));
         }
         let idle = self.idle;
@@ -242,7 +245,10 @@ impl HttpBody for Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        // A plugin that still writes this body writes it for nobody.
-        self.body.call.cut_off();
+        self.body.call.end_reading();
+        // A plugin that still writes this body writes it for nobody; one that wrote all of it ends by itself.
+        if self.failed || !self.body.is_whole() || !self.body.call.is_written() {
+            self.body.call.cut_off();
+        }
     }
 }

@@ -23,6 +23,11 @@ pub(crate) struct Call {
     /// A limit kept it from getting what it needed.
     short: AtomicBool,
     cutting: Notify,
+    /// The plugin itself writes the answer's body.
+    written: AtomicBool,
+    /// That body came to its end, or nobody reads it any more.
+    read: AtomicBool,
+    reading: Notify,
     /// Why the client's body ended early.
     body_error: OnceLock<BodyError>,
     usage: Arc<Usage>,
@@ -45,6 +50,9 @@ impl Call {
             taken: AtomicBool::new(false),
             short: AtomicBool::new(false),
             cutting: Notify::new(),
+            written: AtomicBool::new(false),
+            read: AtomicBool::new(false),
+            reading: Notify::new(),
             body_error: OnceLock::new(),
             usage,
         }
@@ -110,6 +118,32 @@ impl Call {
                 return;
             }
             notified.await;
+        }
+    }
+
+    /// The plugin itself writes the answer's body: it moves while its store is driven.
+    pub(crate) fn begin_writing(&self) {
+        self.written.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// The answer's body came to its end, or nobody reads it any more.
+    pub(crate) fn end_reading(&self) {
+        self.read.store(true, Ordering::Release);
+        self.reading.notify_waiters();
+    }
+
+    /// Resolves when the answer's body does not need the call's store.
+    pub(crate) async fn wrote(&self) {
+        loop {
+            let reading = self.reading.notified();
+            if !self.is_written() || self.read.load(Ordering::Acquire) {
+                return;
+            }
+            reading.await;
         }
     }
 

@@ -4,6 +4,7 @@
 //! the body of one of its requests, and a download the body of one of its responses.
 
 use crate::state::State;
+use std::sync::Arc;
 use wasmtime::component::{Accessor, FutureReader, HasData, Resource, StreamReader};
 use wasmtime_wasi_http::p3::bindings::http::types::{ErrorCode, HostRequestWithStore, HostResponseWithStore, Trailers};
 use wasmtime_wasi_http::{FieldMap, WasiBody, WasiHttp, WasiHttpView};
@@ -28,21 +29,36 @@ pub(crate) fn stream_of<D: HasData + ?Sized>(
     Ok(stream)
 }
 
-/// Takes the native body out of a stream, or makes one that reads a plugin's stream: that
-/// one moves only while its store is driven.
+/// Who moves a body's bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mover {
+    /// Its source, wherever it is read.
+    Native,
+    /// The plugin: it moves only while its store is driven, and so does the word of its end.
+    Plugin,
+}
+
+/// Takes the native body out of a stream, or makes one that reads a plugin's stream.
 pub(crate) fn body_of<D: HasData + ?Sized>(
     accessor: &Accessor<State, D>,
     stream: StreamReader<u8>,
-) -> wasmtime::Result<WasiBody> {
+) -> wasmtime::Result<(WasiBody, Mover)> {
     let http = accessor.with_getter::<WasiHttp>(State::http);
+    // wasi-http has no use for the trailers of a native body, and drops them.
+    let mark = Arc::new(());
+    let kept = mark.clone();
     let (headers, trailers) = http.with(|mut access| {
         let headers = access.get().table.push(FieldMap::new_mutable(1 << 10))?;
-        let none = async { wasmtime::Result::<Result<Option<Resource<Trailers>>, ErrorCode>>::Ok(Ok(None)) };
+        let none = async move {
+            drop(kept);
+            wasmtime::Result::<Result<Option<Resource<Trailers>>, ErrorCode>>::Ok(Ok(None))
+        };
         wasmtime::Result::<_>::Ok((headers, FutureReader::new(&mut access, none)?))
     })?;
     let (response, mut outcome) =
         http.with(|access| <WasiHttp as HostResponseWithStore<State>>::new(access, headers, Some(stream), trailers))?;
+    let mover = if Arc::strong_count(&mark) > 1 { Mover::Plugin } else { Mover::Native };
     http.with(|access| outcome.close(access))?;
     let response = http.with(|mut access| access.get().table.delete(response))?;
-    accessor.with(|mut access| Ok(response.into_http(&mut access, async { Ok(()) })?.into_body()))
+    accessor.with(|mut access| Ok((response.into_http(&mut access, async { Ok(()) })?.into_body(), mover)))
 }

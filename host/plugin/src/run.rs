@@ -63,6 +63,7 @@ pub(crate) async fn run<T: Send + 'static>(
     let whose = instance.store.data().whose.clone();
     let budget = instance.store.data_mut().begin(call.clone(), cpu(limits, body));
     instance.store.set_epoch_deadline(1);
+    let written = call.clone();
     let driving = async move {
         let exports = instance.exports.clone();
         let ran = instance.store.run_concurrent(async |accessor| {
@@ -72,6 +73,8 @@ pub(crate) async fn run<T: Send + 'static>(
             let _ = sender.send(answer);
             if fine {
                 std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                // The end of what the plugin wrote is brought out by this store, and not by the plugin.
+                written.wrote().await;
             }
             fine
         });

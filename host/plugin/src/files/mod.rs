@@ -28,7 +28,7 @@ impl HostWithStore<State> for Files {
         request: WriteRequest,
         body: StreamReader<u8>,
     ) -> Answer<WriteResponse> {
-        let body = handover::body_of(accessor, body)?;
+        let (body, _) = handover::body_of(accessor, body)?;
         let folder = match folder(accessor) {
             Ok(folder) => folder,
             Err(failure) => return Ok(Err(failure)),
