@@ -16,6 +16,7 @@ mod care;
 mod clients;
 mod command_line;
 mod consistency;
+mod copies;
 mod credentials;
 mod defects;
 mod drop_in;

@@ -133,7 +133,7 @@ async fn an_upstream_holds_sealed_bytes_alone_and_clients_read_their_own() {
 #[tokio::test]
 async fn uploads_in_parts_and_copies_are_sealed_as_well() {
     let upstream = upstream().await;
-    let gateway = gateway(location(&upstream, KEY)).await;
+    let mut gateway = gateway(location(&upstream, KEY)).await;
     let client = gateway.client().unwrap();
     assert_eq!(client.create_bucket("private", "sealed").await.unwrap().status, 200);
     let parts = [words(5 * MIB + 1), words(6 * MIB), words(100)];
@@ -164,7 +164,7 @@ async fn uploads_in_parts_and_copies_are_sealed_as_well() {
         let call = Call::new(Method::PUT, &format!("private/{copy}"));
         let call = call.header("x-amz-copy-source", &format!("/private/{source}"));
         let answer = client.send(call).await.unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), gateway.log());
         assert_eq!(client.delete(&format!("private/{source}")).await.unwrap().status, 204);
     }
     reads(&client, "private/copied", &words(3 * MIB)).await;

@@ -1,13 +1,14 @@
 //! Where calls run: in their caller's task as long as they are short, and else on threads that give way to all others.
 
 use crate::state::Budget;
+use crate::usage;
 use rustix::process::nice;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -133,7 +134,12 @@ impl<F: Future<Output: Send> + Send + 'static> Moving<F> {
     }
 
     fn go_beside(&mut self) {
-        let Some(runtime) = self.lane.all.beside() else { return };
+        if let Some(handle) = self.lane.all.beside().map(|runtime| runtime.handle().clone()) {
+            self.go(&handle);
+        }
+    }
+
+    fn go(&mut self, runtime: &Handle) {
         match std::mem::replace(&mut self.place, Place::Nowhere) {
             Place::Here(work) => {
                 self.lane.spend(self.budget.polled());
@@ -148,6 +154,10 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Moving<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if usage::is_in_store() && matches!(self.place, Place::Here(_)) {
+            // The body that one store takes is another's answer, and is asked for here.
+            self.go(&Handle::current());
+        }
         if let Place::Here(work) = &mut self.place {
             let polled = work.as_mut().poll(cx);
             if polled.is_ready() || !self.budget.is_long() {
@@ -188,6 +198,16 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_store_is_never_driven_within_another() {
+        let budget = Arc::<Budget>::default();
+        let work = async { usage::in_store(|| std::thread::current().id()) };
+        let mut moving = Moving::new(work, budget, Lanes::new().lane());
+        let first = std::future::poll_fn(|cx| Poll::Ready(usage::in_store(|| Pin::new(&mut moving).poll(cx)))).await;
+        assert!(first.is_pending() && matches!(moving.place, Place::Beside(_)));
+        moving.await;
+    }
 
     /// Uses a processor for so many polls, and answers where it ended.
     async fn busy(budget: Arc<Budget>, polls: u32) -> (String, i32) {

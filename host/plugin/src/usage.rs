@@ -7,8 +7,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 thread_local! {
-    /// Whether a store is being driven on this thread: what is read meanwhile, its plugin reads.
-    static IN_STORE: Cell<bool> = const { Cell::new(false) };
+    /// What this thread does.
+    static DOES: Cell<Does> = const { Cell::new(Does::Something) };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Does {
+    /// Nothing that has to do with a store.
+    Something,
+    /// It drives a store: what is read meanwhile, its plugin reads.
+    Drives,
+    /// It drives a store, and is at the host's own work within that.
+    Works,
 }
 
 /// Counts over all calls of one location since it was opened.
@@ -36,18 +46,27 @@ impl Usage {
     /// Counts bytes that moved, when it is a plugin that they moved to. A body that was handed
     /// on is read by a connection's task or a file's, and not while a store is driven.
     pub(crate) fn moved(&self, bytes: usize) {
-        if IN_STORE.get() {
+        if DOES.get() == Does::Drives {
             self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 }
 
+/// Whether this thread drives a store: then it can drive no other one.
+pub(crate) fn is_in_store() -> bool {
+    DOES.get() != Does::Something
+}
+
 /// Drives a store for one poll.
 pub(crate) fn in_store<T>(poll: impl FnOnce() -> T) -> T {
-    let outer = IN_STORE.replace(true);
-    let polled = poll();
-    IN_STORE.set(outer);
-    polled
+    doing(Does::Drives, poll)
+}
+
+fn doing<T>(what: Does, work: impl FnOnce() -> T) -> T {
+    let outer = DOES.replace(what);
+    let done = work();
+    DOES.set(outer);
+    done
 }
 
 /// The host's own work within a store's poll: what it reads, no plugin reads.
@@ -57,10 +76,7 @@ impl<F: Future> Future for HostWork<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let outer = IN_STORE.replace(false);
-        let polled = self.0.as_mut().poll(cx);
-        IN_STORE.set(outer);
-        polled
+        doing(Does::Works, || self.0.as_mut().poll(cx))
     }
 }
 
