@@ -23,6 +23,10 @@ pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrat
 /// SQLite's page cache, for each connection, in KiB.
 const CACHE: &str = "-16384";
 
+/// Pages of the log after which they go to the database's file: the same pages change again and
+/// again, and go there once. 16 MiB of log are read at once after a crash.
+const CHECKPOINT: &str = "4096";
+
 /// What an acknowledged call survives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -151,6 +155,9 @@ pub(super) fn write_options(file: &Path, durability: Durability) -> SqliteConnec
         .synchronous(synchronous)
         .busy_timeout(Duration::from_secs(10))
         .pragma("cache_size", CACHE)
+        // What a savepoint may have to restore, which would be a file for each group otherwise.
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", CHECKPOINT)
         .disable_statement_logging()
 }
 

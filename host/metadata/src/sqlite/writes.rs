@@ -380,7 +380,8 @@ const INSERT: &str = "
     DELETE FROM write_intent WHERE id = $1;
     UPDATE write_intent SET prepared = NULL
         WHERE bucket = $2 AND key = $3 AND owner <> $18 AND (holds = 0 OR $5 = 'null');
-    DELETE FROM job WHERE is_plain = 1 AND bucket = $16 AND key = $3 AND kind = 0 AND location IS $17;
+    DELETE FROM job WHERE $17 IS NOT NULL AND is_plain = 1 AND bucket = $16 AND key = $3 AND kind = 0
+        AND location = $17;
     INSERT INTO version (bucket, key, sequence, id, is_marker, etag, size, last_modified, owner, storage_class,
             checksums, object, attributes, parts, first_segment, segments)
         VALUES ($2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12, $19, $13, $14, $15);
