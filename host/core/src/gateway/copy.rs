@@ -13,7 +13,7 @@ use crate::backend::{self, FailureCode, Projection, Span, Token};
 use crate::checksum::Algorithm;
 use crate::encryption::DataKey;
 use crate::error::{Error, Result};
-use crate::metadata::{Attributes, Bucket, NewVersion, Part, Segment, Upload, Version};
+use crate::metadata::{Attributes, Bucket, MetadataError, NewVersion, Part, Segment, Upload, Version, WriteKind};
 use crate::names::LocationName;
 use crate::notification::EventKind;
 use std::sync::Arc;
@@ -131,9 +131,20 @@ impl Gateway {
         }
         let version = self.copied_version(draft, source);
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
-        let begun = self.begin(draft, false, Some(version.clone())).await?;
-        self.commit(&begun.id, source.segments.clone()).await?;
-        Ok(Some(draft.outcome(&version)))
+        let begun = self.begin_as(WriteKind::Copy, draft, false, Some(version.clone())).await?;
+        match self.metadata.commit(&begun.id, source.segments.clone()).await {
+            Ok(_) => Ok(Some(draft.outcome(&version))),
+            Err(error) => {
+                self.leave_to_sweeper(&begun.id).await;
+                // The source was replaced, and what it was is being freed.
+                let gone = matches!(error, MetadataError::Gone(_));
+                Err(if gone {
+                    Error::SlowDown("the source is replaced as it is copied".to_owned())
+                } else {
+                    error.into()
+                })
+            }
+        }
     }
 
     async fn copy_on_backend(&self, draft: &Draft, source: &Version) -> Result<Option<PutOutcome>> {

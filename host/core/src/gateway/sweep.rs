@@ -105,7 +105,8 @@ impl Gateway {
     /// late, by a backend that never noticed that nobody waits for them any more.
     pub(super) async fn settle(&self, write: &OpenWrite, late: Late) -> Result<()> {
         let backend = match &write.kind {
-            // Its parts have homes of their own: nothing happened outside the database.
+            // Its bytes were there before: nothing happened outside the database.
+            WriteKind::Copy => return Ok(self.metadata.rollback(&write.id, None).await?),
             WriteKind::Completion { token, .. } if token.0.is_empty() => {
                 return Ok(self.metadata.rollback(&write.id, None).await?);
             }

@@ -239,6 +239,16 @@ impl Gateway {
 
     /// Records the intent. With a version it is prepared at once, and its condition decided.
     pub(super) async fn begin(&self, draft: &Draft, wants_plain: bool, prepared: Option<NewVersion>) -> Result<Begin> {
+        self.begin_as(WriteKind::Object, draft, wants_plain, prepared).await
+    }
+
+    pub(super) async fn begin_as(
+        &self,
+        kind: WriteKind,
+        draft: &Draft,
+        wants_plain: bool,
+        prepared: Option<NewVersion>,
+    ) -> Result<Begin> {
         let backend = self.backend_for(&draft.bucket.owner, &draft.location)?;
         let exclusive = !backend.traits().keeps_overwritten;
         let write = NewWrite {
@@ -249,7 +259,7 @@ impl Gateway {
             // Where overwriting loses, only the null version lives at the plain place.
             wants_plain: wants_plain && (!exclusive || new_version_id(draft.bucket.versioning).is_null()),
             exclusive,
-            kind: WriteKind::Object,
+            kind,
             prepared: prepared.map(|version| (version, draft.conditions.clone())),
         };
         let id = write.id.clone();

@@ -33,6 +33,8 @@ pub struct NewWrite {
 pub enum WriteKind {
     /// A version of its key.
     Object,
+    /// A version of its key whose bytes are another's, and stay where they are.
+    Copy,
     /// A part that is an object of its own on the backend.
     Part {
         /// Of this upload.

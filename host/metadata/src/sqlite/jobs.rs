@@ -29,13 +29,23 @@ const CLAIM: &str = "UPDATE job SET owner = $1, attempts = attempts + 1 WHERE id
         ORDER BY j.due LIMIT $3)
     RETURNING *";
 
+// Bytes that were shared are wanted freed more than once. From here on nobody may share them again.
+const TOUCH: &str = "UPDATE job SET attempts = 1 WHERE id IN (
+        SELECT other.id FROM job claimed CROSS JOIN job other ON other.kind = 0
+            AND other.location = claimed.location AND other.locator = claimed.locator
+        WHERE claimed.owner = $1 AND claimed.kind = 0 AND other.owner = 0 AND other.attempts = 0)";
+
 #[async_trait]
 impl Operation for Claim {
     type Answer = Vec<Job>;
 
     async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Vec<Job>> {
         let query = sqlx::query(CLAIM).bind(transaction.owner()).bind(self.now).bind(limit(self.limit));
-        transaction.rows(query).await?.iter().map(job).collect()
+        let jobs: Vec<Job> = transaction.rows(query).await?.iter().map(job).collect::<MetadataResult<_>>()?;
+        if !jobs.is_empty() {
+            transaction.execute(sqlx::query(TOUCH).bind(transaction.owner())).await?;
+        }
+        Ok(jobs)
     }
 }
 

@@ -33,7 +33,7 @@ impl Operation for Begin {
     /// bytes of their own: the commit syncs it, and a machine that loses its power before
     /// leaves nothing but bytes that nobody was promised.
     fn is_synced(&self) -> bool {
-        self.0.exclusive || self.0.prepared.is_none() || !matches!(self.0.kind, WriteKind::Object)
+        self.0.exclusive || self.0.prepared.is_none() || !matches!(self.0.kind, WriteKind::Object | WriteKind::Copy)
     }
 
     /// What it changes is one row, at its end.
@@ -310,6 +310,10 @@ impl Operation for Commit {
             return Err(unreadable("a write that was never prepared"));
         }
         let version: NewVersion = from_json(&row, "prepared")?;
+        let kind: WriteKind = from_json(&row, "kind")?;
+        if matches!(kind, WriteKind::Copy | WriteKind::Completion { .. }) {
+            are_kept(transaction, self.segments.iter().filter(|segment| segment.write_id != self.write)).await?;
+        }
         let new = Landing {
             bucket: number(&row, "bucket")?,
             bucket_name: bucket_name(get(&row, "bucket_name")?)?,
@@ -329,7 +333,7 @@ impl Operation for Commit {
             None => None,
         };
         insert(transaction, &new, &self.write, &version, superseded, &self.segments).await?;
-        if let WriteKind::Completion { upload, .. } = from_json(&row, "kind")? {
+        if let WriteKind::Completion { upload, .. } = kind {
             remove_parts(transaction, &upload).await?;
             let sql = "UPDATE version SET upload = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
             let query = sqlx::query(sql).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
@@ -343,6 +347,28 @@ impl Operation for Commit {
             announce(transaction, announcement, happened).await?;
         }
         Ok(Committed { id: version.id, last_modified: version.last_modified })
+    }
+}
+
+/// Whether bytes that were stored before are kept: something refers to them, or their deletion
+/// has not begun (see [`super::jobs::Claim`]), and does not once something does.
+async fn are_kept(transaction: &mut Transaction<'_>, segments: impl Iterator<Item = &Segment>) -> MetadataResult<()> {
+    let of = |segment: &Segment| (segment.location.as_str().to_owned(), hex::encode(&segment.locator.0));
+    let wanted: Vec<_> = segments.map(of).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT count(*) AS gone
+        FROM (SELECT value ->> 0 AS location, unhex(value ->> 1) AS locator FROM json_each($1)) e
+        WHERE NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = e.location AND s.locator = e.locator)
+        AND NOT EXISTS (SELECT 1 FROM part p WHERE p.locator IS NOT NULL AND p.location = e.location
+            AND p.locator = e.locator)
+        AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 0 AND j.owner = 0 AND j.attempts = 0
+            AND j.location = e.location AND j.locator = e.locator)";
+    let row = transaction.row(sqlx::query(sql).bind(to_json(&wanted)?)).await?;
+    match row.map(|row| number(&row, "gone")).transpose()? {
+        Some(0) => Ok(()),
+        _ => Err(MetadataError::Gone("a part of the bytes")),
     }
 }
 

@@ -23,6 +23,36 @@ pub async fn live_bytes_are_never_due(store: &Store) {
     assert!(due_deletions(store).await.is_empty());
 }
 
+pub async fn a_copy_shares_no_bytes_that_are_being_freed(store: &Store) {
+    make_bucket(store, "bucket").await;
+    put(store, "k", VersionId::null(), "a").await;
+    let source = current(store, "k").await.unwrap().segments;
+    let begin = async |key: &str| {
+        let mut write = new_write(key, Some(new_version(VersionId::null(), "a")));
+        (write.kind, write.exclusive) = (WriteKind::Copy, false);
+        let id = write.id.clone();
+        started(store.begin(write).await.unwrap());
+        id
+    };
+    let (first, second, late) = (begin("first").await, begin("second").await, begin("late").await);
+    store.commit(&first, source.clone()).await.unwrap();
+    // As long as its deletion waits, what was superseded can be shared, and is not deleted then.
+    store.delete(&deletion("k", None)).await.unwrap();
+    store.delete(&deletion("first", None)).await.unwrap();
+    store.commit(&second, source.clone()).await.unwrap();
+    assert!(due_deletions(store).await.is_empty());
+    store.delete(&deletion("second", None)).await.unwrap();
+    let job = store.claim_jobs(i64::MAX, 1).await.unwrap().remove(0);
+    for when in ["while it runs", "when it is to be tried again", "afterwards"] {
+        let refused = store.commit(&late, source.clone()).await;
+        assert!(matches!(refused, Err(MetadataError::Gone(_))), "{when}: {refused:?}");
+        match when {
+            "while it runs" => store.retry_job(job.id, i64::MAX, "down").await.unwrap(),
+            _ => store.finish_job(job.id).await.unwrap(),
+        }
+    }
+}
+
 pub async fn bytes_are_known_while_something_refers_to_them(store: &Store) {
     make_bucket(store, "bucket").await;
     put(store, "k", VersionId::null(), "a").await;

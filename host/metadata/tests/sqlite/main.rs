@@ -87,6 +87,7 @@ contract! {
     uploads_are_kept_alive
     jobs_are_claimed_once_and_retried
     live_bytes_are_never_due
+    a_copy_shares_no_bytes_that_are_being_freed
     bytes_are_known_while_something_refers_to_them
     namespaces_go_to_who_came_first
     a_location_with_objects_keeps_its_target
