@@ -128,6 +128,8 @@ pub struct Gateway {
     claims: Mutex<HashMap<(BucketName, LocationName), Claimed>>,
     /// Open writes of which the database could not be told that they came to nothing.
     unsettled: Mutex<Vec<WriteId>>,
+    /// Jobs that ended when the database could not be told.
+    unnoted_jobs: Mutex<Vec<i64>>,
     /// Where the last round of the sweeper was cut off, if it was.
     settled_up_to: Mutex<Option<Abandoned>>,
 }
@@ -149,6 +151,7 @@ impl Gateway {
             inventory_running: tokio::sync::Mutex::default(),
             claims: Mutex::default(),
             unsettled: Mutex::default(),
+            unnoted_jobs: Mutex::default(),
             settled_up_to: Mutex::default(),
         }
     }

@@ -14,6 +14,7 @@ mod locations;
 mod lock;
 mod open;
 mod port;
+mod references;
 mod relocate;
 mod rows;
 mod settings;

@@ -4,6 +4,7 @@ use super::access::own;
 use super::authorize::{Brings, Target, decide, may_tag_new};
 use super::notifications::announcement;
 use super::object::finish_anyway;
+use super::read::FOLLOWED;
 use super::request::{CopyObject, CopyOutcome, CopyPart, Incoming, PutOutcome, Source};
 use super::upload::{check_number, gone_upload, part_outcome};
 use super::write::{Draft, expectation};
@@ -27,6 +28,17 @@ impl Gateway {
     /// # Errors
     /// Those of reading the source and of writing the destination.
     pub async fn copy_object(self: &Arc<Self>, request: CopyObject) -> Result<CopyOutcome> {
+        for _ in 0..FOLLOWED {
+            match self.copy_object_once(request.clone()).await {
+                // Replaced since the look at the database, as in a read.
+                Err(Error::LocationLost { .. }) => self.settle_key(&request.source.bucket, &request.source.key).await?,
+                outcome => return outcome,
+            }
+        }
+        self.copy_object_once(request).await
+    }
+
+    async fn copy_object_once(self: &Arc<Self>, request: CopyObject) -> Result<CopyOutcome> {
         let tags = request.replace_tags.as_deref().unwrap_or_default();
         let target = (&request.bucket, &request.key);
         let brings = Brings { tags, has_list: request.acl.is_some() };
@@ -188,6 +200,16 @@ impl Gateway {
     /// # Errors
     /// Those of reading the source and of UploadPart.
     pub async fn copy_part(self: &Arc<Self>, request: CopyPart) -> Result<CopyOutcome> {
+        for _ in 0..FOLLOWED {
+            match self.copy_part_once(request.clone()).await {
+                Err(Error::LocationLost { .. }) => self.settle_key(&request.source.bucket, &request.source.key).await?,
+                outcome => return outcome,
+            }
+        }
+        self.copy_part_once(request).await
+    }
+
+    async fn copy_part_once(self: &Arc<Self>, request: CopyPart) -> Result<CopyOutcome> {
         let upload = self.upload(Action::PutObject, &request.upload).await?;
         check_number(request.number)?;
         let (source_bucket, source) = self.source(&request.upload.caller, &request.source).await?;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::metadata::{Job, JobKind, MetadataError, Segment, Selector};
 use crate::names::{BucketName, ObjectKey, VersionId, WriteId};
 use futures::{StreamExt, stream};
+use std::sync::PoisonError;
 
 /// Jobs taken at a time.
 const BATCH: usize = 64;
@@ -35,6 +36,7 @@ impl Gateway {
         if self.metadata.is_restored().await? {
             return Ok(0);
         }
+        self.give_back_remembered().await?;
         let mut done = 0;
         loop {
             let jobs = self.metadata.claim_jobs(now(), BATCH).await?;
@@ -49,24 +51,36 @@ impl Gateway {
         }
     }
 
+    /// Whether the job is done. One whose end cannot be noted is given back in the next round:
+    /// it would stay this process's until a restart.
     async fn work(&self, job: Job) -> Result<bool> {
-        match self.try_job(&job).await {
-            Ok(Progress::Done) => {
-                self.metadata.finish_job(job.id).await?;
-                Ok(true)
-            }
-            Ok(Progress::Replaced) => Ok(false),
-            Ok(Progress::Again { due }) => {
-                self.metadata.retry_job(job.id, due, "").await?;
-                Ok(false)
-            }
+        let (is_done, noted) = match self.try_job(&job).await {
+            Ok(Progress::Done) => (true, self.metadata.finish_job(job.id).await),
+            Ok(Progress::Replaced) => (false, Ok(())),
+            Ok(Progress::Again { due }) => (false, self.metadata.retry_job(job.id, due, "").await),
             Err(error) => {
                 let wait = 1_000_i64.saturating_mul(1 << job.attempts.min(20)).min(LONGEST_WAIT);
                 tracing::warn!(location = %job.location, attempts = job.attempts, "a queued job failed: {error}");
-                self.metadata.retry_job(job.id, now() + wait, &error.to_string()).await?;
-                Ok(false)
+                (false, self.metadata.retry_job(job.id, now() + wait, &error.to_string()).await)
+            }
+        };
+        if noted.is_err() {
+            self.unnoted_jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job.id);
+        }
+        Ok(noted.map(|()| is_done)?)
+    }
+
+    /// Jobs may be done twice.
+    async fn give_back_remembered(&self) -> Result<()> {
+        let remembered = std::mem::take(&mut *self.unnoted_jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcome = Ok(());
+        for id in remembered {
+            if let Err(error) = self.metadata.retry_job(id, now(), "its end could not be noted").await {
+                self.unnoted_jobs.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                outcome = Err(error.into());
             }
         }
+        outcome
     }
 
     async fn try_job(&self, job: &Job) -> Result<Progress> {

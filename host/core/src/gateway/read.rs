@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 
 /// How often a read follows a version that is replaced while it opens.
-const FOLLOWED: usize = 3;
+pub(super) const FOLLOWED: usize = 3;
 
 impl Gateway {
     /// HeadObject: answered from the database, whatever the backend's state.
@@ -255,7 +255,7 @@ fn found_part(version: Version, version_id: Option<crate::names::VersionId>, num
     for (position, part) in version.parts.iter().enumerate() {
         // Parts are counted by their place in the object, as S3 does after completion.
         if position == index {
-            let span = (part.size > 0).then_some(Span { offset, length: part.size });
+            let span = Some(Span { offset, length: part.size });
             let (parts_count, part_checksums) = (Some(version.parts.len()), part.checksums.clone());
             return Ok(Found { version, version_id, span, parts_count, part_checksums, expiry: None });
         }

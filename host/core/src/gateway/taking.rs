@@ -156,6 +156,7 @@ impl Gateway {
         let write = NewWrite {
             id: WriteId::random(),
             bucket: ground.bucket.name.clone(),
+            bucket_number: Some(ground.bucket.number),
             key: name.key.clone(),
             location: ground.location.clone(),
             wants_plain: true,

@@ -120,6 +120,7 @@ impl Gateway {
         NewWrite {
             id: upload.write_id.clone(),
             bucket: upload.bucket.clone(),
+            bucket_number: None,
             key: upload.key.clone(),
             location: upload.location.clone(),
             wants_plain,
@@ -322,6 +323,8 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
     pub async fn abort_upload(&self, upload: &UploadRef) -> Result<()> {
         let (bucket, _) = self.upload_for(Action::AbortMultipartUpload, upload).await?;
+        // A completion that is under way is waited for: then there is nothing left to abort.
+        let _guard = self.keys.lock(&upload.bucket, &upload.key).await;
         if self.metadata.abort_upload(&upload.bucket, &upload.key, &upload.id).await? {
             return Ok(());
         }

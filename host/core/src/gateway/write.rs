@@ -13,8 +13,8 @@ use crate::encryption::{self, RunCipher};
 use crate::error::{Error, Result};
 use crate::lifecycle::{Candidate, Standing};
 use crate::metadata::{
-    Attributes, Begun, Bucket, ChecksumKind, NewVersion, NewWrite, ObjectChecksum, Prepared, Segment, Versioning,
-    WriteConditions, WriteKind,
+    Attributes, Begun, Bucket, ChecksumKind, MetadataError, NewVersion, NewWrite, ObjectChecksum, Prepared, Segment,
+    Versioning, WriteConditions, WriteKind,
 };
 use crate::names::{AccountId, LocationName, ObjectKey, WriteId};
 use crate::notification::Announcement;
@@ -254,6 +254,7 @@ impl Gateway {
         let write = NewWrite {
             id: WriteId::random(),
             bucket: draft.bucket.name.clone(),
+            bucket_number: Some(draft.bucket.number),
             key: draft.key.clone(),
             location: draft.location.clone(),
             // Where overwriting loses, only the null version lives at the plain place.
@@ -263,7 +264,11 @@ impl Gateway {
             prepared: prepared.map(|version| (version, draft.conditions.clone())),
         };
         let id = write.id.clone();
-        match self.metadata.begin(write).await? {
+        let begun = self.metadata.begin(write).await.map_err(|error| match error {
+            MetadataError::Gone(_) => Error::NoSuchBucket(draft.bucket.name.clone()),
+            error => error.into(),
+        })?;
+        match begun {
             Begun::Started { name, replaces } => {
                 let adopts = name.place == Place::Plain && self.locations.adopts_existing(&draft.location);
                 Ok(Begin { id, name, replaces, backend, adopts })

@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
+    /// Which of the buckets of this name it is: no two ever have the same number.
+    pub number: i64,
     /// Its name.
     pub name: BucketName,
     /// Its owner.

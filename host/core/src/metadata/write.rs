@@ -14,6 +14,9 @@ pub struct NewWrite {
     pub id: WriteId,
     /// The bucket.
     pub bucket: BucketName,
+    /// Its number, when somebody was allowed to write there: not to one that was made since
+    /// under the same name. `None` for what belongs to an upload, which goes with its bucket.
+    pub bucket_number: Option<i64>,
     /// The key.
     pub key: ObjectKey,
     /// Where its bytes go.

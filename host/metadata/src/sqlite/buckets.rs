@@ -1,15 +1,15 @@
 //! Buckets: made, found, changed, removed.
 
-use super::error::failed;
+use super::error::{failed, unreadable};
 use super::known::Change;
-use super::rows::{bucket, get, limit, number, to_json, versioning_number};
-use super::uploads::abort;
+use super::rows::{bucket, limit, number, to_json, versioning_number};
+use super::uploads::abort_all;
 use super::writer::{Operation, Transaction};
 use async_trait::async_trait;
 use sallyport_core::metadata::{
     Bucket, BucketCreation, BucketDeletion, MetadataError, MetadataResult, NewBucket, Versioning,
 };
-use sallyport_core::names::{AccountId, BucketName, UploadId};
+use sallyport_core::names::{AccountId, BucketName};
 use sqlx::SqlitePool;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Operation for Create {
             return Ok(BucketCreation::Exists(bucket(&row)?));
         }
         let sql = "INSERT INTO bucket (name, owner, location, created, settings, versioning)
-            VALUES ($1, $2, $3, $4, $5, $6)";
+            VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
         let query = sqlx::query(sql)
             .bind(new.name.as_str().to_owned())
             .bind(new.owner.as_str().to_owned())
@@ -62,8 +62,9 @@ impl Operation for Create {
             .bind(new.created)
             .bind(to_json(&new.settings)?)
             .bind(versioning_number(new.versioning));
-        transaction.execute(query).await?;
+        let row = transaction.row(query).await?.ok_or_else(|| unreadable("a bucket that was made"))?;
         Ok(BucketCreation::Created(Bucket {
+            number: number(&row, "id")?,
             name: new.name,
             owner: new.owner,
             location: new.location,
@@ -93,10 +94,7 @@ impl Operation for Delete {
             return Ok(BucketDeletion::NotEmpty);
         }
         let id = number(&row, "id")?;
-        let uploads = transaction.rows(sqlx::query("SELECT id FROM upload WHERE bucket = $1").bind(id)).await?;
-        for upload in uploads {
-            abort(transaction, &UploadId::from_client(get(&upload, "id")?)).await?;
-        }
+        abort_all(transaction, id).await?;
         transaction.execute(sqlx::query("DELETE FROM bucket WHERE id = $1").bind(id)).await?;
         Ok(BucketDeletion::Deleted)
     }

@@ -29,13 +29,17 @@ pub(super) struct Freed<'a> {
     pub(super) is_marker: bool,
 }
 
-/// Removes a version and queues its bytes.
+/// Removes a version and queues its bytes, but for those that something else refers to.
 pub(super) async fn free(transaction: &mut Transaction<'_>, freed: Freed<'_>) -> MetadataResult<()> {
     let sql = "INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
             SELECT 0, location, locator, CASE WHEN elsewhere IS NULL THEN $1 END, key,
                 place IS NULL AND elsewhere IS NULL, $8, $9
-            FROM segment WHERE id >= $5 AND id < $5 + $6
-            AND NOT (location IS $7 AND place IS NULL AND elsewhere IS NULL);
+            FROM segment old WHERE id >= $5 AND id < $5 + $6
+            AND NOT (location IS $7 AND place IS NULL AND elsewhere IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = old.location AND s.locator = old.locator
+                AND (s.id < $5 OR s.id >= $5 + $6))
+            AND NOT EXISTS (SELECT 1 FROM part p WHERE p.locator IS NOT NULL AND p.location = old.location
+                AND p.locator = old.locator);
         DELETE FROM segment WHERE id >= $5 AND id < $5 + $6;
         DELETE FROM version WHERE bucket = $2 AND key = $3 AND sequence = $4";
     let query = sqlx::query(sql)

@@ -138,6 +138,7 @@ mod tests {
 
     fn bucket(versioning: Versioning) -> Bucket {
         Bucket {
+            number: 1,
             name: BucketName::parse("bucket").unwrap(),
             owner: AccountId::new("owner"),
             location: LocationName::parse("us-east-1").unwrap(),

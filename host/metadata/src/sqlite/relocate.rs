@@ -18,13 +18,17 @@ pub(super) struct Relocate {
 }
 
 // Readers that opened the old bytes keep them for the deletion delay. Bytes that another
-// version shares are not due while it lives.
+// version shares are freed with that one.
 const REPLACE: &str = "
     INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
         SELECT 0, s.location, s.locator, CASE WHEN s.elsewhere IS NULL THEN $4 END, s.key,
             s.place IS NULL AND s.elsewhere IS NULL, $5, $6
         FROM version v JOIN segment s ON s.id >= v.first_segment AND s.id < v.first_segment + v.segments
-        WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3;
+        WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3
+        AND NOT EXISTS (SELECT 1 FROM segment o WHERE o.location = s.location AND o.locator = s.locator
+            AND (o.id < v.first_segment OR o.id >= v.first_segment + v.segments))
+        AND NOT EXISTS (SELECT 1 FROM part p WHERE p.locator IS NOT NULL AND p.location = s.location
+            AND p.locator = s.locator);
     DELETE FROM segment WHERE id IN (SELECT s.id FROM version v
         JOIN segment s ON s.id >= v.first_segment AND s.id < v.first_segment + v.segments
         WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3);

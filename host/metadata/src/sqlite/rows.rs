@@ -92,6 +92,7 @@ pub(super) fn versioning(row: &SqliteRow) -> MetadataResult<Versioning> {
 
 pub(super) fn bucket(row: &SqliteRow) -> MetadataResult<Bucket> {
     Ok(Bucket {
+        number: number(row, "id")?,
         name: bucket_name(get(row, "name")?)?,
         owner: AccountId::new(text(row, "owner")?),
         location: location_name(get(row, "location")?)?,

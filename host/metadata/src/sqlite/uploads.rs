@@ -213,6 +213,20 @@ pub(super) async fn abort(transaction: &mut Transaction<'_>, upload: &UploadId) 
     remove_parts(transaction, upload).await
 }
 
+/// The same with all uploads of a bucket, however many there are.
+pub(super) async fn abort_all(transaction: &mut Transaction<'_>, bucket: i64) -> MetadataResult<()> {
+    let sql = "INSERT INTO job (kind, location, locator, created, due)
+            SELECT 1, location, token, $2, $2 FROM upload WHERE bucket = $1 AND token IS NOT NULL;
+        INSERT INTO job (kind, location, locator, created, due)
+            SELECT 0, p.location, p.locator, $2, $3 FROM upload u JOIN part p ON p.upload = u.id
+            WHERE u.bucket = $1 AND p.locator IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = p.location AND s.locator = p.locator);
+        DELETE FROM part WHERE upload IN (SELECT id FROM upload WHERE bucket = $1);
+        DELETE FROM upload WHERE bucket = $1";
+    let query = sqlx::query(sql).bind(bucket).bind(now()).bind(transaction.due());
+    transaction.execute(query).await.map(drop)
+}
+
 /// Uploads that the backend may forget.
 pub(super) async fn to_keep(readers: &SqlitePool, before: i64, most: usize) -> MetadataResult<Vec<Upload>> {
     let sql = "SELECT u.*, b.name AS bucket_name FROM upload u JOIN bucket b ON b.id = u.bucket

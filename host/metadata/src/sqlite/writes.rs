@@ -4,6 +4,7 @@ use super::allowances::{Coming, exceeds};
 use super::error::{failed, unreadable};
 use super::events::{Happened, announce};
 use super::known::Change;
+use super::references::{are_kept, shared};
 use super::rows::{
     bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id,
 };
@@ -74,7 +75,10 @@ impl Operation for Begin {
         let place = settle(&write, &row)?;
         let intent = sqlx::query(
             "INSERT INTO write_intent (id, owner, bucket, key, location, name, holds, kind, prepared, started)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, holds = excluded.holds, kind = excluded.kind,
+                prepared = excluded.prepared, started = excluded.started, unheard = NULL, due = 0
+            WHERE write_intent.owner <> excluded.owner",
         )
         .bind(write.id.as_str().to_owned())
         .bind(transaction.owner())
@@ -86,7 +90,10 @@ impl Operation for Begin {
         .bind(to_json(&write.kind)?)
         .bind(write.prepared.as_ref().map(|(version, _)| to_json(version)).transpose()?)
         .bind(now());
-        transaction.execute(intent).await?;
+        // Every completion of an upload is the same write: one that was given up is taken over.
+        if transaction.execute(intent).await? == 0 {
+            return Err(MetadataError::Busy);
+        }
         Ok(Begun::Started { name: place.name, replaces: place.replaces })
     }
 }
@@ -105,6 +112,7 @@ async fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> M
     let version = write.prepared.as_ref().map(|(version, _)| version);
     let sql = "INSERT INTO write_intent (id, owner, bucket, key, location, name, holds, kind, prepared, started)
         SELECT $1, $2, b.id, $3, $4, $5, 0, $6, $7, $8 FROM bucket b WHERE b.name = $9
+            AND ($11 IS NULL OR b.id = $11)
             AND NOT ($10 AND EXISTS (SELECT 1 FROM version v WHERE v.bucket = b.id AND v.key = $3 AND v.id = 'null'
                 AND v.attributes ->> '$.lock' IS NOT NULL))
             AND ($7 IS NULL OR NOT EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
@@ -119,7 +127,8 @@ async fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> M
         .bind(version.map(to_json).transpose()?)
         .bind(now())
         .bind(write.bucket.as_str().to_owned())
-        .bind(version.is_some_and(|version| version.id.is_null()));
+        .bind(version.is_some_and(|version| version.id.is_null()))
+        .bind(write.bucket_number);
     let recorded = transaction.execute(query).await? > 0;
     Ok(recorded.then_some(Begun::Started { name, replaces: None }))
 }
@@ -150,19 +159,20 @@ fn occupants(write: &NewWrite) -> Query {
                 AND v.attributes ->> '$.lock' IS NOT NULL) AS null_is_locked,
             EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
                 OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3) AS is_limited
-        FROM bucket b WHERE b.name = $1"
+        FROM bucket b WHERE b.name = $1 AND ($4 IS NULL OR b.id = $4)"
     } else {
         "SELECT b.id, b.versioning, 0 AS is_taken, NULL AS replaces,
             EXISTS (SELECT 1 FROM version v WHERE v.bucket = b.id AND v.key = $2 AND v.id = 'null'
                 AND v.attributes ->> '$.lock' IS NOT NULL) AS null_is_locked,
             EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
                 OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3) AS is_limited
-        FROM bucket b WHERE b.name = $1"
+        FROM bucket b WHERE b.name = $1 AND ($4 IS NULL OR b.id = $4)"
     };
     sqlx::query(sql)
         .bind(write.bucket.as_str().to_owned())
         .bind(bytes(write.key.as_str()))
         .bind(write.location.as_str().to_owned())
+        .bind(write.bucket_number)
 }
 
 /// Where a write goes.
@@ -350,28 +360,6 @@ impl Operation for Commit {
     }
 }
 
-/// Whether bytes that were stored before are kept: something refers to them, or their deletion
-/// has not begun (see [`super::jobs::Claim`]), and does not once something does.
-async fn are_kept(transaction: &mut Transaction<'_>, segments: impl Iterator<Item = &Segment>) -> MetadataResult<()> {
-    let of = |segment: &Segment| (segment.location.as_str().to_owned(), hex::encode(&segment.locator.0));
-    let wanted: Vec<_> = segments.map(of).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let sql = "SELECT count(*) AS gone
-        FROM (SELECT value ->> 0 AS location, unhex(value ->> 1) AS locator FROM json_each($1)) e
-        WHERE NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = e.location AND s.locator = e.locator)
-        AND NOT EXISTS (SELECT 1 FROM part p WHERE p.locator IS NOT NULL AND p.location = e.location
-            AND p.locator = e.locator)
-        AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 0 AND j.owner = 0 AND j.attempts = 0
-            AND j.location = e.location AND j.locator = e.locator)";
-    let row = transaction.row(sqlx::query(sql).bind(to_json(&wanted)?)).await?;
-    match row.map(|row| number(&row, "gone")).transpose()? {
-        Some(0) => Ok(()),
-        _ => Err(MetadataError::Gone("a part of the bytes")),
-    }
-}
-
 /// Where a version lands.
 pub(super) struct Landing {
     pub(super) bucket: i64,
@@ -391,7 +379,8 @@ struct Superseded {
     is_marker: bool,
 }
 
-// First what is superseded goes, if there is any, but for bytes that were overwritten.
+// First what is superseded goes, if there is any, but for bytes that were overwritten, or that
+// something else refers to, the new version among it: whoever is the last frees them.
 // What was left open of the key came before, so it is not rolled forward any more: that
 // would hide a write that was acknowledged. One that holds the plain place has overwritten
 // the null version's bytes there, and may go only together with that version.
@@ -399,8 +388,13 @@ const INSERT: &str = "
     INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
         SELECT 0, location, locator, CASE WHEN elsewhere IS NULL THEN $16 END, key,
             place IS NULL AND elsewhere IS NULL, $31, $32
-        FROM segment WHERE id >= $29 AND id < $29 + $30
-        AND NOT (location IS $17 AND place IS NULL AND elsewhere IS NULL);
+        FROM segment old WHERE id >= $29 AND id < $29 + $30
+        AND NOT (location IS $17 AND place IS NULL AND elsewhere IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = old.location AND s.locator = old.locator
+            AND (s.id < $29 OR s.id >= $29 + $30))
+        AND NOT EXISTS (SELECT 1 FROM part p WHERE p.locator IS NOT NULL AND p.location = old.location
+            AND p.locator = old.locator)
+        AND NOT EXISTS (SELECT 1 FROM json_each($33) WHERE unhex(value) = old.locator);
     DELETE FROM segment WHERE id >= $29 AND id < $29 + $30;
     DELETE FROM version WHERE bucket = $2 AND key = $3 AND sequence = $28;
     DELETE FROM write_intent WHERE id = $1;
@@ -459,7 +453,8 @@ async fn insert(
         .bind(superseded.as_ref().map(|old| old.first_segment))
         .bind(superseded.as_ref().map(|old| old.segments))
         .bind(now())
-        .bind(due);
+        .bind(due)
+        .bind(shared(write, segments)?);
     transaction.execute(query).await?;
     for (id, segment) in (first..).zip(segments).skip(1) {
         insert_segment(transaction, new, id, segment).await?;

@@ -38,7 +38,9 @@ pub async fn a_copy_shares_no_bytes_that_are_being_freed(store: &Store) {
     store.commit(&first, source.clone()).await.unwrap();
     // As long as its deletion waits, what was superseded can be shared, and is not deleted then.
     store.delete(&deletion("k", None)).await.unwrap();
+    assert_eq!(store.queue_depth().await.unwrap(), (0, None), "whoever is the last frees them");
     store.delete(&deletion("first", None)).await.unwrap();
+    assert_eq!(store.queue_depth().await.unwrap().0, 1);
     store.commit(&second, source.clone()).await.unwrap();
     assert!(due_deletions(store).await.is_empty());
     store.delete(&deletion("second", None)).await.unwrap();

@@ -84,6 +84,7 @@ pub fn new_write(key_text: &str, version: Option<NewVersion>) -> NewWrite {
     NewWrite {
         id: WriteId::random(),
         bucket: bucket_name("bucket"),
+        bucket_number: None,
         key: key(key_text),
         location: location(),
         wants_plain: true,

@@ -322,3 +322,33 @@ pub async fn abandoned_writes_come_in_pages(store: &Store) {
     ids.sort();
     assert_eq!(seen, ids);
 }
+
+pub async fn a_write_is_for_the_bucket_that_it_was_allowed_in(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let allowed = store.bucket(&bucket_name("bucket")).await.unwrap().unwrap().number;
+    store.delete_bucket(&bucket_name("bucket")).await.unwrap();
+    make_bucket(store, "bucket").await;
+    let now = store.bucket(&bucket_name("bucket")).await.unwrap().unwrap().number;
+    assert_ne!(now, allowed);
+    for exclusive in [true, false] {
+        let write = |number| NewWrite { exclusive, bucket_number: Some(number), ..new_write("k", None) };
+        let refused = store.begin(write(allowed)).await;
+        assert!(matches!(refused, Err(MetadataError::Gone(_))), "{refused:?}");
+        started(store.begin(NewWrite { wants_plain: false, ..write(now) }).await.unwrap());
+    }
+}
+
+pub async fn a_completion_that_was_given_up_is_taken_over(store: &Store) {
+    make_bucket(store, "bucket").await;
+    let name = Name { bucket: bucket_name("bucket"), key: key("k"), place: Place::Derived("upload".to_owned()) };
+    let token = Token(b"token".to_vec());
+    let kind = WriteKind::Completion { upload: UploadId::random(), name, token };
+    let first = NewWrite { kind, exclusive: false, ..new_write("k", Some(new_version(VersionId::null(), "a"))) };
+    let again =
+        NewWrite { prepared: Some((new_version(VersionId::null(), "b"), WriteConditions::default())), ..first.clone() };
+    started(store.begin(first.clone()).await.unwrap());
+    assert!(matches!(store.begin(again.clone()).await, Err(MetadataError::Busy)), "it is under way");
+    store.abandon(&first.id).await.unwrap();
+    started(store.begin(again).await.unwrap());
+    assert!(store.abandoned_writes(0, None, 10).await.unwrap().is_empty(), "it is under way again");
+}

@@ -60,6 +60,8 @@ contract! {
     an_overwrite_frees_what_it_replaced_unless_in_place
     an_exclusive_place_has_one_writer
     a_tried_deletion_keeps_its_place
+    a_write_is_for_the_bucket_that_it_was_allowed_in
+    a_completion_that_was_given_up_is_taken_over
     a_pending_deletion_of_an_overwritten_place_goes
     versions_stay_and_the_newest_is_current
     a_non_null_version_never_overwrites_the_null_one

@@ -137,8 +137,10 @@ pub(crate) fn show(call: &Call, found: &Found) -> Answer {
     answer.headers_mut().insert("content-length", HeaderValue::from(length));
     if let Some(span) = found.span {
         *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-        let last = (span.offset + span.length).saturating_sub(1);
-        answer::set(&mut answer, "content-range", format!("bytes {}-{last}/{}", span.offset, version.size));
+        // There is no way to write the range of a part that is empty.
+        if let Some(last) = (span.offset + span.length).checked_sub(1).filter(|_| span.length > 0) {
+            answer::set(&mut answer, "content-range", format!("bytes {}-{last}/{}", span.offset, version.size));
+        }
     }
     answer::set_version(&mut answer, found.version_id.as_ref());
     if !version.object.tags.is_empty() {

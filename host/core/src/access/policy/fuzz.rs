@@ -205,6 +205,7 @@ impl Asked {
             None => Caller::anonymous(context),
         };
         let bucket = Bucket {
+            number: 1,
             name,
             owner: AccountId::new("owner"),
             location: LocationName::parse("us-east-1").ok()?,

@@ -36,6 +36,7 @@ impl RequestContext for Seen {
 
 fn bucket() -> Bucket {
     Bucket {
+        number: 1,
         name: BucketName::parse("bucket").unwrap(),
         owner: AccountId::new("owner"),
         location: LocationName::parse("us-east-1").unwrap(),

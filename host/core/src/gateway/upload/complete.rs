@@ -97,6 +97,7 @@ impl Gateway {
         let write = NewWrite {
             id: upload.write_id.clone(),
             bucket: upload.bucket.clone(),
+            bucket_number: None,
             key: upload.key.clone(),
             location: upload.location.clone(),
             wants_plain: name.place == Place::Plain,
@@ -163,7 +164,15 @@ impl Gateway {
             // Completed before, by a try whose answer was lost.
             Err(error) if error.code() == Some(FailureCode::NotFound) => {
                 match backend.find(name, Some(&upload.write_id)).await.map_err(Assembling::Backend)? {
-                    Some(found) => Ok(Stored { locator: found.locator, checksums: found.checksums }),
+                    Some(found) if found.size == size => {
+                        Ok(Stored { locator: found.locator, checksums: found.checksums })
+                    }
+                    // Of other parts: what that try left is for the sweeper to take back.
+                    Some(_) => Err(Assembling::Backend(BackendError::Answered {
+                        code: FailureCode::Unavailable,
+                        message: "an earlier completion of other parts is being taken back".to_owned(),
+                        retry_after: None,
+                    })),
                     None => Err(Assembling::Backend(error)),
                 }
             }
