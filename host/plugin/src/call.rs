@@ -130,6 +130,11 @@ impl Call {
         self.written.load(Ordering::Acquire)
     }
 
+    /// Whether the answer's body moves only while the call's store is driven, and is still read.
+    pub(crate) fn needs_store(&self) -> bool {
+        self.is_written() && !self.read.load(Ordering::Acquire)
+    }
+
     /// The answer's body came to its end, or nobody reads it any more.
     pub(crate) fn end_reading(&self) {
         self.read.store(true, Ordering::Release);
@@ -140,7 +145,7 @@ impl Call {
     pub(crate) async fn wrote(&self) {
         loop {
             let reading = self.reading.notified();
-            if !self.is_written() || self.read.load(Ordering::Acquire) {
+            if !self.needs_store() {
                 return;
             }
             reading.await;

@@ -7,7 +7,7 @@ use crate::instance::{Instance, Program};
 use crate::lane::Lane;
 use crate::limits::{Limits, overrun};
 use crate::run::{self, Broke, Work};
-use crate::shares::{Rate, Share, Spare};
+use crate::shares::{Rate, Share, Spare, Used};
 use crate::state::Grants;
 use crate::usage::Usage;
 use crate::whose::Whose;
@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Where a location's calls get their instances.
@@ -33,14 +33,14 @@ pub(crate) struct Pool {
     idle: Mutex<VecDeque<Idle>>,
     /// A task is under way that drops instances which nobody needs any more.
     is_cooling: AtomicBool,
-    reads: Semaphore,
-    writes: Semaphore,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
     /// Calls that wait for their turn.
     waiting: AtomicUsize,
     /// How fast instances are made.
     making: Rate,
     /// The location's part of the engine's stores.
-    share: Share,
+    share: Arc<Share>,
     /// Where its calls run.
     lane: Arc<Lane>,
     /// Failed openings in a row; they are spaced out.
@@ -54,6 +54,12 @@ struct Idle {
     since: Instant,
     /// Held beyond what the location keeps at all times.
     _spare: Option<Spare>,
+}
+
+/// What a call takes of what there is only so much of, for as long as its store lives.
+struct Held {
+    _permit: OwnedSemaphorePermit,
+    _store: Used,
 }
 
 /// What every instance is opened with.
@@ -79,7 +85,7 @@ impl Pool {
         program: Program,
         grants: Grants,
         limits: Limits,
-        (share, lane): (Share, Arc<Lane>),
+        (share, lane): (Arc<Share>, Arc<Lane>),
         open: OpenParts,
     ) -> Arc<Self> {
         limits.show(&grants.whose);
@@ -94,8 +100,8 @@ impl Pool {
             open,
             idle: Mutex::new(VecDeque::new()),
             is_cooling: AtomicBool::new(false),
-            reads: Semaphore::new(limits.reads),
-            writes: Semaphore::new(limits.writes),
+            reads: Arc::new(Semaphore::new(limits.reads)),
+            writes: Arc::new(Semaphore::new(limits.writes)),
             failures: AtomicU32::new(0),
             usage: Arc::default(),
             limits,
@@ -148,25 +154,30 @@ impl Pool {
         call: Arc<Call>,
         work: Work<T>,
     ) -> Result<T, BackendError> {
-        let _permit = self.permit(kind).await?;
-        let Some(_store) = self.share.take() else {
+        let permit = self.permit(kind).await?;
+        let Some(store) = self.share.take() else {
             self.whose.hit("stores");
             return Err(BackendError::Busy("it has its share of the server's instances".to_owned()));
         };
-        let instance = match self.warm() {
-            Some(instance) => instance,
-            None => self.fresh().await?,
+        let held = Held { _permit: permit, _store: store };
+        let (instance, held) = match self.warm() {
+            Some(instance) => (instance, held),
+            None => self.fresh(held).await?,
         };
         call.touch();
         let pool = self.clone();
         let (lane, bytes) = (self.lane.clone(), kind.bytes);
-        let ran = run::run(instance, lane, call, &self.limits, bytes, work, move |instance| pool.keep(instance)).await;
+        let done = move |instance: Instance| {
+            pool.keep(instance);
+            drop(held);
+        };
+        let ran = run::run(instance, lane, call, &self.limits, bytes, work, done).await;
         ran.map_err(|broke| self.broke(kind.name, &broke))
     }
 
-    async fn permit(&self, kind: Kind) -> Result<SemaphorePermit<'_>, BackendError> {
+    async fn permit(&self, kind: Kind) -> Result<OwnedSemaphorePermit, BackendError> {
         let permits = if kind.body.is_some() { &self.writes } else { &self.reads };
-        if let Ok(permit) = permits.try_acquire() {
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
         let waiting = Waiting::among(&self.waiting);
@@ -175,7 +186,7 @@ impl Pool {
             return Err(BackendError::Busy("too many calls wait for it".to_owned()));
         }
         // Waiting holds nothing else, so nobody waits for each other.
-        match tokio::time::timeout(self.limits.queue, permits.acquire()).await {
+        match tokio::time::timeout(self.limits.queue, Arc::clone(permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => {
                 self.whose.hit(if kind.body.is_some() { "writes" } else { "reads" });
@@ -221,30 +232,37 @@ impl Pool {
         if instance.left == 0 {
             return;
         }
+        let kept = self.share.kept(self.limits.warm);
         let mut idle = self.idle_instances();
-        if idle.len() >= self.limits.warm_at_peak.max(self.limits.warm) {
+        if idle.len() >= self.limits.warm_at_peak.max(kept) {
             return;
         }
-        let is_spare = idle.len() >= self.limits.warm;
+        let is_spare = idle.len() >= kept;
         let spare = is_spare.then(|| self.share.spare()).flatten();
         if is_spare && spare.is_none() {
             return;
         }
         idle.push_back(Idle { instance, since: Instant::now(), _spare: spare });
-        let is_more = idle.len() > self.limits.warm;
+        let is_more = self.may_cool(&idle);
         drop(idle);
         if is_more && !self.is_cooling.swap(true, Ordering::AcqRel) {
             tokio::spawn(cool(Arc::downgrade(self), self.limits.cooling));
         }
     }
 
-    /// Drops the instances that no call needed for a while; whether more than usual are left.
+    /// Whether some of them may have to go some time: with each location that is opened, less is kept.
+    fn may_cool(&self, idle: &VecDeque<Idle>) -> bool {
+        idle.len() > self.limits.warm.min(1)
+    }
+
+    /// Drops the instances that no call needed for a while; whether more may have to go.
     fn cool(&self) -> bool {
+        let kept = self.share.kept(self.limits.warm);
         let mut idle = self.idle_instances();
-        let spare = idle.len().saturating_sub(self.limits.warm);
+        let spare = idle.len().saturating_sub(kept);
         let cold = idle.iter().take(spare).take_while(|idle| idle.since.elapsed() >= self.limits.cooling).count();
         let dropped: Vec<Idle> = idle.drain(..cold).collect();
-        let is_more = idle.len() > self.limits.warm;
+        let is_more = self.may_cool(&idle);
         if !is_more {
             self.is_cooling.store(false, Ordering::Release);
         }
@@ -258,7 +276,8 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fresh(self: &Arc<Self>) -> Result<Instance, BackendError> {
+    /// Makes an instance and opens it, on the account of a call that waits for it.
+    async fn fresh(&self, held: Held) -> Result<(Instance, Held), BackendError> {
         let failures = self.failures.load(Ordering::Relaxed);
         if failures > 2 {
             // A plugin that traps in `open` would otherwise burn a processor.
@@ -285,8 +304,9 @@ impl Pool {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_open(accessor, request).await })
         });
         let (sender, opened) = tokio::sync::oneshot::channel();
-        let lane = self.lane.clone();
-        let answer = run::run(instance, lane, call, limits, 0, work, move |instance| drop(sender.send(instance))).await;
+        let (lane, opening) = (self.lane.clone(), call.clone());
+        let done = move |instance: Instance| drop(sender.send((instance, held)));
+        let answer = run::run(instance, lane, call, limits, 0, work, done).await;
         let answer = answer.map_err(|broke| self.broke("open", &broke))?;
         if let Err(failure) = answer {
             self.failures.fetch_add(1, Ordering::Relaxed);
@@ -295,10 +315,13 @@ impl Pool {
         self.failures.store(0, Ordering::Relaxed);
         // Where it runs on another thread, its answer comes a moment before the instance.
         let opened = tokio::time::timeout(limits.grace, opened).await.ok().and_then(Result::ok);
-        opened.ok_or_else(|| BackendError::Answered {
-            code: FailureCode::Internal,
-            message: "the plugin's `open` goes on after it answered".to_owned(),
-            retry_after: None,
+        opened.ok_or_else(|| {
+            opening.cut_off();
+            BackendError::Answered {
+                code: FailureCode::Internal,
+                message: "the plugin's `open` goes on after it answered".to_owned(),
+                retry_after: None,
+            }
         })
     }
 
@@ -342,7 +365,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Runs while a location has more warm instances than it keeps when nobody calls.
+/// Runs while a location has instances that it may not keep for ever when nobody calls.
 async fn cool(pool: Weak<Pool>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;

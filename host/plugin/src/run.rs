@@ -49,7 +49,7 @@ pub(crate) fn cpu(limits: &Limits, body: u64) -> Duration {
 /// Runs one call. The instance comes back through `done` once nothing of the call is left in
 /// it, which may be after the answer when the plugin itself moves a body's bytes; after a
 /// trap or a deadline it does not come back. Dropping the future drops the store with
-/// whatever was going on in it.
+/// whatever was going on in it. What `done` holds goes with the store, and not before.
 pub(crate) async fn run<T: Send + 'static>(
     mut instance: Instance,
     lane: Arc<Lane>,
@@ -63,22 +63,31 @@ pub(crate) async fn run<T: Send + 'static>(
     let whose = instance.store.data().whose.clone();
     let budget = instance.store.data_mut().begin(call.clone(), cpu(limits, body));
     instance.store.set_epoch_deadline(1);
-    let written = call.clone();
+    let (written, unfinished) = (call.clone(), Unfinished(Some(call.clone())));
     let driving = async move {
         let exports = instance.exports.clone();
-        let ran = instance.store.run_concurrent(async |accessor| {
-            let answer = work(accessor, exports).await;
-            let fine = answer.is_ok();
-            // Nobody listens any more when the caller's deadline has passed.
-            let _ = sender.send(answer);
-            if fine {
-                std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-                // The end of what the plugin wrote is brought out by this store, and not by the plugin.
-                written.wrote().await;
+        let ran = {
+            let mut running = pin!(instance.store.run_concurrent(async |accessor| {
+                let answer = work(accessor, exports).await;
+                let fine = answer.is_ok();
+                // Nobody listens any more when the caller's deadline has passed.
+                let _ = sender.send(answer);
+                if fine {
+                    std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                    // The end of what the plugin wrote is brought out by this store, and not by the plugin.
+                    written.wrote().await;
+                }
+                fine
+            }));
+            // Here, so that it is dropped before anything of the store is.
+            let unfinished = unfinished;
+            let ran = running.as_mut().await;
+            if matches!(ran, Ok(true)) {
+                unfinished.end();
             }
-            fine
-        });
-        match ran.await {
+            ran
+        };
+        match ran {
             Ok(true) => {
                 instance.left = instance.left.saturating_sub(1);
                 done(instance);
@@ -103,8 +112,10 @@ pub(crate) async fn run<T: Send + 'static>(
             },
             answered = &mut answer => match answered {
                 Ok(Ok(answer)) => {
-                    // The plugin is still at it: it writes the answer's body itself.
-                    tokio::spawn(outlive(driving, call, limits.idle, whose));
+                    // The plugin is still at it: it writes the answer's body itself. How long the
+                    // answer took does not count as a time in which the body stood still.
+                    call.touch();
+                    tokio::spawn(outlive(driving, call, (limits.idle, limits.wall), whose));
                     return Ok(answer);
                 }
                 Ok(Err(error)) => return Err(Broke::Trapped(describe(&error))),
@@ -126,6 +137,25 @@ pub(crate) async fn run<T: Send + 'static>(
     }
 }
 
+/// Fails the requests of a call whose store goes before its time: what the plugin wrote of a
+/// request's body would else seem to be all of it.
+struct Unfinished(Option<Arc<Call>>);
+
+impl Unfinished {
+    /// The store is no longer needed.
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(call) = &self.0 {
+            call.cut_off();
+        }
+    }
+}
+
 /// Work in a store whose time is counted, where it is in nobody's way.
 pub(crate) fn driven<F: Future<Output: Send> + Send + 'static>(
     work: F,
@@ -139,15 +169,20 @@ pub(crate) fn driven<F: Future<Output: Send> + Send + 'static>(
 }
 
 /// Drives a store on behalf of a body that a plugin writes, until it ends, is dropped or
-/// stands still.
+/// stands still. Without such a body it has no more time than a call has for its answer.
 async fn outlive(
     mut driving: impl Future<Output = Option<String>> + Unpin,
     call: Arc<Call>,
-    idle: Duration,
+    (idle, wall): (Duration, Duration),
     whose: Whose,
 ) {
+    let mut over = None;
     loop {
-        let deadline = call.sent_by() + idle;
+        if over.is_none() && !call.needs_store() {
+            over = Some(tokio::time::Instant::now() + wall);
+        }
+        let still = call.sent_by() + idle;
+        let deadline = over.map_or(still, |over| over.min(still));
         tokio::select! {
             biased;
             trap = &mut driving => {
@@ -161,11 +196,18 @@ async fn outlive(
                 return;
             }
             () = call.cut() => return,
+            () = call.wrote(), if over.is_none() => {}
             () = tokio::time::sleep_until(deadline) => {
-                if call.sent_by() + idle <= tokio::time::Instant::now() {
+                let now = tokio::time::Instant::now();
+                let (plugin, location) = (&*whose.plugin, &*whose.location);
+                if call.sent_by() + idle <= now {
                     whose.hit("idleMs");
-                    let (plugin, location) = (&*whose.plugin, &*whose.location);
                     tracing::warn!(plugin, location, "a plugin's body stood still for too long");
+                    return;
+                }
+                if over.is_some_and(|over| over <= now) {
+                    whose.hit("wallMs");
+                    tracing::warn!(plugin, location, "a plugin went on for too long after its answer");
                     return;
                 }
             }
@@ -214,5 +256,59 @@ impl<F: Future> Future for Metered<F> {
         let polled = usage::in_store(|| inner.poll(cx));
         call.usage().add_busy(budget.end_poll());
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(3);
+    const WALL: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_requests_of_a_store_that_goes_before_its_time_fail() {
+        for (ends, cut) in [(true, false), (false, true)] {
+            let call = Arc::new(Call::new(WALL, IDLE));
+            let unfinished = Unfinished(Some(call.clone()));
+            if ends {
+                unfinished.end();
+            } else {
+                drop(unfinished);
+            }
+            assert_eq!(call.is_cut(), cut);
+        }
+    }
+
+    /// A store that does not end by itself, and to which something moves every second.
+    fn outliving(call: &Arc<Call>) -> tokio::task::JoinHandle<()> {
+        let moving = call.clone();
+        let driving: Pin<Box<dyn Future<Output = Option<String>> + Send>> = Box::pin(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                moving.touch();
+            }
+        });
+        tokio::spawn(outlive(driving, call.clone(), (IDLE, WALL), Whose::new("k", "l")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_without_a_body_goes_on_for_no_longer_than_a_call() {
+        let call = Arc::new(Call::new(WALL, IDLE));
+        let began = tokio::time::Instant::now();
+        outliving(&call).await.expect("it ends");
+        assert!((WALL..WALL + IDLE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_whose_body_moves_goes_on_until_it_is_read() {
+        let call = Arc::new(Call::new(WALL, IDLE));
+        call.begin_writing();
+        let (began, outliving) = (tokio::time::Instant::now(), outliving(&call));
+        tokio::time::sleep(WALL * 3).await;
+        assert!(!outliving.is_finished());
+        call.end_reading();
+        outliving.await.expect("it ends");
+        assert!((WALL * 4..WALL * 4 + IDLE).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 }

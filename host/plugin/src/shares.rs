@@ -58,7 +58,7 @@ impl Drop for Spare {
 }
 
 /// A store in use; given back when dropped.
-pub(crate) struct Used<'a>(&'a Share);
+pub(crate) struct Used(Arc<Share>);
 
 impl Shares {
     pub(crate) fn new(stores: usize) -> Arc<Self> {
@@ -66,25 +66,34 @@ impl Shares {
     }
 
     /// The share of one more location.
-    pub(crate) fn share(self: &Arc<Self>) -> Share {
+    pub(crate) fn share(self: &Arc<Self>) -> Arc<Share> {
         self.locations.fetch_add(1, Ordering::Relaxed);
-        Share { all: Arc::clone(self), used: AtomicUsize::new(0) }
+        Arc::new(Share { all: Arc::clone(self), used: AtomicUsize::new(0) })
+    }
+
+    /// How many there are to share with, at least one.
+    fn locations(&self) -> usize {
+        self.locations.load(Ordering::Relaxed).max(1)
     }
 }
 
 impl Share {
     /// A store for a call, unless the location has its share and the rest is scarce.
-    pub(crate) fn take(&self) -> Option<Used<'_>> {
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Used> {
         let all = &self.all;
         let (own, used) = (self.used.fetch_add(1, Ordering::Relaxed), all.used.fetch_add(1, Ordering::Relaxed));
-        let taken = Used(self);
-        let fair = (all.stores / all.locations.load(Ordering::Relaxed).max(1)).max(1);
+        let taken = Used(Arc::clone(self));
+        let fair = (all.stores / all.locations()).max(1);
         let is_scarce = used >= all.stores / 4 * 3;
         (own < fair || !is_scarce).then_some(taken)
     }
-}
 
-impl Share {
+    /// How many of so many warm instances the location may keep at all times: all locations
+    /// together keep a quarter of the stores, but each has one.
+    pub(crate) fn kept(&self, warm: usize) -> usize {
+        warm.min((self.all.stores / 4 / self.all.locations()).max(1))
+    }
+
     /// A store for an instance that waits, as long as those that wait leave most to calls.
     pub(crate) fn spare(&self) -> Option<Spare> {
         let spare = Spare(Arc::clone(&self.all));
@@ -98,7 +107,7 @@ impl Drop for Share {
     }
 }
 
-impl Drop for Used<'_> {
+impl Drop for Used {
     fn drop(&mut self) {
         self.0.used.fetch_sub(1, Ordering::Relaxed);
         self.0.all.used.fetch_sub(1, Ordering::Relaxed);
@@ -133,5 +142,29 @@ mod tests {
         drop(others);
         held.truncate(3);
         assert!(greedy.take().is_some());
+    }
+
+    #[test]
+    fn a_store_is_used_for_as_long_as_it_is_held_also_beyond_its_location() {
+        let shares = Shares::new(8);
+        let share = shares.share();
+        let held = share.take().expect("one is free");
+        drop(share);
+        assert_eq!(shares.used.load(Ordering::Relaxed), 1);
+        drop(held);
+        assert_eq!((shares.used.load(Ordering::Relaxed), shares.locations.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn what_waits_at_all_times_is_a_quarter_of_the_stores_however_many_locations_there_are() {
+        let shares = Shares::new(1_000);
+        let first = shares.share();
+        assert_eq!((first.kept(16), first.kept(0)), (16, 0));
+        let others: Vec<_> = (0..62).map(|_| shares.share()).collect();
+        assert_eq!(first.kept(16), 3);
+        let more: Vec<_> = (0..1_000).map(|_| shares.share()).collect();
+        assert_eq!((first.kept(16), first.kept(0)), (1, 0));
+        drop((others, more));
+        assert_eq!(first.kept(16), 16);
     }
 }
