@@ -15,6 +15,7 @@ use crate::handover;
 use crate::state::State;
 use crate::usage::HostWork;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 use wasmtime::component::{Accessor, HasSelf, StreamReader};
 
 type Files = HasSelf<State>;
@@ -110,8 +111,13 @@ async fn blocking<T: Send + 'static>(
 async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let ran = tokio::task::spawn_blocking(work).await;
-    ran.unwrap_or_else(|error| Err(failure("internal", &format!("the file operation broke: {error}"))))
+    let mut turn = tokio::task::spawn_blocking(work);
+    ended(&mut turn).await
+}
+
+/// What was begun where blocking is fine, once it is over.
+async fn ended<T>(turn: &mut JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+    turn.await.unwrap_or_else(|error| Err(failure("internal", &format!("the file operation broke: {error}"))))
 }
 
 fn failure(code: &str, message: &str) -> Failure {
