@@ -68,7 +68,7 @@ pub struct Limits {
     pub compile_wall: Duration,
     /// Largest native code of a component, in bytes.
     pub code_bytes: u64,
-    /// How long opening a connection may take, before TLS.
+    /// How long opening a connection may take, TLS included.
     pub connect: Duration,
     /// How long an upstream may take from the last byte of a request to its answer.
     pub first_byte: Duration,

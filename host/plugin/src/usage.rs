@@ -63,10 +63,17 @@ pub(crate) fn in_store<T>(poll: impl FnOnce() -> T) -> T {
 }
 
 fn doing<T>(what: Does, work: impl FnOnce() -> T) -> T {
-    let outer = DOES.replace(what);
-    let done = work();
-    DOES.set(outer);
-    done
+    let _outer = Outer(DOES.replace(what));
+    work()
+}
+
+/// What the thread did before, and does again when this is dropped: also where a poll panics.
+struct Outer(Does);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        DOES.set(self.0);
+    }
 }
 
 /// The host's own work within a store's poll: what it reads, no plugin reads.
@@ -94,5 +101,11 @@ mod tests {
         let mut work = Box::pin(HostWork(Box::pin(async { usage.moved(1_000) })));
         std::future::poll_fn(|cx| in_store(|| work.as_mut().poll(cx))).await;
         assert_eq!(usage.bytes_read(), 10);
+    }
+
+    #[test]
+    fn a_poll_that_panics_leaves_the_thread_as_it_was() {
+        let ended = std::panic::catch_unwind(|| in_store::<()>(|| std::panic::resume_unwind(Box::new(()))));
+        assert!(ended.is_err() && !is_in_store());
     }
 }

@@ -1,7 +1,7 @@
 //! One location's pool of connections, with what is done to each request and answer.
 
 use super::body::{Patient, Watched};
-use super::connector::{Connector, Diversion};
+use super::connector::{Connector, Diversion, Timely};
 use super::minting::minted_by;
 use super::narrow::Narrowing;
 use super::policy::Policy;
@@ -39,7 +39,7 @@ const IDLE_TIME: Duration = Duration::from_secs(15);
 pub(crate) struct Egress {
     /// The location and its plugin, for logs and counters.
     whose: Whose,
-    client: Client<HttpsConnector<Connector>, WasiBody>,
+    client: Client<Timely<HttpsConnector<Connector>>, WasiBody>,
     policy: Arc<Policy>,
     narrowing: Narrowing,
     proxies: Arc<Proxies>,
@@ -82,7 +82,6 @@ impl Egress {
             overrides: parts.overrides,
             proxies: parts.proxies.clone(),
             own: parts.own,
-            timeout: parts.limits.connect,
             resolver: parts.resolver,
             diversion: parts.diversion,
             permits: Arc::new(Semaphore::new(parts.limits.connections)),
@@ -100,7 +99,7 @@ impl Egress {
             // The library's own retry repeats a request whose connection died before the first
             // byte was sent, bodies included, which is safe: none of the body was taken.
             .retry_canceled_requests(true)
-            .build(https);
+            .build(Timely::new(https, parts.limits.connect));
         let secrets = parts.secrets.iter().map(|(secret, _)| (secret.clone(), None));
         let in_queries = parts.replacements.pairs().map(|(placeholder, secret)| (secret, Some(placeholder)));
         let travels = parts.signer.as_ref().and_then(Signer::travelling).map(|secret| (secret, None));
@@ -135,6 +134,7 @@ impl Egress {
             request = request.map(|_| nothing());
         }
         let reads_object = reads_object(&request);
+        let may_be_encoded = asks_for_encoded(&mut request, reads_object);
         self.replacements.fill(&mut request, &self.policy);
         let mut token = None;
         if let Some(signer) = &self.signer {
@@ -178,6 +178,12 @@ impl Egress {
         // An object's own bytes are what they are; all else may repeat what it was asked with.
         let is_object = is_success && reads_object;
         let looks_through = !is_object && !response.body().is_end_stream();
+        if looks_through && may_be_encoded && response.headers().contains_key(header::CONTENT_ENCODING) {
+            // What was said in an object's place cannot be read here, and so by nobody.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            response.headers_mut().remove(header::CONTENT_ENCODING);
+            return Ok(response.map(|_| nothing()));
+        }
         Ok(response.map(|body| {
             let body = Patient::new(body, idle, Some(call.clone())).boxed_unsync();
             if looks_through { redactor.body(body).boxed_unsync() } else { body }
@@ -288,6 +294,15 @@ fn reads_object(request: &http::Request<WasiBody>) -> bool {
         && names.into_iter().all(|name| OF_OBJECTS.contains(&name.to_ascii_lowercase().as_str()))
 }
 
+/// Whether the answer may be compressed: only where it is an object's own bytes, which come as
+/// their reader wants them. What is looked through has to be legible, and is asked for so.
+fn asks_for_encoded(request: &mut http::Request<WasiBody>, reads_object: bool) -> bool {
+    if !reads_object && request.method() != http::Method::HEAD {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    request.headers().contains_key(header::ACCEPT_ENCODING)
+}
+
 fn size_of(headers: &http::HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
@@ -385,4 +400,25 @@ fn tls(authorities: Option<&str>) -> Result<rustls::ClientConfig, PluginError> {
     let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| PluginError::Host(format!("TLS does not start: {error}")))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_objects_own_bytes_may_come_compressed() {
+        for (method, uri, may_be) in [
+            ("GET", "https://h/bucket/key?versionId=1", true),
+            ("HEAD", "https://h/bucket/key", true),
+            ("GET", "https://h/bucket?list-type=2", false),
+            ("PUT", "https://h/bucket/key", false),
+        ] {
+            let request = http::Request::builder().method(method).uri(uri).header(header::ACCEPT_ENCODING, "gzip");
+            let mut request = request.body(nothing()).expect("a request");
+            let reads_object = reads_object(&request);
+            assert_eq!(asks_for_encoded(&mut request, reads_object), may_be, "{method} {uri}");
+            assert_eq!(request.headers().contains_key(header::ACCEPT_ENCODING), may_be, "{method} {uri}");
+        }
+    }
 }

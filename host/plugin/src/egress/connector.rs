@@ -25,7 +25,6 @@ pub(crate) struct Connector {
     pub(crate) proxies: Arc<Proxies>,
     /// Where this server itself listens.
     pub(crate) own: Arc<[SocketAddr]>,
-    pub(crate) timeout: Duration,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) diversion: Option<Arc<dyn Diversion>>,
     /// One for each connection that is open.
@@ -55,9 +54,48 @@ impl tower_service::Service<http::Uri> for Connector {
 
     fn call(&mut self, uri: http::Uri) -> Self::Future {
         let connector = self.clone();
+        Box::pin(async move { connector.open(&uri).await })
+    }
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connector with an end to its patience: what takes too long, TLS included, is given up with
+/// whatever it holds.
+#[derive(Clone)]
+pub(crate) struct Timely<C> {
+    inner: C,
+    timeout: Duration,
+}
+
+impl<C> Timely<C> {
+    pub(crate) fn new(inner: C, timeout: Duration) -> Self {
+        Self { inner, timeout }
+    }
+}
+
+impl<C> tower_service::Service<http::Uri> for Timely<C>
+where
+    C: tower_service::Service<http::Uri> + 'static,
+    C::Response: Send + 'static,
+    C::Error: Into<AnyError> + Send + 'static,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = AnyError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, AnyError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AnyError>> {
+        self.inner.poll_ready(cx).map_err(Into::<AnyError>::into)
+    }
+
+    fn call(&mut self, uri: http::Uri) -> Self::Future {
+        let (opening, timeout) = (self.inner.call(uri), self.timeout);
         Box::pin(async move {
-            let opening = tokio::time::timeout(connector.timeout, connector.open(&uri));
-            opening.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            match tokio::time::timeout(timeout, opening).await {
+                Ok(opened) => opened.map_err(Into::<AnyError>::into),
+                Err(_) => Err(AnyError::from(io::Error::from(io::ErrorKind::TimedOut))),
+            }
         })
     }
 }
@@ -215,5 +253,41 @@ impl Write for Stream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tower_service::Service;
+
+    /// Has a permit and gets no further, as with an upstream that does not answer in TLS.
+    struct Stalling(Arc<Semaphore>);
+
+    impl Service<http::Uri> for Stalling {
+        type Response = ();
+        type Error = io::Error;
+        type Future = Pin<Box<dyn Future<Output = Result<(), io::Error>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Uri) -> Self::Future {
+            let permits = self.0.clone();
+            Box::pin(async move {
+                let _permit = permits.acquire_owned().await;
+                std::future::pending::<Result<(), io::Error>>().await
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_stalls_gives_its_permit_back() {
+        let permits = Arc::new(Semaphore::new(1));
+        let mut connector = Timely::new(Stalling(permits.clone()), Duration::from_secs(10));
+        let error = connector.call(http::Uri::from_static("https://h/")).await.expect_err("it stalls");
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        assert_eq!((kind, permits.available_permits()), (Some(io::ErrorKind::TimedOut), 1));
     }
 }

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 /// Renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(120);
+/// No token is kept for longer, whatever is said of it.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) struct Parts {
     pub(crate) token_url: String,
@@ -43,9 +45,8 @@ impl ClientCredentials {
             return Ok(token.clone());
         }
         let answer = self.fetch(plain).await?;
-        let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(300)).saturating_sub(MARGIN);
         let token = Secret::new(answer.access_token);
-        *kept = Some((token.clone(), Instant::now() + lifetime));
+        *kept = Some((token.clone(), Instant::now() + lifetime(answer.expires_in)));
         Ok(token)
     }
 
@@ -64,10 +65,29 @@ impl ClientCredentials {
         let response = plain.send(request).await.map_err(|error| format!("no token: {error}"))?;
         let status = response.status();
         if !status.is_success() {
-            return Err(format!("no token: {} answered {status}", self.parts.token_url));
+            // The plugin reads this, and the URL may be a secret.
+            return Err(format!("no token: the answer was {status}"));
         }
         let body = Limited::new(response.into_body(), 64 << 10).collect().await;
         let body = body.map_err(|error| format!("no token: {error}"))?.to_bytes();
         serde_json::from_slice(&body).map_err(|_| "no token: the answer is not one".to_owned())
+    }
+}
+
+/// How long a token is used that is good for so many seconds.
+fn lifetime(expires_in: Option<u64>) -> Duration {
+    Duration::from_secs(expires_in.unwrap_or(300)).min(LONGEST).saturating_sub(MARGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_its_end_and_within_a_day() {
+        assert_eq!(lifetime(None), Duration::from_secs(180));
+        assert_eq!(lifetime(Some(3_600)), Duration::from_secs(3_480));
+        assert_eq!(lifetime(Some(60)), Duration::ZERO);
+        assert_eq!(lifetime(Some(u64::MAX)), LONGEST.saturating_sub(MARGIN));
     }
 }
