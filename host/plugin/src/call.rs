@@ -2,11 +2,14 @@
 
 use crate::usage::Usage;
 use sallyport_core::body::BodyError;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// Files that a call may have open at a time.
+const FILES: usize = 16;
 
 /// Shared between the caller, the store and the bodies of a call.
 pub(crate) struct Call {
@@ -28,6 +31,8 @@ pub(crate) struct Call {
     /// That body came to its end, or nobody reads it any more.
     read: AtomicBool,
     reading: Notify,
+    /// Files that are open.
+    files: AtomicUsize,
     /// Why the client's body ended early.
     body_error: OnceLock<BodyError>,
     usage: Arc<Usage>,
@@ -53,6 +58,7 @@ impl Call {
             written: AtomicBool::new(false),
             read: AtomicBool::new(false),
             reading: Notify::new(),
+            files: AtomicUsize::new(0),
             body_error: OnceLock::new(),
             usage,
         }
@@ -161,6 +167,12 @@ impl Call {
         self.taken.load(Ordering::Acquire)
     }
 
+    /// One more file, unless it has as many open as it may.
+    pub(crate) fn open_file(self: &Arc<Self>) -> Option<OpenFile> {
+        let open = OpenFile(Arc::clone(self));
+        (self.files.fetch_add(1, Ordering::Relaxed) < FILES).then_some(open)
+    }
+
     /// Something that the location has only so much of was all in use.
     pub(crate) fn run_short(&self) {
         self.short.store(true, Ordering::Relaxed);
@@ -176,5 +188,31 @@ impl Call {
 
     pub(crate) fn body_error(&self) -> Option<BodyError> {
         self.body_error.get().cloned()
+    }
+}
+
+/// A file that a call has open; it counts until this is dropped.
+pub(crate) struct OpenFile(Arc<Call>);
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.0.files.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_only_so_many_files_open_at_a_time() {
+        let call = Arc::new(Call::new(Duration::ZERO, Duration::ZERO));
+        let mut open: Vec<_> = (0..100).map_while(|_| call.open_file()).collect();
+        assert_eq!(open.len(), FILES);
+        assert!(call.open_file().is_none());
+        open.pop();
+        assert!(call.open_file().is_some());
+        drop(open);
+        assert_eq!(call.files.load(Ordering::Relaxed), 0);
     }
 }

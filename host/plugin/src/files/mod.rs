@@ -11,6 +11,7 @@ use crate::bindings::base::sallyport::plugin::files::{
     Host, HostWithStore, ListEntry, ListRequest, ReadRequest, ReadResponse, StatResponse, WriteRequest, WriteResponse,
 };
 use crate::bindings::base::sallyport::plugin::types::Failure;
+use crate::call::Call;
 use crate::handover;
 use crate::state::State;
 use crate::usage::HostWork;
@@ -34,7 +35,8 @@ impl HostWithStore<State> for Files {
             Ok(folder) => folder,
             Err(failure) => return Ok(Err(failure)),
         };
-        let call = accessor.with(|mut access| access.get().call().clone());
+        let call = call(accessor);
+        let Some(_open) = call.open_file() else { return Ok(Err(too_many())) };
         // The bytes go to the file within this store's turn; the plugin has handed them on.
         let writing = HostWork(Box::pin(write::write(folder, request.path, request.size, request.replace, body)));
         let written = tokio::select! {
@@ -50,7 +52,7 @@ impl HostWithStore<State> for Files {
             Err(failure) => return Ok(Err(failure)),
         };
         let span = request.span.map(|span| (span.offset, span.length));
-        let found = match read::open(folder, request.path, span).await {
+        let found = match read::open(folder, call(accessor), request.path, span).await {
             Ok(found) => found,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -91,6 +93,10 @@ impl HostWithStore<State> for Files {
     }
 }
 
+fn call(accessor: &Accessor<State, Files>) -> Arc<Call> {
+    accessor.with(|mut access| access.get().call().clone())
+}
+
 fn folder(accessor: &Accessor<State, Files>) -> Result<Arc<Folder>, Failure> {
     let granted = accessor.with(|mut access| access.get().folder.clone());
     granted.ok_or_else(|| failure("denied", "this location has no folder"))
@@ -122,6 +128,10 @@ async fn ended<T>(turn: &mut JoinHandle<Result<T, Failure>>) -> Result<T, Failur
 
 fn failure(code: &str, message: &str) -> Failure {
     Failure { code: code.to_owned(), message: message.to_owned(), retry_after: None, attributes: Vec::new() }
+}
+
+fn too_many() -> Failure {
+    failure("throttled", "the call has too many files open")
 }
 
 /// The contract's word for an error of the system.

@@ -2,8 +2,9 @@
 
 use super::folder::Folder;
 use super::path::FilePath;
-use super::{failure, from_errno, on_a_thread};
+use super::{failure, from_errno, on_a_thread, too_many};
 use crate::bindings::base::sallyport::plugin::types::Failure;
+use crate::call::{Call, OpenFile};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
@@ -30,12 +31,18 @@ pub(super) struct Found {
 }
 
 /// See `wit/host.wit`.
-pub(super) async fn open(folder: Arc<Folder>, path: String, span: Option<(u64, u64)>) -> Result<Found, Failure> {
+pub(super) async fn open(
+    folder: Arc<Folder>,
+    call: Arc<Call>,
+    path: String,
+    span: Option<(u64, u64)>,
+) -> Result<Found, Failure> {
     // What the system has in memory costs less to read than to hand to another thread.
-    if let Some(found) = open_cached(&folder, &path, span) {
+    if let Some(found) = open_cached(&folder, &call, &path, span) {
         return Ok(found);
     }
     on_a_thread(move || {
+        let open = call.open_file().ok_or_else(too_many)?;
         let file = open_file(&folder, &path)?;
         let Span { size, offset, length } = Span::of(&file, span)?;
         let body = if length <= SMALL {
@@ -45,7 +52,7 @@ pub(super) async fn open(folder: Arc<Folder>, path: String, span: Option<(u64, u
             }
             whole(bytes)
         } else {
-            FileBody { file: Arc::new(file), offset, left: length, reading: None }.boxed_unsync()
+            FileBody { file: Arc::new(file), offset, left: length, reading: None, _open: open }.boxed_unsync()
         };
         Ok(Found { size, offset, length, body })
     })
@@ -54,7 +61,8 @@ pub(super) async fn open(folder: Arc<Folder>, path: String, span: Option<(u64, u
 
 /// The same without ever waiting for a disk; `None` when that is not certain, or anything is
 /// not as it should be.
-fn open_cached(folder: &Folder, path: &str, span: Option<(u64, u64)>) -> Option<Found> {
+fn open_cached(folder: &Folder, call: &Arc<Call>, path: &str, span: Option<(u64, u64)>) -> Option<Found> {
+    let open = call.open_file()?;
     let file = folder.open_cached(&FilePath::parse(path).ok()?)?;
     let Span { size, offset, length } = Span::of(&file, span).ok()?;
     let body = if length <= SMALL {
@@ -66,7 +74,7 @@ fn open_cached(folder: &Folder, path: &str, span: Option<(u64, u64)>) -> Option<
         }
         whole(bytes)
     } else {
-        FileBody { file: Arc::new(file), offset, left: length, reading: None }.boxed_unsync()
+        FileBody { file: Arc::new(file), offset, left: length, reading: None, _open: open }.boxed_unsync()
     };
     Some(Found { size, offset, length, body })
 }
@@ -127,6 +135,7 @@ struct FileBody {
     /// Bytes that were not asked of the thread pool yet.
     left: u64,
     reading: Option<JoinHandle<Result<Bytes, Error>>>,
+    _open: OpenFile,
 }
 
 impl FileBody {
