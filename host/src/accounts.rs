@@ -22,6 +22,15 @@ impl Accounts {
         Self(ArcSwap::from_pointee(Known::new(configuration)))
     }
 
+    /// Takes over only what is not new: keys that another configuration has not, or as other
+    /// accounts' keys, sign nothing from now on, and those with other secrets by these alone.
+    pub fn revoke(&self, configuration: &Configuration) {
+        let before = self.0.load();
+        let mut known = Known::new(configuration);
+        known.keys.retain(|key, account| before.keys.get(key).is_some_and(|old| old.id == account.id));
+        self.0.store(Arc::new(known));
+    }
+
     /// Takes over the accounts of another one: keys that are gone sign nothing from now on.
     pub fn change(&self, configuration: &Configuration) {
         self.0.store(Arc::new(Known::new(configuration)));

@@ -217,7 +217,13 @@ impl LocationTable {
         stream::iter(entries.values().filter(|entry| is_due(entry)))
             .for_each_concurrent(AT_A_TIME, |entry| {
                 let (table, entry) = (Arc::clone(self), Arc::clone(entry));
-                async move { table.look_again(&entry).await }
+                async move {
+                    // Who hangs is looked at on, and holds up nobody else.
+                    if entry.looking.try_lock().is_ok() {
+                        let looking = tokio::spawn(async move { table.look_again(&entry).await });
+                        let _ = tokio::time::timeout(looking::START_UP, looking).await;
+                    }
+                }
             })
             .await;
     }

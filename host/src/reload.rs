@@ -113,7 +113,10 @@ impl Reloader {
     }
 
     async fn apply(&self, configuration: &Configuration, anew: bool) -> Vec<Problem> {
+        // Backends may take their time to answer: what is revoked is so before.
+        self.accounts.revoke(configuration);
         let mut problems = self.locations.change(configuration, anew).await;
+        // New ones after it: locations may be theirs alone, or not be theirs.
         self.accounts.change(configuration);
         if let Err(error) = self.metadata.allow_locations(size_limits(configuration)).await {
             let what = format!("the size limits are as they were: {error}");

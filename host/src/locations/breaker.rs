@@ -1,5 +1,6 @@
 //! Spares a location whose plugin breaks again and again: its calls are refused at once, and one is tried now and then.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,6 +20,8 @@ pub(super) struct Breaker {
     /// Broken calls that open it; never when that is 0.
     most: u32,
     inner: Mutex<Inner>,
+    /// Calls that were let through to see how it is.
+    probes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -32,8 +35,10 @@ struct Inner {
 struct Open {
     until: Instant,
     wait: Duration,
-    /// A call is under way that decides whether it closes.
-    probing: bool,
+    /// Since when a call is under way that decides whether it closes.
+    probing: Option<Instant>,
+    /// The number of that call: only the last one decides.
+    probe: u64,
     cause: String,
 }
 
@@ -47,12 +52,13 @@ pub(super) struct Refusal {
 /// Allows one call; its outcome is told, or it is dropped without one.
 pub(super) struct Pass {
     breaker: Arc<Breaker>,
-    probe: bool,
+    /// Which probe of the breaker it is, if it is one.
+    probe: Option<u64>,
 }
 
 impl Breaker {
     pub(super) fn new(location: &str, most: u32) -> Arc<Self> {
-        Arc::new(Self { location: location.to_owned(), most, inner: Mutex::default() })
+        Arc::new(Self { location: location.to_owned(), most, inner: Mutex::default(), probes: AtomicU64::new(0) })
     }
 
     /// Whose it is.
@@ -64,11 +70,12 @@ impl Breaker {
     pub(super) fn admit(self: &Arc<Self>) -> Result<Pass, Refusal> {
         let mut inner = self.inner();
         let probe = match &mut inner.open {
-            None => false,
-            Some(open) if open.probing || open.until > Instant::now() => return Err(open.refusal()),
+            None => None,
+            Some(open) if open.is_shut() => return Err(open.refusal()),
             Some(open) => {
-                open.probing = true;
-                true
+                open.probing = Some(Instant::now());
+                open.probe = self.probes.fetch_add(1, Ordering::Relaxed);
+                Some(open.probe)
             }
         };
         Ok(Pass { breaker: self.clone(), probe })
@@ -78,7 +85,7 @@ impl Breaker {
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let inner = self.inner();
         let open = inner.open.as_ref()?;
-        (open.probing || open.until > Instant::now()).then(|| open.refusal())
+        open.is_shut().then(|| open.refusal())
     }
 
     /// Why it is open, whether or not a call is tried now.
@@ -99,9 +106,12 @@ impl Breaker {
         }
     }
 
-    fn fine(&self, probe: bool) {
+    fn fine(&self, probe: Option<u64>) {
         let mut inner = self.inner();
-        if probe {
+        if let Some(probe) = probe {
+            if inner.open.as_ref().is_none_or(|open| open.probe != probe) {
+                return;
+            }
             tracing::info!(location = %self.location, "the plugin works again: the location's breaker is closed");
             self.close(&mut inner);
         } else if inner.open.is_none() {
@@ -109,9 +119,9 @@ impl Breaker {
         }
     }
 
-    fn probe_ended(&self, broke: Option<&str>) {
-        if let Some(open) = &mut self.inner().open {
-            open.probing = false;
+    fn probe_ended(&self, probe: u64, broke: Option<&str>) {
+        if let Some(open) = self.inner().open.as_mut().filter(|open| open.probe == probe) {
+            open.probing = None;
             if let Some(cause) = broke {
                 open.wait = open.wait.saturating_mul(2).min(LONGEST_WAIT);
                 open.until = Instant::now() + open.wait;
@@ -128,7 +138,8 @@ impl Breaker {
         inner.open = Some(Open {
             until: Instant::now() + FIRST_WAIT,
             wait: FIRST_WAIT,
-            probing: false,
+            probing: None,
+            probe: u64::MAX,
             cause: cause.to_owned(),
         });
         tracing::error!(location = %self.location, "{broke} of {calls} calls broke: the location's breaker is open: {cause}");
@@ -161,6 +172,12 @@ impl Inner {
 }
 
 impl Open {
+    /// A probe that lasts is not waited for: it may be a body that a client sends for hours.
+    fn is_shut(&self) -> bool {
+        let now = Instant::now();
+        self.until > now || self.probing.is_some_and(|since| now.duration_since(since) < FIRST_WAIT)
+    }
+
     fn refusal(&self) -> Refusal {
         // A probe that is under way may last: who asks meanwhile comes back a moment later.
         let wait = self.until.saturating_duration_since(Instant::now()).max(FIRST_WAIT);
@@ -171,15 +188,14 @@ impl Open {
 impl Pass {
     /// The call was answered, be it with an error of the backend's.
     pub(super) fn answered(mut self) {
-        self.breaker.fine(std::mem::take(&mut self.probe));
+        self.breaker.fine(self.probe.take());
     }
 
     /// The plugin broke.
     pub(super) fn broke(mut self, cause: &str) {
-        if std::mem::take(&mut self.probe) {
-            self.breaker.probe_ended(Some(cause));
-        } else {
-            self.breaker.broke(cause);
+        match self.probe.take() {
+            Some(probe) => self.breaker.probe_ended(probe, Some(cause)),
+            None => self.breaker.broke(cause),
         }
     }
 }
@@ -187,8 +203,8 @@ impl Pass {
 impl Drop for Pass {
     /// A probe that nobody waited for says nothing: the next call is one.
     fn drop(&mut self) {
-        if self.probe {
-            self.breaker.probe_ended(None);
+        if let Some(probe) = self.probe {
+            self.breaker.probe_ended(probe, None);
         }
     }
 }
@@ -241,6 +257,20 @@ mod tests {
             breaks(&breaker, 1);
         }
         assert_eq!(breaker.refusal().unwrap().wait, LONGEST_WAIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_lasts_keeps_nobody_out() {
+        let breaker = breaker();
+        breaks(&breaker, 5);
+        tokio::time::advance(FIRST_WAIT).await;
+        let endless = breaker.admit().unwrap();
+        assert!(breaker.admit().is_err());
+        tokio::time::advance(FIRST_WAIT).await;
+        let second = breaker.admit().unwrap();
+        endless.broke("at last");
+        second.answered();
+        assert_eq!(breaker.cause(), None, "the last one decides");
     }
 
     #[tokio::test(start_paused = true)]

@@ -82,6 +82,11 @@ impl State {
         self
     }
 
+    /// Whether it is this that serves.
+    pub(super) fn is_opened_as(&self, opened: &Opened) -> bool {
+        self.opened.as_ref().is_some_and(|own| Arc::ptr_eq(&own.backend, &opened.backend))
+    }
+
     fn is_on_trial(&self) -> bool {
         self.before.as_ref().is_some_and(|before| before.until > Instant::now())
     }

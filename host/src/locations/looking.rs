@@ -4,13 +4,16 @@ use super::LocationTable;
 use super::entry::{Entry, Learned, State};
 use super::opening::{Opened, Opening};
 use crate::config::{LocationConfiguration, Problem, Severity};
-use sallyport_core::backend::{BackendError, Checked};
+use sallyport_core::backend::{BackendError, Checked, FailureCode};
 use sallyport_plugin::{PluginError, PluginVersion};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long start-up waits for the backends' answers; who is slower is asked on.
-const START_UP: Duration = Duration::from_secs(5);
+pub(super) const START_UP: Duration = Duration::from_secs(5);
+
+/// How long a reload waits for a location that is configured already.
+const CHANGE: Duration = Duration::from_secs(30);
 
 /// What is to serve a location.
 struct Wanted {
@@ -29,14 +32,24 @@ struct Seen {
 }
 
 impl LocationTable {
-    /// Looks at a location whose entry was just read. One that is new is not waited for.
-    pub(super) async fn look_first(&self, entry: &Entry, is_new: bool) -> Vec<Problem> {
+    /// Looks at a location whose entry was just read. One that is new is not waited for, and
+    /// one that serves already not for ever: it is looked at on.
+    pub(super) async fn look_first(self: &Arc<Self>, entry: &Arc<Entry>, is_new: bool) -> Vec<Problem> {
         // What is wrong with an entry was said when its file was read.
         let said = usize::from(entry.wanted().fault.is_some());
-        let looking = self.refresh(entry, true);
         if !is_new {
-            return looking.await.into_iter().skip(said).collect();
+            let (table, looked_at) = (Arc::clone(self), Arc::clone(entry));
+            let looking = tokio::spawn(async move { table.refresh(&looked_at, true).await });
+            return match tokio::time::timeout(CHANGE, looking).await {
+                Ok(looked) => looked.unwrap_or_default().into_iter().skip(said).collect(),
+                Err(_) => {
+                    let what = format!("its backend did not answer within {} s", CHANGE.as_secs());
+                    let fix = "what there is serves on until it answers";
+                    vec![Problem::location("backend", entry.name.as_str(), what, fix)]
+                }
+            };
         }
+        let looking = self.refresh(entry, true);
         match tokio::time::timeout(START_UP, looking).await {
             Ok(problems) => problems.into_iter().skip(said).collect(),
             Err(_) => {
@@ -122,7 +135,7 @@ impl LocationTable {
                 return Seen { state: state(None, Some(told(&problems))), problems, news: Learned::new() };
             }
         };
-        let (fault, news) = match self.ask(entry, &opened, thorough, &mut problems).await {
+        let (fault, news) = match self.ask(entry, current, &opened, thorough, &mut problems).await {
             Ok(news) => (None, news),
             Err(fault) => (Some(fault), Learned::new()),
         };
@@ -160,6 +173,7 @@ impl LocationTable {
     async fn ask(
         &self,
         entry: &Entry,
+        current: &State,
         opened: &Opened,
         thorough: bool,
         problems: &mut Vec<Problem>,
@@ -172,6 +186,11 @@ impl LocationTable {
                 problems.extend(warnings.map(|what| Problem::warning("backend", what, "").of(name.as_str())));
                 Ok(learned)
             }
+            // Too much work says nothing of whether what serves works: it is as it was.
+            Err(error) if is_busy(&error) && current.is_opened_as(opened) => match &current.fault {
+                Some(fault) => Err(fault.clone()),
+                None => Ok(Learned::new()),
+            },
             Err(error) => {
                 let what = match error {
                     BackendError::Answered { message, .. } => message,
@@ -209,6 +228,10 @@ impl LocationTable {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+fn is_busy(error: &BackendError) -> bool {
+    matches!(error, BackendError::Busy(_)) || error.code() == Some(FailureCode::Throttled)
 }
 
 /// Why a location is served on by what there is, when its plugin's file is refused.

@@ -115,6 +115,9 @@ impl Gateway {
             }
         };
         let _guard = self.keys.lock(&write.bucket, &write.key).await;
+        // What was waited for may have settled it, taken it over, or come in its place.
+        let open = self.metadata.abandoned_writes_of(&write.bucket, Some(&write.key)).await?;
+        let Some(write) = open.iter().find(|open| open.id == write.id) else { return Ok(()) };
         let failed = |error: BackendError| Error::from_backend(&write.location, error);
         let found = backend.find(&write.name, Some(&write.id)).await.map_err(failed)?;
         let is_version = !matches!(write.kind, WriteKind::Part { .. });
