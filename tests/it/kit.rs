@@ -6,7 +6,7 @@ use sallyport_tests::client::{Call, Client};
 use sallyport_tests::gateway::{Ran, Setup, compiled_plugins};
 use sallyport_tests::stage::Stage;
 use sallyport_tests::tools;
-use sallyport_tests::upstream::Dav;
+use sallyport_tests::upstream::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite, Dav};
 use sallyport_tests::wait::until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -164,6 +164,54 @@ async fn a_plugin_that_encrypts_keeps_the_contract() {
     }
     let kept = upstream.client().unwrap().keys("cloud").await.unwrap();
     assert!(kept.len() <= 1, "the kit cleans up, but for {kept:?}");
+}
+
+#[tokio::test]
+async fn webdav_by_opendal_keeps_the_contract() {
+    let plugin = tools::examples().unwrap().join("opendal.wasm");
+    let dav = Dav::with_password("somebody", "the-canary-password").await.unwrap();
+    let details = json!({
+        "service": "webdav", "endpoint": dav.endpoint(), "root": "some/objects", "account": "somebody",
+        "secret": "the-canary-password"
+    });
+    let location = json!({ "type": "opendal", "grants": { "reveal": ["secret"] }, "details": details });
+    let report = passes(&plugin, &location).await;
+    let passed = cases(&report, "passed");
+    for case in ["warm get.ranges", "recycled listing.complete", "troubled fault.cut-write"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
+    for bytes in through(&report, 8 << 20) {
+        assert!(bytes < 64 << 10, "what passes the plugin is XML and no object, and {bytes} bytes did");
+    }
+    // A password that is not revealed is none, and says so.
+    let location = json!({ "type": "opendal", "details": location["details"] });
+    let (code, report, printed) = kit(&plugin, &location, &["--only", "put.empty", "--no-measure"]).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("401") && !printed.contains("the-canary-password"), "{printed}");
+    assert!(!report.to_string().contains("the-canary-password"));
+}
+
+#[tokio::test]
+async fn azblob_by_opendal_keeps_the_contract() {
+    let plugin = tools::examples().unwrap().join("opendal.wasm");
+    let azurite = Azurite::start().await.unwrap();
+    // The plugin for Azure makes the container.
+    let azure = json!({ "type": "azure", "details": {
+        "azureStorageEndpoint": azurite.endpoint(), "azureStorageAccountName": AZURITE_ACCOUNT,
+        "azureStorageAccessKey": AZURITE_KEY, "azureContainerName": "cloud", "bucketMatch": false
+    } });
+    let (_, _, printed) = kit(&own("azure"), &azure, &["--only", "location.works", "--no-measure"]).await;
+    assert!(printed.contains("location.works"), "{printed}");
+    let location = json!({ "type": "opendal", "details": {
+        "service": "azblob", "endpoint": azurite.endpoint(), "container": "cloud", "root": "objects",
+        "account": AZURITE_ACCOUNT, "secret": AZURITE_KEY
+    } });
+    let report = passes(&plugin, &location).await;
+    assert_eq!(through(&report, 8 << 20), [0, 0], "bytes are handed on");
+    let passed = cases(&report, "passed");
+    for case in ["warm get.every-byte", "recycled body.breaks", "troubled fault.lost-answer"] {
+        assert!(passed.iter().any(|known| known == case), "{case} is not in {passed:#?}");
+    }
 }
 
 #[tokio::test]

@@ -20,10 +20,22 @@ impl Dav {
     /// # Errors
     /// When it does not come up.
     pub async fn start() -> Result<Self> {
+        Self::with_arguments(&[]).await
+    }
+
+    /// Starts one that lets nobody in but with a name and a password.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn with_password(name: &str, password: &str) -> Result<Self> {
+        Self::with_arguments(&["--user", name, "--pass", password]).await
+    }
+
+    async fn with_arguments(arguments: &[&str]) -> Result<Self> {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         let mut command = Command::new(tools::python_program("rclone")?);
         command.args(["serve", "webdav", "--addr", &format!("127.0.0.1:{port}"), "--vfs-cache-mode", "off"]);
-        command.arg(folder.path()).env("RCLONE_CONFIG", "/dev/null");
+        command.args(arguments).arg(folder.path()).env("RCLONE_CONFIG", "/dev/null");
         let mut process = Process::start(&mut command)?;
         accepting(&mut process, port).await?;
         Ok(Self { port, folder, _process: process })
