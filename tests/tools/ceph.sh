@@ -76,6 +76,10 @@ CONF
     local children=()
     stop() {
         kill "${children[@]}" 2>/dev/null || true
+        # Now and then one of them waits for another that has gone. What it has is not needed any more.
+        local tries=50
+        while kill -0 "${children[@]}" 2>/dev/null && ((tries-- > 0)); do read -rt 0.2 <> <(:) || true; done
+        kill -KILL "${children[@]}" 2>/dev/null || true
         wait
     }
     trap stop EXIT
