@@ -6,6 +6,7 @@ use sallyport_tests::gateway::{Gateway, Setup};
 use sallyport_tests::upstream::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite, Moto, Rclone};
 use sallyport_tests::wait::until;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Past what is verified before it is sent on.
 const LARGE: usize = 200_000;
@@ -171,12 +172,19 @@ async fn an_operator_may_let_a_location_replace_what_was_there() {
     let client = gateway.client().unwrap();
     for location in ["blobs", "objects"] {
         let there = async |name: &str| {
-            let answer = if location == "blobs" {
-                reader.get("cloud", name).await.unwrap()
-            } else {
-                backend.get(&format!("cloud/{name}")).await.unwrap()
-            };
-            (answer.status.as_u16(), answer.body.len())
+            // rclone breaks off an answer whose file is replaced or removed meanwhile.
+            for _ in 0..20 {
+                let answer = if location == "blobs" {
+                    reader.get("cloud", name).await
+                } else {
+                    backend.get(&format!("cloud/{name}")).await
+                };
+                if let Ok(answer) = answer {
+                    return (answer.status.as_u16(), answer.body.len());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            panic!("{name} cannot be read");
         };
         assert_eq!(client.create_bucket(location, location).await.unwrap().status, 200);
         assert!(client.keys(location).await.unwrap().is_empty(), "replacing is not listing");
