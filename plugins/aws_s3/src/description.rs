@@ -1,5 +1,6 @@
 //! Describes this type of location: its limits, and every field of its `details`.
 
+use sallyport_plugin_sdk::details::field as plain_field;
 use sallyport_plugin_sdk::objects::{
     Description, Field, Limits, Parameter, Problem, Profile, Signing, Validation, ValidationRequest,
 };
@@ -129,17 +130,7 @@ fn fields() -> Vec<Field> {
 }
 
 fn field(path: &str, kind: &str, role: &str, help: &str) -> Field {
-    Field {
-        path: path.to_owned(),
-        kind: kind.to_owned(),
-        required: false,
-        default: None,
-        role: role.to_owned(),
-        environment: None,
-        profile: None,
-        help: help.to_owned(),
-        attributes: Vec::new(),
-    }
+    Field { kind: kind.to_owned(), ..plain_field(path, role, help) }
 }
 
 fn boolean(path: &str, default: bool, help: &str) -> Field {

@@ -1,5 +1,6 @@
 //! What the host must know of this type of location.
 
+use sallyport_plugin_sdk::details::field as plain_field;
 use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Signing, Validation, ValidationRequest};
 
 use crate::details::{AUTHORITY, Authentication, Details};
@@ -72,17 +73,7 @@ fn fields() -> Vec<Field> {
 }
 
 fn field(path: &str, role: &str, environment: Option<&str>, help: &str) -> Field {
-    Field {
-        path: path.to_owned(),
-        kind: "string".to_owned(),
-        required: false,
-        default: None,
-        role: role.to_owned(),
-        environment: environment.map(str::to_owned),
-        profile: None,
-        help: help.to_owned(),
-        attributes: Vec::new(),
-    }
+    Field { environment: environment.map(str::to_owned), ..plain_field(path, role, help) }
 }
 
 pub(crate) fn validate(request: &ValidationRequest) -> Validation {

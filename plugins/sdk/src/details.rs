@@ -1,6 +1,6 @@
 //! Reads a location's `details`, collecting every problem.
 
-use crate::objects::Problem;
+use crate::objects::{Field, Problem};
 use serde_json::Value;
 
 /// A location's `details`, with the problems found while reading them.
@@ -10,6 +10,22 @@ use serde_json::Value;
 pub struct Details {
     root: Value,
     problems: Vec<Problem>,
+}
+
+/// How `describe` tells of a field: an optional text without a default, which neither a
+/// variable nor a profile may give. Anything else is said with `Field { .. ..field(..) }`.
+pub fn field(path: &str, role: &str, help: &str) -> Field {
+    Field {
+        path: path.to_owned(),
+        kind: "string".to_owned(),
+        required: false,
+        default: None,
+        role: role.to_owned(),
+        environment: None,
+        profile: None,
+        help: help.to_owned(),
+        attributes: Vec::new(),
+    }
 }
 
 impl Details {

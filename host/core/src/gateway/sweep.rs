@@ -104,20 +104,20 @@ impl Gateway {
     /// When the backend has nothing of it, it is looked for again: requests are carried out
     /// late, by a backend that never noticed that nobody waits for them any more.
     pub(super) async fn settle(&self, write: &OpenWrite, late: Late) -> Result<()> {
-        let backend = match &write.kind {
-            // Its bytes were there before: nothing happened outside the database.
-            WriteKind::Copy => return Ok(self.metadata.rollback(&write.id, None).await?),
-            WriteKind::Completion { token, .. } if token.0.is_empty() => {
-                return Ok(self.metadata.rollback(&write.id, None).await?);
-            }
-            WriteKind::Object | WriteKind::Part { .. } | WriteKind::Completion { .. } => {
-                self.backend_of(&write.bucket, &write.location).await?
-            }
-        };
         let _guard = self.keys.lock(&write.bucket, &write.key).await;
         // What was waited for may have settled it, taken it over, or come in its place.
         let open = self.metadata.abandoned_writes_of(&write.bucket, Some(&write.key)).await?;
         let Some(write) = open.iter().find(|open| open.id == write.id) else { return Ok(()) };
+        let is_here_alone = match &write.kind {
+            WriteKind::Copy => true,
+            WriteKind::Completion { token, .. } => token.0.is_empty(),
+            WriteKind::Object | WriteKind::Part { .. } => false,
+        };
+        if is_here_alone {
+            // Its bytes were there before: nothing happened outside the database.
+            return Ok(self.metadata.rollback(&write.id, None).await?);
+        }
+        let backend = self.backend_of(&write.bucket, &write.location).await?;
         let failed = |error: BackendError| Error::from_backend(&write.location, error);
         let found = backend.find(&write.name, Some(&write.id)).await.map_err(failed)?;
         let is_version = !matches!(write.kind, WriteKind::Part { .. });

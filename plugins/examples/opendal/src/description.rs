@@ -1,7 +1,7 @@
 //! What the host has to know of this type of location, and what an operator may write.
 
 use crate::service::{Basic, Service, Settings};
-use sallyport_plugin_sdk::details::Details;
+use sallyport_plugin_sdk::details::{Details, field};
 use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::http::Origin;
 use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Signing, Validation, ValidationRequest};
@@ -164,20 +164,6 @@ fn read_signing(details: &mut Details, settings: Option<&Settings>) -> Option<Si
 fn is_segment(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     (1..=255).contains(&text.len()) && text.bytes().all(legal) && text.bytes().any(|byte| byte != b'.')
-}
-
-fn field(path: &str, role: &str, help: &str) -> Field {
-    Field {
-        path: path.to_owned(),
-        kind: "string".to_owned(),
-        required: false,
-        default: None,
-        role: role.to_owned(),
-        environment: None,
-        profile: None,
-        help: help.to_owned(),
-        attributes: Vec::new(),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the host has to know of this type of location, and what an operator may write.
 
 use crate::place::Root;
-use sallyport_plugin_sdk::details::Details;
+use sallyport_plugin_sdk::details::{Details, field};
 use sallyport_plugin_sdk::failure;
 use sallyport_plugin_sdk::http::Origin;
 use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Signing, Validation, ValidationRequest};
@@ -67,20 +67,6 @@ fn read_root(details: &mut Details) -> Option<Root> {
             details.problem("endpoint", &error.to_string(), "write http://host:port/path");
             None
         }
-    }
-}
-
-fn field(path: &str, role: &str, help: &str) -> Field {
-    Field {
-        path: path.to_owned(),
-        kind: "string".to_owned(),
-        required: false,
-        default: None,
-        role: role.to_owned(),
-        environment: None,
-        profile: None,
-        help: help.to_owned(),
-        attributes: Vec::new(),
     }
 }
 
