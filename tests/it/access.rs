@@ -2,6 +2,7 @@
 
 mod absent;
 mod borders;
+mod facts;
 
 use hyper::Method;
 use sallyport_tests::client::{Answer, Call, Client};

@@ -122,6 +122,7 @@ impl Bench {
             part: None,
             conditions: ReadConditions::default(),
             customer: CustomerParameters::default(),
+            is_visit: false,
         }
     }
 

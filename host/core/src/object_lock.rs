@@ -39,6 +39,16 @@ pub enum RetentionMode {
     Compliance,
 }
 
+impl RetentionMode {
+    /// As S3 calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Governance => "GOVERNANCE",
+            Self::Compliance => "COMPLIANCE",
+        }
+    }
+}
+
 /// Until when a version is retained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {

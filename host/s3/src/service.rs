@@ -155,7 +155,7 @@ impl S3Service {
             cors::dress(&bucket, parts, answer);
         }
         if bucket.settings.logging.is_some() {
-            access.object_size = object_size(access, answer);
+            access.object_size = object_size(access, parts, answer);
             let line = LogLine::new(Arc::clone(gateway), bucket, parts, access, &self.shared.host_id);
             access.line = Some(Box::new(line));
         }
@@ -217,6 +217,8 @@ impl S3Service {
             OffsetDateTime::now_utc(),
         )?;
         access.requester = identity.account.as_str().to_owned();
+        let head = headers::with_signed_query(head, &identity)?;
+        headers::refuse_ambiguous(&head)?;
         let route = router::route(&head, target)?;
         access.operation = route.operation.name();
         headers::refuse_unhonoured(&head)?;
@@ -257,6 +259,7 @@ impl S3Service {
             request_id: access.request_id.clone(),
             host_id: Arc::clone(&shared.host_id),
             is_form: false,
+            signature: identity.signature,
         };
         let caller = Caller {
             account: identity.account.clone(),
@@ -331,11 +334,11 @@ fn is_confusing(parts: &http::request::Parts) -> bool {
 }
 
 /// The size of the object that an answer is about.
-fn object_size(access: &Access, answer: &Answer) -> Option<u64> {
+fn object_size(access: &Access, parts: &http::request::Parts, answer: &Answer) -> Option<u64> {
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
     match access.operation {
         _ if !answer.status().is_success() => None,
-        "PutObject" | "UploadPart" => Some(access.bytes_in),
+        "PutObject" | "UploadPart" => Some(decoded_length(parts).unwrap_or(access.bytes_in)),
         "GetObject" | "HeadObject" | "WebsiteGet" => {
             let whole = header("content-range").and_then(|range| range.rsplit_once('/')).map(|(_, size)| size);
             whole.or_else(|| header("content-length"))?.parse().ok()
@@ -355,8 +358,16 @@ fn silence(answer: Answer) -> Answer {
 }
 
 fn content_length(parts: &http::request::Parts) -> u64 {
-    let length = parts.headers.get("content-length").and_then(|length| length.to_str().ok());
-    length.and_then(|length| length.parse().ok()).unwrap_or_default()
+    length(parts, "content-length").unwrap_or_default()
+}
+
+/// Of what travels in chunks: without what the chunks add.
+fn decoded_length(parts: &http::request::Parts) -> Option<u64> {
+    length(parts, "x-amz-decoded-content-length")
+}
+
+fn length(parts: &http::request::Parts, name: &str) -> Option<u64> {
+    parts.headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
 /// Without random numbers ids repeat, which harms nobody but who reads the log.

@@ -99,8 +99,10 @@ impl Permission {
 }
 
 impl Grantee {
-    fn is(&self, caller: &Caller) -> bool {
+    fn is(&self, caller: &Caller, wanted: Permission) -> bool {
         match self {
+            // Whoever did not sign may be anybody: who wrote something reads it, and changes nothing.
+            Self::Account(account) if account.is_anonymous() => caller.is_anonymous() && wanted == Permission::Read,
             Self::Account(account) => *account == caller.account,
             Self::AllUsers => true,
             Self::AuthenticatedUsers => caller.is_account(),
@@ -108,8 +110,13 @@ impl Grantee {
         }
     }
 
+    /// Whether people of whom nothing is known are meant; everybody who does not sign is one account.
     fn is_public(&self) -> bool {
-        matches!(self, Self::AllUsers | Self::AuthenticatedUsers)
+        match self {
+            Self::AllUsers | Self::AuthenticatedUsers => true,
+            Self::Account(account) => account.is_anonymous(),
+            Self::LogDelivery => false,
+        }
     }
 }
 
@@ -194,7 +201,7 @@ impl AccessControlList {
             return true;
         }
         let mut grants = self.grants.iter().filter(|grant| !(ignores_public && grant.grantee.is_public()));
-        grants.any(|grant| grant.permission.covers(wanted) && grant.grantee.is(caller))
+        grants.any(|grant| grant.permission.covers(wanted) && grant.grantee.is(caller, wanted))
     }
 }
 
@@ -255,6 +262,19 @@ mod tests {
         assert!(list.allows(&caller("b"), Of::Bucket, Action::PutObject, false));
         assert!(!list.allows(&caller("b"), Of::Bucket, Action::PutObject, true));
         assert!(list.allows(&caller("a"), Of::Bucket, Action::PutObject, true));
+    }
+
+    #[test]
+    fn what_nobody_signed_is_read_by_everybody_unless_public_grants_are_ignored() {
+        let nobody = AccountId::anonymous();
+        let list = AccessControlList::private(nobody.clone());
+        let anonymous = Caller::of_account(nobody);
+        assert!(list.is_public());
+        assert!(list.allows(&anonymous, Of::Object, Action::GetObject, false));
+        assert!(!list.allows(&anonymous, Of::Object, Action::GetObject, true));
+        for action in [Action::PutObjectAcl, Action::GetObjectAcl] {
+            assert!(!list.allows(&anonymous, Of::Object, action, false), "{action:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ macro_rules! actions {
 
         impl Action {
             /// All of them.
-            #[cfg(any(test, feature = "fuzzing"))]
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Its name in policies.
@@ -20,6 +19,40 @@ macro_rules! actions {
             }
         }
     };
+}
+
+impl Action {
+    /// Whether it is done to an object, and not to a bucket.
+    pub(crate) fn is_on_objects(self) -> bool {
+        use Action as A;
+        matches!(
+            self,
+            A::AbortMultipartUpload
+                | A::BypassGovernanceRetention
+                | A::DeleteObject
+                | A::DeleteObjectTagging
+                | A::DeleteObjectVersion
+                | A::DeleteObjectVersionTagging
+                | A::GetObject
+                | A::GetObjectAcl
+                | A::GetObjectAttributes
+                | A::GetObjectLegalHold
+                | A::GetObjectRetention
+                | A::GetObjectTagging
+                | A::GetObjectVersion
+                | A::GetObjectVersionAcl
+                | A::GetObjectVersionAttributes
+                | A::GetObjectVersionTagging
+                | A::ListMultipartUploadParts
+                | A::PutObject
+                | A::PutObjectAcl
+                | A::PutObjectLegalHold
+                | A::PutObjectRetention
+                | A::PutObjectTagging
+                | A::PutObjectVersionAcl
+                | A::PutObjectVersionTagging
+        )
+    }
 }
 
 actions! {

@@ -4,6 +4,7 @@ use crate::names::AccountId;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// Who asks; cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,10 @@ pub trait RequestContext: Send + Sync {
     fn header(&self, name: &str) -> Option<String>;
     /// A query parameter, decoded.
     fn query(&self, name: &str) -> Option<String>;
+    /// How it was signed; `None` when it was not.
+    fn signature(&self) -> Option<Signature> {
+        None
+    }
     /// The service that acts here, when it is no client.
     fn service(&self) -> Option<&ServiceCall> {
         None
@@ -37,6 +42,39 @@ pub trait RequestContext: Send + Sync {
     /// Whether a browser's form is what was sent.
     fn is_form(&self) -> bool {
         false
+    }
+}
+
+/// A verified signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    /// What conditions call the scheme: `AWS4-HMAC-SHA256`, or `AWS` for the one before.
+    pub version: &'static str,
+    /// Where in the request it was.
+    pub place: SignaturePlace,
+    /// When it was made, as the signer says; `None` for a scheme or a request that does not say.
+    pub made: Option<OffsetDateTime>,
+}
+
+/// Where a request has its signature, as `s3:authType` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignaturePlace {
+    /// In the header `Authorization`.
+    Header,
+    /// In the URL.
+    Query,
+    /// In the fields of a form.
+    Form,
+}
+
+impl SignaturePlace {
+    /// Its name in policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header => "REST-HEADER",
+            Self::Query => "REST-QUERY-STRING",
+            Self::Form => "POST",
+        }
     }
 }
 

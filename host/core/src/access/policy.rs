@@ -12,9 +12,10 @@ mod principal;
 mod request;
 mod steps;
 mod visibility;
+mod vocabulary;
 
 pub use evaluate::Verdict;
-pub(crate) use request::Request;
+pub(crate) use request::{Facts, Request};
 pub(crate) use steps::Steps;
 
 use condition::Condition;

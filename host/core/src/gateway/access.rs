@@ -1,6 +1,6 @@
 //! Lists, policies, ownership and public access blocks: read and changed.
 
-use super::authorize::{Target, bucket_list, decide, lists_are_disabled, version_list};
+use super::authorize::{Asks, Target, bucket_list, decide, lists_are_disabled, version_list};
 use super::notifications::announcement;
 use super::{Gateway, shown_version};
 use crate::access::{AccessControlList, Action, Caller, ObjectOwnership, Policy, PublicAccessBlock, RequestedAcl};
@@ -82,7 +82,7 @@ impl Gateway {
         version: Option<VersionId>,
     ) -> Result<(AccessControlList, Option<VersionId>)> {
         let action = if version.is_some() { Action::GetObjectVersionAcl } else { Action::GetObjectAcl };
-        let (bucket, version) = self.version_for(caller, action, (name, key), version, &[]).await?;
+        let (bucket, version) = self.version_for(caller, action, (name, key), version, Asks::default()).await?;
         Ok((version_list(&version, &bucket), shown_version(bucket.versioning, &version.id)))
     }
 
@@ -99,7 +99,7 @@ impl Gateway {
     ) -> Result<Option<VersionId>> {
         let action = if version.is_some() { Action::PutObjectVersionAcl } else { Action::PutObjectAcl };
         let _guard = self.keys.lock(name, key).await;
-        let (bucket, version) = self.version_for(caller, action, (name, key), version, &[]).await?;
+        let (bucket, version) = self.version_for(caller, action, (name, key), version, Asks::default()).await?;
         if lists_are_disabled(&bucket) {
             return Err(Error::AccessControlListNotSupported);
         }
@@ -140,6 +140,7 @@ impl Gateway {
         let bucket = self.policy_for(caller, action, name).await?;
         if let Some(policy) = &policy {
             policy.check_resources(name)?;
+            policy.check_names()?;
             let blocks = bucket.settings.public_access_block.is_some_and(|block| block.block_public_policy);
             if blocks && policy.is_public() {
                 return Err(Error::AccessDenied);

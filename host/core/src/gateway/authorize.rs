@@ -5,10 +5,11 @@
 //! the policy or a grant of a list.
 
 use super::Gateway;
-use crate::access::{AccessControlList, Action, Caller, Of, PublicAccessBlock, Request, Steps, Verdict};
+use crate::access::{AccessControlList, Action, Caller, Facts, Of, PublicAccessBlock, Request, Steps, Verdict};
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, Selector, Version, WriteConditions};
 use crate::names::{BucketName, ObjectKey, VersionId};
+use crate::object_lock::ObjectLock;
 
 /// What an action is done to.
 #[derive(Clone, Copy)]
@@ -22,11 +23,17 @@ pub(super) struct Target<'a> {
     pub(super) request_tags: &'a [(String, String)],
     /// The prefix that a listing of the key would have.
     pub(super) prefix: Option<&'a str>,
+    /// What is about to be done.
+    pub(super) facts: Facts<'a>,
 }
 
 impl<'a> Target<'a> {
     pub(super) fn key(bucket: &'a Bucket, key: &'a ObjectKey) -> Self {
-        Self { bucket, key: Some(key), existing: None, request_tags: &[], prefix: None }
+        Self { key: Some(key), ..Self::bucket(bucket) }
+    }
+
+    fn bucket(bucket: &'a Bucket) -> Self {
+        Self { bucket, key: None, existing: None, request_tags: &[], prefix: None, facts: Facts::default() }
     }
 }
 
@@ -35,6 +42,17 @@ impl<'a> Target<'a> {
 pub(super) struct Brings<'a> {
     pub(super) tags: &'a [(String, String)],
     pub(super) has_list: bool,
+    pub(super) facts: Facts<'a>,
+}
+
+/// What a request makes of a version that is there.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asks<'a> {
+    pub(super) request_tags: &'a [(String, String)],
+    pub(super) lock: ObjectLock,
+    /// Whether who may read may know what is not there, as visitors of
+    /// [websites](https://docs.aws.amazon.com/AmazonS3/latest/userguide/WebsiteAccessPermissionsReqd.html) may.
+    pub(super) tells_absence: bool,
 }
 
 impl Gateway {
@@ -52,7 +70,7 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`.
     pub async fn bucket_for(&self, caller: &Caller, action: Action, name: &BucketName) -> Result<Bucket> {
         let bucket = self.bucket(name).await?;
-        decide(caller, action, Target { bucket: &bucket, key: None, existing: None, request_tags: &[], prefix: None })?;
+        decide(caller, action, Target::bucket(&bucket))?;
         Ok(bucket)
     }
 
@@ -64,12 +82,12 @@ impl Gateway {
         &self,
         caller: &Caller,
         action: Action,
-        name: &BucketName,
-        key: &ObjectKey,
+        (name, key): (&BucketName, &ObjectKey),
+        facts: Facts<'_>,
     ) -> Result<Bucket> {
         let bucket = self.bucket(name).await?;
-        let existing = self.existing_for_tags(&bucket, key).await?;
-        let target = Target { existing: existing.as_ref(), ..Target::key(&bucket, key) };
+        let existing = self.existing_for_tags(&bucket, key, facts.version).await?;
+        let target = Target { existing: existing.as_ref(), facts, ..Target::key(&bucket, key) };
         decide(caller, action, target)?;
         Ok(bucket)
     }
@@ -85,8 +103,13 @@ impl Gateway {
         brings: Brings<'_>,
     ) -> Result<Bucket> {
         let bucket = self.bucket(name).await?;
-        let existing = self.existing_for_tags(&bucket, key).await?;
-        let target = Target { existing: existing.as_ref(), request_tags: brings.tags, ..Target::key(&bucket, key) };
+        let existing = self.existing_for_tags(&bucket, key, None).await?;
+        let target = Target {
+            existing: existing.as_ref(),
+            request_tags: brings.tags,
+            facts: brings.facts,
+            ..Target::key(&bucket, key)
+        };
         decide(caller, Action::PutObject, target)?;
         if !brings.tags.is_empty() {
             may_tag_new(caller, target)?;
@@ -118,15 +141,22 @@ impl Gateway {
             Err(error @ Error::Metadata(_)) => return Err(error),
             other => other.ok(),
         };
-        decide(caller, action, Target { existing: existing.as_ref(), ..Target::key(bucket, key) })
+        let facts = Facts { version, ..Facts::default() };
+        decide(caller, action, Target { existing: existing.as_ref(), facts, ..Target::key(bucket, key) })
     }
 
-    /// What is at a key, when the bucket's policy wants to know its tags.
-    async fn existing_for_tags(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Option<Version>> {
+    /// What is at a key, or the version of it, when the bucket's policy wants to know its tags.
+    async fn existing_for_tags(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+    ) -> Result<Option<Version>> {
         if !bucket.settings.policy.as_ref().is_some_and(|policy| policy.looks_at_tags()) {
             return Ok(None);
         }
-        Ok(self.metadata.version(&bucket.name, key, &Selector::Current).await?)
+        let selector = version.cloned().map_or(Selector::Current, Selector::Id);
+        Ok(self.metadata.version(&bucket.name, key, &selector).await?)
     }
 
     /// A version that the caller may do something to, and that is no delete marker.
@@ -140,11 +170,12 @@ impl Gateway {
         action: Action,
         (name, key): (&BucketName, &ObjectKey),
         version: Option<VersionId>,
-        request_tags: &[(String, String)],
+        Asks { request_tags, lock, tells_absence }: Asks<'_>,
     ) -> Result<(Bucket, Version)> {
         let bucket = self.bucket(name).await?;
-        let found = self.live_version(&bucket, key, version).await;
-        let target = Target { existing: found.as_ref().ok(), request_tags, ..Target::key(&bucket, key) };
+        let found = self.live_version(&bucket, key, version.clone()).await;
+        let facts = Facts { version: version.as_ref(), lock, ..Facts::default() };
+        let target = Target { existing: found.as_ref().ok(), request_tags, facts, ..Target::key(&bucket, key) };
         match found {
             Ok(_) => decide(caller, action, target)?,
             // Whether something is there is for those to know who may list.
@@ -152,7 +183,10 @@ impl Gateway {
                 if policy_says(caller, action, &target) == Verdict::Denied {
                     return Err(Error::AccessDenied);
                 }
-                decide(caller, Action::ListBucket, Target { key: None, prefix: Some(key.as_str()), ..target })?;
+                if !tells_absence {
+                    let list = Target { key: None, prefix: Some(key.as_str()), facts: Facts::default(), ..target };
+                    decide(caller, Action::ListBucket, list)?;
+                }
             }
             Err(_) => {}
         }
@@ -216,6 +250,7 @@ pub(super) fn policy_says(caller: &Caller, action: Action, target: &Target<'_>) 
         key: target.key,
         existing_tags: target.existing.map(|version| version.object.tags.as_slice()).unwrap_or_default(),
         request_tags: target.request_tags,
+        facts: target.facts,
         prefix: target.prefix,
         steps: Steps::default(),
     })

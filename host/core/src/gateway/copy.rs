@@ -1,7 +1,7 @@
 //! Copies: by reference or on the backend where that is exact, streamed otherwise.
 
 use super::access::own;
-use super::authorize::{Brings, Target, decide, may_tag_new};
+use super::authorize::{Asks, Brings, Target, decide, may_tag_new};
 use super::notifications::announcement;
 use super::object::finish_anyway;
 use super::read::FOLLOWED;
@@ -9,7 +9,7 @@ use super::request::{CopyObject, CopyOutcome, CopyPart, Incoming, PutOutcome, So
 use super::upload::{check_number, gone_upload, part_outcome};
 use super::write::{Draft, expectation};
 use super::{Gateway, new_version_id, now, shown_version};
-use crate::access::{Action, Caller};
+use crate::access::{Action, Caller, Facts};
 use crate::backend::{self, FailureCode, Projection, Span, Token};
 use crate::checksum::Algorithm;
 use crate::encryption::DataKey;
@@ -41,7 +41,9 @@ impl Gateway {
     async fn copy_object_once(self: &Arc<Self>, request: CopyObject) -> Result<CopyOutcome> {
         let tags = request.replace_tags.as_deref().unwrap_or_default();
         let target = (&request.bucket, &request.key);
-        let brings = Brings { tags, has_list: request.acl.is_some() };
+        let copy_source = Some((&request.source.bucket, &request.source.key));
+        let facts = Facts { creates: Some(true), lock: request.attributes.lock, copy_source, ..Facts::default() };
+        let brings = Brings { tags, has_list: request.acl.is_some(), facts };
         let bucket = self.write_for(&request.caller, target, brings).await?;
         self.may_compare(&request.caller, (&bucket, &request.key), None, &request.conditions).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
@@ -50,9 +52,10 @@ impl Gateway {
             // Tags that are copied are read there and written here.
             let by_id = request.source.version.is_some();
             let action = if by_id { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
-            let read = Target { existing: Some(&source), ..Target::key(&source_bucket, &source.key) };
+            let of_source = Facts { version: request.source.version.as_ref(), ..Facts::default() };
+            let read = Target { existing: Some(&source), facts: of_source, ..Target::key(&source_bucket, &source.key) };
             decide(&request.caller, action, read)?;
-            may_tag_new(&request.caller, Target::key(&bucket, &request.key))?;
+            may_tag_new(&request.caller, Target { facts, ..Target::key(&bucket, &request.key) })?;
         }
         let source_version = shown_version(source_bucket.versioning, &source.id);
         if source.size > LARGEST_COPY {
@@ -210,7 +213,8 @@ impl Gateway {
     }
 
     async fn copy_part_once(self: &Arc<Self>, request: CopyPart) -> Result<CopyOutcome> {
-        let upload = self.upload(Action::PutObject, &request.upload).await?;
+        let copy_source = Some((&request.source.bucket, &request.source.key));
+        let upload = self.upload_for_part(&request.upload, copy_source).await?;
         check_number(request.number)?;
         let (source_bucket, source) = self.source(&request.upload.caller, &request.source).await?;
         let source_version = shown_version(source_bucket.versioning, &source.id);
@@ -285,15 +289,16 @@ impl Gateway {
     async fn source(&self, caller: &Caller, source: &Source) -> Result<(Bucket, Version)> {
         let action = if source.version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
         let target = (&source.bucket, &source.key);
-        let (bucket, version) = match self.version_for(caller, action, target, source.version.clone(), &[]).await {
-            Err(Error::MethodNotAllowedOnMarker { .. }) => {
-                return Err(Error::InvalidRequest(
-                    "The source of a copy request may not specifically refer to a delete marker by version id."
-                        .to_owned(),
-                ));
-            }
-            other => other?,
-        };
+        let (bucket, version) =
+            match self.version_for(caller, action, target, source.version.clone(), Asks::default()).await {
+                Err(Error::MethodNotAllowedOnMarker { .. }) => {
+                    return Err(Error::InvalidRequest(
+                        "The source of a copy request may not specifically refer to a delete marker by version id."
+                            .to_owned(),
+                    ));
+                }
+                other => other?,
+            };
         // Also for a copy that never opens the source.
         if let Some(segment) = version.segments.iter().find(|one| !self.belongs_to(&one.location, &bucket.owner)) {
             return Err(super::tenants::gone(&segment.location));

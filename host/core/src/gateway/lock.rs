@@ -1,7 +1,8 @@
 //! Object lock: configured on buckets, put on versions, shown to who may know.
 
+use super::authorize::Asks;
 use super::{Gateway, now, shown_version};
-use crate::access::{Action, Caller};
+use crate::access::{Action, Caller, Facts};
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, MetadataError, Selector, Version, Versioning};
 use crate::names::{BucketName, ObjectKey, VersionId};
@@ -48,11 +49,11 @@ impl Gateway {
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<ObjectLock> {
-        let (_, version) = self.lockable(caller, action, (bucket, key), version).await?;
+        let (_, version) = self.lockable(caller, action, (bucket, key), version, ObjectLock::default()).await?;
         Ok(version.attributes.lock)
     }
 
-    /// A version in a bucket that locks objects; without the right to list nobody learns
+    /// A version in a bucket that locks objects, on which `new` may be put; without the right to list nobody learns
     /// whether it is there.
     async fn lockable(
         &self,
@@ -60,8 +61,10 @@ impl Gateway {
         action: Action,
         target: (&BucketName, &ObjectKey),
         version: Option<VersionId>,
+        new: ObjectLock,
     ) -> Result<(Bucket, Version)> {
-        let found = self.version_for(caller, action, target, version, &[]).await;
+        let asks = Asks { lock: new, ..Asks::default() };
+        let found = self.version_for(caller, action, target, version, asks).await;
         if !matches!(found, Err(Error::AccessDenied)) {
             require_lock(&self.bucket(target.0).await?)?;
         }
@@ -76,12 +79,13 @@ impl Gateway {
         if new.is_some_and(|new| new.until <= now()) {
             return Err(past());
         }
+        let asked = ObjectLock { retention: new, legal_hold: None };
+        let facts = Facts { version: target.version.as_ref(), lock: asked, ..Facts::default() };
+        let place = (&target.bucket, &target.key);
         let bypass = target.bypass_governance
-            && self
-                .key_for(&target.caller, Action::BypassGovernanceRetention, &target.bucket, &target.key)
-                .await
-                .is_ok();
-        self.change_lock(target, Action::PutObjectRetention, move |lock| lock.retain(new, now(), bypass)).await
+            && self.key_for(&target.caller, Action::BypassGovernanceRetention, place, facts).await.is_ok();
+        let action = Action::PutObjectRetention;
+        self.change_lock(target, (action, asked), move |lock| lock.retain(new, now(), bypass)).await
     }
 
     /// PutObjectLegalHold. Answers the id of the version.
@@ -89,7 +93,8 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::object_lock`].
     pub async fn set_legal_hold(&self, target: LockTarget, on: bool) -> Result<Option<VersionId>> {
-        self.change_lock(target, Action::PutObjectLegalHold, move |lock| {
+        let asked = ObjectLock { retention: None, legal_hold: Some(on) };
+        self.change_lock(target, (Action::PutObjectLegalHold, asked), move |lock| {
             lock.legal_hold = Some(on);
             Ok(())
         })
@@ -99,12 +104,12 @@ impl Gateway {
     async fn change_lock(
         &self,
         target: LockTarget,
-        action: Action,
+        (action, asked): (Action, ObjectLock),
         change: impl FnOnce(&mut ObjectLock) -> Result<(), Protected> + Send + 'static,
     ) -> Result<Option<VersionId>> {
         let LockTarget { caller, bucket, key, version, .. } = target;
         let _guard = self.keys.lock(&bucket, &key).await;
-        let (bucket, live) = self.lockable(&caller, action, (&bucket, &key), version).await?;
+        let (bucket, live) = self.lockable(&caller, action, (&bucket, &key), version, asked).await?;
         let selector = Selector::Id(live.id);
         let (decided, decision) = oneshot::channel();
         let change = Box::new(|attributes: &mut crate::metadata::Attributes| {
@@ -147,28 +152,31 @@ impl Gateway {
             return Ok(());
         }
         require_lock(bucket)?;
+        let facts = Facts { lock, ..Facts::default() };
         if let Some(retention) = lock.retention {
             if retention.until <= now() {
                 return Err(past());
             }
-            self.key_for(caller, Action::PutObjectRetention, &bucket.name, key).await?;
+            self.key_for(caller, Action::PutObjectRetention, (&bucket.name, key), facts).await?;
         }
         if lock.legal_hold.is_some() {
-            self.key_for(caller, Action::PutObjectLegalHold, &bucket.name, key).await?;
+            self.key_for(caller, Action::PutObjectLegalHold, (&bucket.name, key), facts).await?;
         }
         Ok(())
     }
 
-    /// What a reader of a version is told of its lock.
-    pub(super) async fn shown_lock(&self, caller: &Caller, version: &Version) -> ObjectLock {
+    /// What a reader of a version is told of its lock; `asked` is the version's id if it was named.
+    pub(super) async fn shown_lock(&self, caller: &Caller, version: &Version, asked: Option<&VersionId>) -> ObjectLock {
         let mut lock = version.attributes.lock;
         if lock.is_empty() {
             return lock;
         }
-        if self.key_for(caller, Action::GetObjectRetention, &version.bucket, &version.key).await.is_err() {
+        let place = (&version.bucket, &version.key);
+        let facts = Facts { version: asked, ..Facts::default() };
+        if self.key_for(caller, Action::GetObjectRetention, place, facts).await.is_err() {
             lock.retention = None;
         }
-        if self.key_for(caller, Action::GetObjectLegalHold, &version.bucket, &version.key).await.is_err() {
+        if self.key_for(caller, Action::GetObjectLegalHold, place, facts).await.is_err() {
             lock.legal_hold = None;
         }
         lock

@@ -1,16 +1,17 @@
 //! Objects: put, delete, tags.
 
 use super::access::{Owned, own};
-use super::authorize::Brings;
+use super::authorize::{Asks, Brings};
 use super::notifications::{announcement, kind_of_put};
 use super::request::{DeleteObject, PutObject, PutOutcome};
 use super::write::Draft;
 use super::{Gateway, now, shown_version};
-use crate::access::{Action, Caller};
+use crate::access::{Action, Caller, Facts};
 use crate::error::{Error, Result};
 use crate::metadata::{Attributes, Bucket, Deleted, Deletion, MetadataError, Selector, Version, Versioning};
 use crate::names::{BucketName, LocationName, ObjectKey, VersionId};
 use crate::notification::EventKind;
+use crate::object_lock::ObjectLock;
 use std::sync::Arc;
 
 /// Largest object of one PutObject, in bytes.
@@ -24,7 +25,8 @@ impl Gateway {
     /// See [`Error`]; nothing is stored then, or it is not known and settled later.
     pub async fn put_object(self: &Arc<Self>, request: PutObject) -> Result<PutOutcome> {
         let target = (&request.bucket, &request.key);
-        let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
+        let facts = Facts { creates: Some(true), lock: request.attributes.lock, ..Facts::default() };
+        let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some(), facts };
         let bucket = self.write_for(&request.caller, target, brings).await?;
         self.may_compare(&request.caller, (&bucket, &request.key), None, &request.conditions).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
@@ -71,10 +73,11 @@ impl Gateway {
         &self,
         caller: &Caller,
         (bucket, key): (&BucketName, &ObjectKey),
-        tags: &[(String, String)],
+        (tags, lock): (&[(String, String)], ObjectLock),
         has_list: bool,
     ) -> Result<()> {
-        self.write_for(caller, (bucket, key), Brings { tags, has_list }).await.map(drop)
+        let facts = Facts { creates: Some(true), lock, ..Facts::default() };
+        self.write_for(caller, (bucket, key), Brings { tags, has_list, facts }).await.map(drop)
     }
 
     /// DeleteObject. The bytes are freed later, also when the backend is down now.
@@ -83,12 +86,13 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `PreconditionFailed`, `ObjectLocked`.
     pub async fn delete_object(&self, request: DeleteObject) -> Result<Deleted> {
         let action = if request.version.is_some() { Action::DeleteObjectVersion } else { Action::DeleteObject };
-        let bucket = self.key_for(&request.caller, action, &request.bucket, &request.key).await?;
+        let facts = Facts { version: request.version.as_ref(), ..Facts::default() };
+        let bucket = self.key_for(&request.caller, action, (&request.bucket, &request.key), facts).await?;
         let target = (&bucket, &request.key);
         self.may_compare(&request.caller, target, request.version.as_ref(), &request.conditions).await?;
         let bypass_governance = request.bypass_governance
             && self
-                .key_for(&request.caller, Action::BypassGovernanceRetention, &request.bucket, &request.key)
+                .key_for(&request.caller, Action::BypassGovernanceRetention, (&request.bucket, &request.key), facts)
                 .await
                 .is_ok();
         let hides = self.hiding_locations(&bucket);
@@ -135,7 +139,7 @@ impl Gateway {
         version: Option<VersionId>,
     ) -> Result<(Vec<(String, String)>, Option<VersionId>)> {
         let action = if version.is_some() { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
-        let (bucket, version) = self.version_for(caller, action, (bucket, key), version, &[]).await?;
+        let (bucket, version) = self.version_for(caller, action, (bucket, key), version, Asks::default()).await?;
         let shown = shown_version(bucket.versioning, &version.id);
         Ok((version.object.tags, shown))
     }
@@ -159,7 +163,8 @@ impl Gateway {
             (true, true) => Action::DeleteObjectVersionTagging,
         };
         let _guard = self.keys.lock(bucket, key).await;
-        let (bucket, live) = self.version_for(caller, action, (bucket, key), version, &tags).await?;
+        let asks = Asks { request_tags: &tags, ..Asks::default() };
+        let (bucket, live) = self.version_for(caller, action, (bucket, key), version, asks).await?;
         let selector = Selector::Id(live.id);
         let kind = if tags.is_empty() { EventKind::Untagged } else { EventKind::Tagged };
         let told = announcement(&bucket, key, Some(caller), &[kind]);

@@ -1,10 +1,10 @@
 //! Reads: one look at the database, then the bytes.
 
-use super::authorize::{Target, decide};
+use super::authorize::{Asks, Target, decide};
 use super::lifecycle::candidate;
 use super::request::{Found, GetObject};
 use super::{Gateway, shown_version};
-use crate::access::Action;
+use crate::access::{Action, Facts};
 use crate::backend::{BackendError, FailureCode, Get, Span};
 use crate::body::{self, Body, BodyError};
 use crate::encryption::{self, DataKey, Plan};
@@ -31,9 +31,10 @@ impl Gateway {
     pub async fn head_object(&self, request: &GetObject) -> Result<Found> {
         let action = if request.version.is_some() { Action::GetObjectVersion } else { Action::GetObject };
         let target = (&request.bucket, &request.key);
-        let found = self.version_for(&request.caller, action, target, request.version.clone(), &[]).await?;
+        let asks = Asks { tells_absence: request.is_visit, ..Asks::default() };
+        let found = self.version_for(&request.caller, action, target, request.version.clone(), asks).await?;
         let (bucket, mut version) = found;
-        version.attributes.lock = self.shown_lock(&request.caller, &version).await;
+        version.attributes.lock = self.shown_lock(&request.caller, &version, request.version.as_ref()).await;
         let version_id = shown_version(bucket.versioning, &version.id);
         self.check_reader_key(&version, &request.customer)?;
         request.conditions.decide(&version, version_id.as_ref().map(super::VersionId::as_str))?;
@@ -55,7 +56,7 @@ impl Gateway {
         let by_id = request.version.is_some();
         let action = if by_id { Action::GetObjectVersionAttributes } else { Action::GetObjectAttributes };
         let target = (&request.bucket, &request.key);
-        self.version_for(&request.caller, action, target, request.version.clone(), &[]).await?;
+        self.version_for(&request.caller, action, target, request.version.clone(), Asks::default()).await?;
         self.head_object(request).await
     }
 
@@ -230,7 +231,8 @@ fn hide_tags(request: &GetObject, bucket: &Bucket, version: &mut Version) {
     }
     let by_id = request.version.is_some();
     let action = if by_id { Action::GetObjectVersionTagging } else { Action::GetObjectTagging };
-    let target = Target { existing: Some(version), ..Target::key(bucket, &request.key) };
+    let facts = Facts { version: request.version.as_ref(), ..Facts::default() };
+    let target = Target { existing: Some(version), facts, ..Target::key(bucket, &request.key) };
     if decide(&request.caller, action, target).is_err() {
         version.object.tags.clear();
     }

@@ -102,6 +102,8 @@ pub struct GetObject {
     pub conditions: ReadConditions,
     /// The client's own key.
     pub customer: CustomerParameters,
+    /// A look at a website, whose visitors are told what is not there.
+    pub is_visit: bool,
 }
 
 /// A `Range` header of one range.

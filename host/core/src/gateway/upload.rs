@@ -11,7 +11,7 @@ use super::request::{Incoming, NewUpload, PutOutcome, PutPart, UploadRef};
 use super::split;
 use super::write::{Begin, contradiction, leaves_nothing};
 use super::{Gateway, now};
-use crate::access::Action;
+use crate::access::{Action, Facts};
 use crate::backend::{BackendError, CreateUpload, FailureCode, Name, Place, Put, Stored, Token};
 use crate::body::Body;
 use crate::checksum::{self, Algorithm, Digests};
@@ -21,7 +21,7 @@ use crate::metadata::{
     Attributes, Begun, Bucket, ChecksumKind, MetadataError, NewWrite, ObjectChecksum, Part, PartPage, Segment, Upload,
     WriteKind,
 };
-use crate::names::{ObjectKey, UploadId, WriteId};
+use crate::names::{BucketName, ObjectKey, UploadId, WriteId};
 use std::sync::Arc;
 
 /// Largest part, in bytes.
@@ -36,7 +36,8 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `InvalidArgument`, the location's.
     pub async fn create_upload(self: &Arc<Self>, request: NewUpload) -> Result<Upload> {
         let target = (&request.bucket, &request.key);
-        let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some() };
+        let facts = Facts { creates: Some(false), lock: request.attributes.lock, ..Facts::default() };
+        let brings = Brings { tags: &request.object.tags, has_list: request.acl.is_some(), facts };
         let bucket = self.write_for(&request.caller, target, brings).await?;
         let owned = own(&request.caller, &bucket, request.acl.as_ref())?;
         let location = self.choose_location(request.location.as_deref(), &request.storage_class, &bucket)?;
@@ -135,12 +136,27 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
     pub async fn upload(&self, action: Action, upload: &UploadRef) -> Result<Upload> {
-        self.upload_for(action, upload).await?.1.ok_or(Error::NoSuchUpload)
+        self.upload_for(action, upload, Facts::default()).await?.1.ok_or(Error::NoSuchUpload)
+    }
+
+    /// The upload to which a part comes, perhaps from somewhere else.
+    pub(super) async fn upload_for_part(
+        &self,
+        upload: &UploadRef,
+        copy_source: Option<(&BucketName, &ObjectKey)>,
+    ) -> Result<Upload> {
+        let facts = Facts { creates: Some(false), copy_source, ..Facts::default() };
+        self.upload_for(Action::PutObject, upload, facts).await?.1.ok_or(Error::NoSuchUpload)
     }
 
     /// A bucket and its upload, if it is there: for who may. Who opened it may look at it and
     /// abort it, and needs the right to write as long as it writes.
-    async fn upload_for(&self, action: Action, upload: &UploadRef) -> Result<(Bucket, Option<Upload>)> {
+    async fn upload_for(
+        &self,
+        action: Action,
+        upload: &UploadRef,
+        facts: Facts<'_>,
+    ) -> Result<(Bucket, Option<Upload>)> {
         let UploadRef { caller, bucket: name, key, id } = upload;
         let found = self.metadata.upload(name, key, id).await?;
         let is_own =
@@ -150,7 +166,7 @@ impl Gateway {
             not_denied(caller, action, Target::key(&bucket, key))?;
             bucket
         } else {
-            self.key_for(caller, action, name, key).await?
+            self.key_for(caller, action, (name, key), facts).await?
         };
         Ok((bucket, found))
     }
@@ -171,8 +187,9 @@ impl Gateway {
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`, `InvalidArgument`, `EntityTooLarge`,
     /// those of the body, the location's.
     pub async fn put_part(self: &Arc<Self>, request: PutPart) -> Result<PutOutcome> {
-        let upload = self.upload(Action::PutObject, &request.upload).await?;
+        let upload = self.upload_for_part(&request.upload, None).await?;
         check_number(request.number)?;
+        check_algorithm(&upload, &request.incoming)?;
         let seal = self.seal_of_upload(&upload, &request.customer).await?;
         if request.incoming.size > LARGEST_PART {
             return Err(Error::EntityTooLarge { size: request.incoming.size, limit: LARGEST_PART });
@@ -193,10 +210,8 @@ impl Gateway {
         mut incoming: Incoming,
         seal: Option<Seal>,
     ) -> Result<PutOutcome> {
-        if incoming.compute.is_none() {
-            // The object's checksum is made of its parts', so each part has one.
-            incoming.compute = upload.checksum.as_ref().and_then(|(name, _)| Algorithm::parse(name));
-        }
+        // The object's checksum is made of its parts', so each part has one.
+        incoming.compute = algorithm_of(&upload).or(incoming.compute);
         match upload.backend.clone() {
             Some((_, token)) => self.store_backend_part(&upload, &token, number, PartBody::new(incoming, seal)?).await,
             None => self.store_part_object(&upload, number, PartBody::new(incoming, seal)?).await,
@@ -322,7 +337,7 @@ impl Gateway {
     /// # Errors
     /// `NoSuchBucket`, `AccessDenied`, `NoSuchUpload`.
     pub async fn abort_upload(&self, upload: &UploadRef) -> Result<()> {
-        let (bucket, _) = self.upload_for(Action::AbortMultipartUpload, upload).await?;
+        let (bucket, _) = self.upload_for(Action::AbortMultipartUpload, upload, Facts::default()).await?;
         // A completion that is under way is waited for: then there is nothing left to abort.
         let _guard = self.keys.lock(&upload.bucket, &upload.key).await;
         if self.metadata.abort_upload(&upload.bucket, &upload.key, &upload.id).await? {
@@ -378,6 +393,27 @@ async fn verified(mut held: Held) -> Option<Digests> {
     let digests = held.digests().await;
     held.release();
     digests
+}
+
+/// What the checksum of an upload's object is made with.
+fn algorithm_of(upload: &Upload) -> Option<Algorithm> {
+    upload.checksum.as_ref().and_then(|(name, _)| Algorithm::parse(name))
+}
+
+/// A part has the checksum of its upload, or none: of another the object's could not be made.
+fn check_algorithm(upload: &Upload, incoming: &Incoming) -> Result<()> {
+    let trailer = incoming.trailer.as_ref().map(|trailer| trailer.algorithm);
+    let mut sent = incoming.checksums.iter().map(|(algorithm, _)| *algorithm).chain(trailer);
+    let Some((expected, actual)) =
+        algorithm_of(upload).zip(sent.next()).filter(|(expected, actual)| expected != actual)
+    else {
+        return Ok(());
+    };
+    Err(Error::InvalidRequest(format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        expected.name(),
+        actual.name()
+    )))
 }
 
 pub(super) fn check_number(number: u32) -> Result<()> {

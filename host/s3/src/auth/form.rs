@@ -1,12 +1,14 @@
 //! Signatures in the fields of a form: what they sign is the form's policy.
 
 use crate::auth::credentials::{Account, Credentials};
+use crate::auth::dates;
 use crate::auth::identity::Identity;
 use crate::auth::signing::{ALGORITHM, Credential, SigningKey};
 use crate::auth::v2;
 use crate::auth::v4::account;
 use crate::error::{Code, S3Error};
 use crate::form::Fields;
+use sallyport_core::access::SignaturePlace;
 
 /// Verifies the signature of the policy; the form has one.
 pub(crate) fn authenticate_form(
@@ -18,13 +20,15 @@ pub(crate) fn authenticate_form(
         // No session tokens are given out here, so none can be genuine.
         return Err(Code::InvalidToken.into());
     }
-    let account = if fields.value("x-amz-algorithm").is_some() || fields.value("x-amz-signature").is_some() {
-        version4(fields, policy, credentials)?
-    } else {
-        version2(fields, policy, credentials)?
-    };
     // A form's file has no hash and no chunks of its own.
-    Ok(account.into())
+    if fields.value("x-amz-algorithm").is_some() || fields.value("x-amz-signature").is_some() {
+        let identity = Identity::from(version4(fields, policy, credentials)?);
+        let made = fields.value("x-amz-date").and_then(dates::parse_basic);
+        Ok(identity.signed_v4(SignaturePlace::Form, made))
+    } else {
+        let identity = Identity::from(version2(fields, policy, credentials)?);
+        Ok(identity.signed_v2(SignaturePlace::Form, None))
+    }
 }
 
 fn required<'a>(fields: &'a Fields, shown: &str) -> Result<&'a str, S3Error> {

@@ -1,8 +1,10 @@
 //! Who a request turned out to come from, with what its body is bound to.
 
 use crate::auth::credentials::Account;
-use crate::auth::signing::SigningKey;
+use crate::auth::signing::{ALGORITHM, SigningKey};
+use sallyport_core::access::{Signature, SignaturePlace};
 use sallyport_core::names::AccountId;
+use time::OffsetDateTime;
 
 /// The verified sender of a request.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub(crate) struct Identity {
     pub(crate) payload: Option<String>,
     /// Where the chain of chunk signatures begins; `None` under SigV2.
     pub(crate) seed: Option<SeedSignature>,
+    /// What policies may ask of the signature; `None` when there is none.
+    pub(crate) signature: Option<Signature>,
 }
 
 impl From<Account> for Identity {
@@ -28,6 +32,7 @@ impl From<Account> for Identity {
             display_name: account.display_name,
             payload: None,
             seed: None,
+            signature: None,
         }
     }
 }
@@ -41,7 +46,18 @@ impl Identity {
             display_name: String::new(),
             payload: None,
             seed: None,
+            signature: None,
         }
+    }
+
+    /// With a signature of the version 2, which was made at this time if it says so.
+    pub(crate) fn signed_v2(self, place: SignaturePlace, made: Option<OffsetDateTime>) -> Self {
+        Self { signature: Some(Signature { version: "AWS", place, made }), ..self }
+    }
+
+    /// With a signature of the version 4.
+    pub(crate) fn signed_v4(self, place: SignaturePlace, made: Option<OffsetDateTime>) -> Self {
+        Self { signature: Some(Signature { version: ALGORITHM, place, made }), ..self }
     }
 
     /// Whether nobody signed.

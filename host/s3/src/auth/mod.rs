@@ -19,7 +19,7 @@ pub(crate) use form::{authenticate_form, missing as missing_field};
 pub(crate) use head::Head;
 pub(crate) use identity::Identity;
 pub(crate) use identity::SeedSignature;
-pub(crate) use signing::{EMPTY_SHA256, sha256_hex};
+pub(crate) use signing::{ALGORITHM, EMPTY_SHA256, sha256_hex};
 
 use crate::error::{Code, S3Error};
 use std::time::Duration;

@@ -9,6 +9,7 @@ use crate::error::{Code, S3Error};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use sallyport_core::access::SignaturePlace;
 use sha1::Sha1;
 use time::{Duration, OffsetDateTime};
 
@@ -17,10 +18,12 @@ const SIGNED_PARAMETERS: &[&str] = &[
     "accelerate",
     "acl",
     "analytics",
+    "attributes",
     "cors",
     "defaultObjectAcl",
     "delete",
     "encryption",
+    "intelligent-tiering",
     "inventory",
     "legal-hold",
     "lifecycle",
@@ -85,7 +88,8 @@ pub(crate) fn verify_header(
     dates::check_skew(time, now)?;
     let account = account(access_key, credentials)?;
     let line = if head.headers.contains_key("x-amz-date") { "" } else { head.header("date").unwrap_or_default() };
-    finish(account, access_key, &strings_to_sign(head, line, bucket), signature)
+    let identity = finish(account, access_key, &strings_to_sign(head, line, bucket), signature)?;
+    Ok(identity.signed_v2(SignaturePlace::Header, Some(time)))
 }
 
 /// Verifies a URL with AWSAccessKeyId, Expires and Signature; `longest` is how far ahead
@@ -127,7 +131,8 @@ pub(crate) fn verify_query(
             .with("ServerTime", dates::extended(now)));
     }
     let account = account(access_key, credentials)?;
-    finish(account, access_key, &strings_to_sign(head, expires, bucket), signature)
+    let identity = finish(account, access_key, &strings_to_sign(head, expires, bucket), signature)?;
+    Ok(identity.signed_v2(SignaturePlace::Query, None))
 }
 
 fn finish(account: Account, access_key: &str, texts: &[String], signature: &str) -> Result<Identity, S3Error> {

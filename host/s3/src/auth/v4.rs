@@ -6,6 +6,7 @@ use crate::auth::head::Head;
 use crate::auth::identity::{Identity, SeedSignature};
 use crate::auth::signing::{ALGORITHM, Credential, SigningKey, canonical_request, string_to_sign};
 use crate::error::{Code, S3Error};
+use sallyport_core::access::SignaturePlace;
 use time::{Duration, OffsetDateTime};
 
 /// The longest that a presigned URL may be good for, in seconds.
@@ -70,7 +71,7 @@ pub(crate) fn verify_header(
         payload: payload.to_owned(),
         except: None,
     };
-    claim.verify(head, credentials)
+    Ok(claim.verify(head, credentials)?.signed_v4(SignaturePlace::Header, Some(time)))
 }
 
 /// Verifies a presigned URL.
@@ -136,7 +137,7 @@ pub(crate) fn verify_query(
         payload: payload.to_owned(),
         except: Some("X-Amz-Signature"),
     };
-    claim.verify(head, credentials)
+    Ok(claim.verify(head, credentials)?.signed_v4(SignaturePlace::Query, Some(signed_at)))
 }
 
 impl Claim<'_> {

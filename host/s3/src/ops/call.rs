@@ -7,7 +7,7 @@ use crate::payload::{Payload, verify_document};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use sallyport_core::Gateway;
-use sallyport_core::access::{Action, Caller, RequestContext};
+use sallyport_core::access::{Action, Caller, RequestContext, Signature};
 use sallyport_core::body::{Body, BodyError};
 use sallyport_core::metadata::Bucket;
 use sallyport_core::names::{AccountId, BucketName, ObjectKey, VersionId};
@@ -156,6 +156,7 @@ pub(crate) struct Seen {
     pub(crate) request_id: String,
     pub(crate) host_id: Arc<str>,
     pub(crate) is_form: bool,
+    pub(crate) signature: Option<Signature>,
 }
 
 impl RequestContext for Seen {
@@ -177,6 +178,10 @@ impl RequestContext for Seen {
 
     fn ids(&self) -> (&str, &str) {
         (&self.request_id, &self.host_id)
+    }
+
+    fn signature(&self) -> Option<Signature> {
+        self.signature
     }
 
     fn is_form(&self) -> bool {

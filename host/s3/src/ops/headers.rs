@@ -1,9 +1,11 @@
 //! What headers say of an object, and which of them are not honoured.
 
-use crate::auth::Head;
+use crate::auth::{ALGORITHM, Head, Identity};
 use crate::dates;
 use crate::error::{Code, S3Error};
 use crate::ops::{object_lock, tags};
+use http::{HeaderName, HeaderValue};
+use sallyport_core::access::SignaturePlace;
 use sallyport_core::backend::{LOCATION_METADATA, Projection};
 use sallyport_core::metadata::{Attributes, EtagCondition, WriteConditions};
 use sallyport_core::storage_class::STANDARD;
@@ -20,6 +22,34 @@ const MAX_METADATA: usize = 2048;
 const MAX_HEADERS: usize = 8192;
 /// Headers whose meaning is not there yet.
 const UNHONOURED: &[&str] = &["x-amz-mfa", "x-amz-write-offset-bytes", "x-scal-s3-version-id"];
+
+/// Headers beside S3's own that have one value.
+const SINGLE: &[&str] = &[
+    "authorization",
+    "content-md5",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+];
+/// S3's headers that are read as bytes.
+const TAKES_UTF8: &[&str] = &["x-amz-copy-source", "x-amz-tagging", "x-amz-website-redirect-location"];
+/// Parameters of a presigned URL that say how it is signed, or how its body travels.
+const OF_SIGNATURES: &[&str] = &[
+    "x-amz-algorithm",
+    "x-amz-content-sha256",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-expires",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+    "x-amz-trailer",
+];
 
 /// What a write stores beside the bytes.
 pub(crate) struct ObjectHeaders {
@@ -101,6 +131,55 @@ pub(crate) fn refuse_oversized(head: &Head) -> Result<(), S3Error> {
         return Ok(());
     }
     Err(S3Error::new(Code::RequestHeaderSectionTooLarge).with("MaxSizeAllowed", MAX_HEADERS.to_string()))
+}
+
+/// Refuses a header that the operation would read otherwise than a policy does: one that comes
+/// twice, of which S3 knows no list, and one that is not text, which would count as absent.
+pub(crate) fn refuse_ambiguous(head: &Head) -> Result<(), S3Error> {
+    for name in head.headers.keys().map(http::HeaderName::as_str).filter(|name| is_single(name)) {
+        let mut values = head.headers.get_all(name).iter();
+        let is_text = values.next().is_none_or(|value| value.to_str().is_ok());
+        if values.next().is_some() {
+            return Err(S3Error::argument(name, "", format!("The header {name} is given more than once.")));
+        }
+        if !is_text && !TAKES_UTF8.contains(&name) {
+            return Err(S3Error::argument(name, "", format!("The header {name} has characters beyond ASCII.")));
+        }
+    }
+    Ok(())
+}
+
+fn is_single(name: &str) -> bool {
+    let is_list = name.starts_with(METADATA) || name == "x-amz-object-attributes";
+    (name.starts_with("x-amz-") && !is_list) || SINGLE.contains(&name)
+}
+
+/// A presigned URL may bring what would be headers, and signs it: they count as headers, as they
+/// do [for S3](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html).
+pub(crate) fn with_signed_query(mut head: Head, identity: &Identity) -> Result<Head, S3Error> {
+    let is_presigned = identity
+        .signature
+        .is_some_and(|signature| signature.place == SignaturePlace::Query && signature.version == ALGORITHM);
+    if !is_presigned {
+        return Ok(head);
+    }
+    let parameters = head.query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+    let hoisted: Vec<(String, String)> =
+        parameters.filter(|(name, _)| name.starts_with("x-amz-") && !OF_SIGNATURES.contains(&name.as_str())).collect();
+    for (name, value) in hoisted {
+        let refused = |why: &str| S3Error::argument(&name, "", format!("The query parameter {name} {why}."));
+        if name.contains("-sse-customer-") || name.contains("-encryption-customer-") {
+            return Err(refused("belongs into a header: a URL is no place for a key"));
+        }
+        let unfit = |_| refused("cannot be a header");
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused("cannot be a header"))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(unfit)?;
+        if head.headers.get(&header).is_some_and(|other| *other != value) {
+            return Err(refused("says something else than the header of this name, or than another parameter"));
+        }
+        head.headers.insert(header, value);
+    }
+    Ok(head)
 }
 
 /// Refuses what would be promised and not kept.

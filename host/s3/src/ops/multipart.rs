@@ -17,6 +17,7 @@ use sallyport_core::body::Body;
 use sallyport_core::checksum::Algorithm;
 use sallyport_core::metadata::{ChecksumKind, UploadQuery};
 use sallyport_core::names::UploadId;
+use sallyport_core::object_lock::ObjectLock;
 use sallyport_core::{CompleteUpload, ListedPart, NewUpload, PutPart, UploadRef};
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ pub(crate) async fn put_part(call: &Call, body: Body) -> Result<Answer, S3Error>
 pub(crate) async fn complete(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let upload = upload(call)?;
     // Megabytes are read only for whom they may do anything.
-    call.gateway.check_put(&call.caller, (&upload.bucket, &upload.key), &[], false).await?;
+    call.gateway.check_put(&call.caller, (&upload.bucket, &upload.key), (&[], ObjectLock::default()), false).await?;
     // The checksum headers are the object's here, not this document's.
     let payload = Payload::parse_unchecked(&call.head, &call.identity)?;
     let parts = listed_parts(&call.collect(payload, body, MAX_DOCUMENT).await?)?;

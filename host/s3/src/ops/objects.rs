@@ -81,6 +81,7 @@ pub(crate) fn read_request(call: &Call) -> Result<GetObject, S3Error> {
         part,
         conditions: headers::read_conditions(&call.head, ""),
         customer: encryption::customer(&call.head),
+        is_visit: false,
     })
 }
 

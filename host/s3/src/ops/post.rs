@@ -5,7 +5,7 @@ use crate::error::{Code, S3Error};
 use crate::form::{Fields, Form, Policy};
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::{Call, Seen};
-use crate::ops::{acl, encryption, headers, objects, tags};
+use crate::ops::{acl, encryption, headers, object_lock, objects, tags};
 use crate::uri;
 use crate::xml::Document;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -30,12 +30,14 @@ pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
     let bucket = call.bucket()?;
     let (identity, (least, most)) = admit(call, fields, bucket.as_str())?;
     let mut upload = as_put(call, identity, &key, head(call, fields)?);
+    headers::refuse_ambiguous(&upload.head)?;
     headers::refuse_unhonoured(&upload.head)?;
     encryption::refuse_readable_keys(&upload.head, call.keys_may_come)?;
     // Nobody's file waits on our disk who may not store it.
     let tags = upload.head.header("x-amz-tagging").map(tags::parse_header).transpose()?.unwrap_or_default();
     let has_list = acl::from_headers(&upload)?.is_some();
-    call.gateway.check_put(&upload.caller, (&bucket, &upload.key()?), &tags, has_list).await?;
+    let brings = (tags.as_slice(), object_lock::header(&upload.head)?);
+    call.gateway.check_put(&upload.caller, (&bucket, &upload.key()?), brings, has_list).await?;
     let spooled = call.spool.take(form.file, most.min(LARGEST)).await?;
     if spooled.size < least {
         return Err(S3Error::new(Code::EntityTooSmall)
@@ -100,6 +102,7 @@ fn as_put(call: &Call, identity: Identity, key: &str, head: Head) -> Call {
         request_id: call.request_id.clone(),
         host_id: Arc::clone(&call.host_id),
         is_form: true,
+        signature: identity.signature,
     });
     let caller = if identity.is_anonymous() {
         Caller::anonymous(seen)

@@ -2,7 +2,7 @@
 
 use super::pattern::Glob;
 use super::{LARGEST, Policy, Request, Steps, Verdict};
-use crate::access::{Action, Caller, RequestContext};
+use crate::access::{Action, Caller, Facts, RequestContext};
 use crate::metadata::{Bucket, Versioning};
 use crate::names::{AccountId, BucketName, LocationName, ObjectKey};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub fn policy(input: &[u8]) {
     let Some(asked) = Asked::read(head) else { return };
     let Ok(policy) = Policy::try_from(document.to_owned()) else { return };
     let verdict = asked.verdict(&policy);
-    let _ = (policy.looks_at_tags(), policy.check_resources(&asked.bucket.name));
+    let _ = (policy.looks_at_tags(), policy.check_resources(&asked.bucket.name), policy.check_names());
     let Ok(value) = serde_json::from_str::<Value>(document) else { return };
     globs_mean_what_they_say(&value, &asked.resource());
     // Two looks at the clock may see different times.
@@ -224,6 +224,7 @@ impl Asked {
             key: self.key.as_ref(),
             existing_tags: &self.existing_tags,
             request_tags: &self.request_tags,
+            facts: Facts::default(),
             prefix: None,
             steps: Steps::default(),
         }

@@ -3,7 +3,8 @@
 use super::steps::Steps;
 use crate::access::{Action, Caller};
 use crate::metadata::Bucket;
-use crate::names::ObjectKey;
+use crate::names::{BucketName, ObjectKey, VersionId};
+use crate::object_lock::ObjectLock;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -18,10 +19,27 @@ pub(crate) struct Request<'a> {
     pub(crate) existing_tags: &'a [(String, String)],
     /// What the request would make them.
     pub(crate) request_tags: &'a [(String, String)],
+    /// What is about to be done, as far as it is not in what came before.
+    pub(crate) facts: Facts<'a>,
     /// In place of the query's, when a listing is only implied.
     pub(crate) prefix: Option<&'a str>,
     /// What the decision may still cost.
     pub(crate) steps: Steps,
+}
+
+/// What an operation is about to do. Conditions look at this, and not at the request's text,
+/// which may say something else: in a header that the operation does not read, for a version
+/// that the body names, in another spelling.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Facts<'a> {
+    /// The version that is read, changed or deleted for good.
+    pub(crate) version: Option<&'a VersionId>,
+    /// What the request puts on a version.
+    pub(crate) lock: ObjectLock,
+    /// What is copied: bucket and key.
+    pub(crate) copy_source: Option<(&'a BucketName, &'a ObjectKey)>,
+    /// Whether an object comes into being now; `None` when nothing is written.
+    pub(crate) creates: Option<bool>,
 }
 
 impl Request<'_> {
@@ -85,49 +103,31 @@ impl Request<'_> {
 
     fn of_s3(&self, name: &str) -> Option<String> {
         let context = self.caller.context.as_ref()?;
+        let signature = || context.signature().filter(|_| !self.caller.is_anonymous());
+        let retention = self.facts.lock.retention;
+        let until = || OffsetDateTime::from_unix_timestamp_nanos(i128::from(retention?.until) * 1_000_000).ok();
         match name {
             "prefix" if self.prefix.is_some() => self.prefix.map(str::to_owned),
             "prefix" | "delimiter" | "max-keys" => context.query(name),
-            "versionid" => context.query("versionId"),
+            "versionid" => self.facts.version.map(ToString::to_string),
             "if-match" | "if-none-match" => context.header(name),
+            "objectcreationoperation" => self.facts.creates.map(|creates| creates.to_string()),
             "locationconstraint" => Some(self.bucket.location.to_string()),
-            "authtype" => self.auth_type().map(str::to_owned),
-            "signatureversion" => {
-                let old = context.header("authorization").is_some_and(|header| header.starts_with("AWS "))
-                    || context.query("AWSAccessKeyId").is_some();
-                self.auth_type().map(|_| if old { "AWS" } else { "AWS4-HMAC-SHA256" }.to_owned())
+            "authtype" => signature().map(|signature| signature.place.name().to_owned()),
+            "signatureversion" => signature().map(|signature| signature.version.to_owned()),
+            // In milliseconds.
+            "signatureage" => {
+                signature()?.made.map(|made| (OffsetDateTime::now_utc() - made).whole_milliseconds().to_string())
             }
-            "signatureage" => self.signature_age(),
+            "object-lock-mode" => retention.map(|retention| retention.mode.name().to_owned()),
+            "object-lock-retain-until-date" => until()?.format(&Rfc3339).ok(),
             "object-lock-remaining-retention-days" => {
-                let until = context.header("x-amz-object-lock-retain-until-date")?;
-                let until = OffsetDateTime::parse(&until, &Rfc3339).ok()?;
-                Some((until - OffsetDateTime::now_utc()).whole_days().to_string())
+                Some((until()? - OffsetDateTime::now_utc()).whole_days().to_string())
             }
+            "object-lock-legal-hold" => self.facts.lock.legal_hold.map(|on| if on { "ON" } else { "OFF" }.to_owned()),
+            "x-amz-copy-source" => self.facts.copy_source.map(|(bucket, key)| format!("{bucket}/{key}")),
             header if header.starts_with("x-amz-") => context.header(header),
-            lock if lock.starts_with("object-lock-") => context.header(&format!("x-amz-{lock}")),
             _ => None,
-        }
-    }
-
-    /// Since the request was signed, in milliseconds.
-    fn signature_age(&self) -> Option<String> {
-        let context = self.caller.context.as_ref().filter(|_| !self.caller.is_anonymous())?;
-        let text = context.query("X-Amz-Date").or_else(|| context.header("x-amz-date"))?;
-        let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
-        let signed = time::PrimitiveDateTime::parse(&text, format).ok()?.assume_utc();
-        Some((OffsetDateTime::now_utc() - signed).whole_milliseconds().to_string())
-    }
-
-    fn auth_type(&self) -> Option<&'static str> {
-        let context = self.caller.context.as_ref()?;
-        if self.caller.is_anonymous() {
-            None
-        } else if context.header("authorization").is_some() {
-            Some("REST-HEADER")
-        } else if ["X-Amz-Signature", "Signature"].iter().any(|name| context.query(name).is_some()) {
-            Some("REST-QUERY-STRING")
-        } else {
-            Some("POST")
         }
     }
 }

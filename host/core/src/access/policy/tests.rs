@@ -1,19 +1,22 @@
 //! Policies as a whole.
 
 use super::*;
-use crate::access::{Action, Caller, RequestContext, ServiceCall};
+use crate::access::{Action, Caller, Facts, RequestContext, ServiceCall, Signature, SignaturePlace};
 use crate::metadata::{Bucket, Versioning};
-use crate::names::{AccountId, LocationName, ObjectKey};
+use crate::names::{AccountId, LocationName, ObjectKey, VersionId};
+use crate::object_lock::{ObjectLock, Retention, RetentionMode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 #[derive(Default)]
 struct Seen {
     headers: BTreeMap<&'static str, &'static str>,
     query: BTreeMap<&'static str, &'static str>,
+    signature: Option<Signature>,
 }
 
 impl RequestContext for Seen {
@@ -31,6 +34,10 @@ impl RequestContext for Seen {
 
     fn query(&self, name: &str) -> Option<String> {
         self.query.get(name).map(|text| (*text).to_owned())
+    }
+
+    fn signature(&self) -> Option<Signature> {
+        self.signature
     }
 }
 
@@ -79,6 +86,16 @@ fn decide(policy: &Policy, caller: &Caller, action: Action, key: Option<&str>) -
         key: key.as_ref(),
         existing_tags: &tags,
         request_tags: &[],
+        facts: Facts {
+            version: Some(&VersionId::from_client("v1")),
+            lock: ObjectLock {
+                // The beginning of 2999.
+                retention: Some(Retention { mode: RetentionMode::Governance, until: 32_472_144_000_000 }),
+                legal_hold: None,
+            },
+            copy_source: Some((&bucket().name, &ObjectKey::parse("source").unwrap())),
+            creates: Some(true),
+        },
         prefix: None,
         steps: Steps::default(),
     })
@@ -121,9 +138,16 @@ fn conditions_look_at_the_request() {
         headers: BTreeMap::from([
             ("user-agent", "curl/8"),
             ("x-amz-acl", "public-read"),
-            ("x-amz-object-lock-retain-until-date", "2999-01-01T00:00:00Z"),
+            // Not what is done.
+            ("x-amz-object-lock-mode", "COMPLIANCE"),
+            ("x-amz-copy-source", "bucket/other"),
         ]),
-        query: BTreeMap::from([("prefix", "home/anna"), ("X-Amz-Date", "20200101T000000Z")]),
+        query: BTreeMap::from([("prefix", "home/anna"), ("versionId", "v2")]),
+        signature: Some(Signature {
+            version: "AWS4-HMAC-SHA256",
+            place: SignaturePlace::Query,
+            made: OffsetDateTime::from_unix_timestamp(1_577_836_800).ok(),
+        }),
     };
     for (condition, verdict) in [
         (json!({ "StringEquals": { "s3:x-amz-acl": "public-read" } }), Verdict::Allowed),
@@ -154,6 +178,14 @@ fn conditions_look_at_the_request() {
         (json!({ "NumericGreaterThan": { "s3:signatureAge": 600000 } }), Verdict::Allowed),
         (json!({ "NumericLessThan": { "s3:signatureAge": 600000 } }), Verdict::Silent),
         (json!({ "NumericGreaterThan": { "s3:object-lock-remaining-retention-days": "30" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:object-lock-mode": "GOVERNANCE" } }), Verdict::Allowed),
+        (json!({ "DateEquals": { "s3:object-lock-retain-until-date": "2999-01-01" } }), Verdict::Allowed),
+        (json!({ "Null": { "s3:object-lock-legal-hold": "true" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:VersionId": "v1" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:x-amz-copy-source": "bucket/source" } }), Verdict::Allowed),
+        (json!({ "Bool": { "s3:ObjectCreationOperation": "true" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:authType": "REST-QUERY-STRING" } }), Verdict::Allowed),
+        (json!({ "StringEquals": { "s3:signatureversion": "AWS4-HMAC-SHA256" } }), Verdict::Allowed),
         (
             json!({ "StringEquals": { "s3:x-amz-acl": "public-read" }, "Bool": { "aws:SecureTransport": "true" } }),
             Verdict::Silent,

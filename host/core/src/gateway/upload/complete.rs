@@ -4,7 +4,7 @@ use super::super::notifications::announcement;
 use super::super::request::{CompleteOutcome, CompleteUpload, ListedPart, UploadRef};
 use super::super::write::{leaves_nothing, outcome};
 use super::super::{Gateway, new_version_id, now};
-use crate::access::Action;
+use crate::access::{Action, Facts};
 use crate::backend::{BackendError, CompletedPart, FailureCode, Name, Place, Stored, Token};
 use crate::checksum::{self, Algorithm};
 use crate::error::{Error, Result};
@@ -31,7 +31,8 @@ impl Gateway {
     /// `EntityTooSmall`, `EntityTooLarge`, `Refused`, `PreconditionFailed`, the location's.
     pub async fn complete_upload(self: &Arc<Self>, request: CompleteUpload) -> Result<CompleteOutcome> {
         let UploadRef { caller, bucket, key, .. } = &request.upload;
-        let bucket = self.key_for(caller, Action::PutObject, bucket, key).await?;
+        let facts = Facts { creates: Some(true), ..Facts::default() };
+        let bucket = self.key_for(caller, Action::PutObject, (bucket, key), facts).await?;
         self.may_compare(caller, (&bucket, key), None, &request.conditions).await?;
         let Some(upload) = self.metadata.upload(&bucket.name, &request.upload.key, &request.upload.id).await? else {
             return self.completed_before(&bucket, &request).await;
