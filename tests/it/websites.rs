@@ -17,7 +17,6 @@ async fn site(configuration: &str) -> (Gateway, Client) {
     assert_eq!(unblock.status, 204, "{}", unblock.text());
     let policy = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::pages/*" },
-        { "Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::pages" },
         { "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::pages/secret" }
     ] });
     let put = Call::new(Method::PUT, "pages").query("policy", "").body(policy.to_string());

@@ -88,6 +88,12 @@ impl Payload {
             return Err(S3Error::because(Code::InvalidRequest, message));
         }
         let compute = parse_algorithm(head, "x-amz-sdk-checksum-algorithm")?;
+        let sent =
+            checksums.iter().map(|(algorithm, _)| *algorithm).chain(trailer.as_ref().map(|one| one.algorithm)).next();
+        if compute.zip(sent).is_some_and(|(named, sent)| named != sent) {
+            let message = "Value for x-amz-sdk-checksum-algorithm header is invalid.";
+            return Err(S3Error::because(Code::InvalidRequest, message));
+        }
         Ok(Self { encoding, size, md5: parse_md5(head)?, checksums, trailer, compute })
     }
 

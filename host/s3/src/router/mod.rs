@@ -9,6 +9,7 @@ pub(crate) use operation::Operation;
 use crate::auth::Head;
 use crate::error::{Code, S3Error};
 use crate::uri;
+use http::Method;
 use operation::{Level, PARAMETERS, RULES, Rule, SUBRESOURCES};
 
 /// An operation with what it is about; names are decoded and not validated yet.
@@ -48,11 +49,13 @@ pub(crate) fn target(path: &str, resolved: &Resolved) -> Result<Target, S3Error>
 /// Finds the operation.
 pub(crate) fn route(head: &Head, target: Target) -> Result<Route, S3Error> {
     let level = match (&target.bucket, &target.key) {
-        (None, _) => Level::Service,
+        (None, None) => Level::Service,
+        // A client that was given no bucket's name must not take the list of buckets for an object.
+        (None, Some(_)) => return Err(S3Error::new(Code::InvalidBucketName).with("BucketName", "")),
         (Some(_), None) => Level::Bucket,
         (Some(_), Some(_)) => Level::Object,
     };
-    refuse_unknown(head)?;
+    refuse_unknown(head, level)?;
     let operation = RULES
         .iter()
         .find(|rule| rule.method == head.method && rule.level == level && rule.fits(head))
@@ -78,8 +81,15 @@ impl Rule {
 }
 
 /// A bare parameter that nobody knows is a subresource of a newer S3: it never falls
-/// through to something else.
-fn refuse_unknown(head: &Head) -> Result<(), S3Error> {
+/// through to something else. Only an object is read whatever browsers add to its name
+/// (`?v1`, `font.eot?iefix`), as S3 lets it.
+fn refuse_unknown(head: &Head, level: Level) -> Result<(), S3Error> {
+    if let Some(kind) = head.query.value("list-type").filter(|kind| !matches!(*kind, "1" | "2")) {
+        return Err(S3Error::argument("list-type", kind, "The listings that there are have the types 1 and 2."));
+    }
+    if level == Level::Object && matches!(head.method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
     let known = |name: &str| {
         SUBRESOURCES.contains(&name) || PARAMETERS.contains(&name) || name.to_ascii_lowercase().starts_with("x-amz-")
     };
@@ -167,7 +177,13 @@ mod tests {
         assert_eq!(name("DELETE", "/b?versioning"), "NotImplemented");
         assert_eq!(name("PUT", "/b/k?torrent"), "NotImplemented");
         assert_eq!(name("GET", "/b?acl&policy"), "NotImplemented");
-        assert_eq!(name("GET", "/b/k?cache-buster=17"), "GetObject");
+        assert_eq!(name("PUT", "/b/k?brand-new"), "NotImplemented");
+        assert_eq!(name("GET", "/b?list-type=3"), "InvalidArgument");
+        assert_eq!(name("GET", "//k"), "InvalidBucketName");
+        for uri in ["/b/k?cache-buster=17", "/b/k?17", "/b/k?iefix", "/b/k?utm_source=&v="] {
+            assert_eq!((name("GET", uri), name("HEAD", uri)), ("GetObject", "HeadObject"), "{uri}");
+        }
+        assert_eq!(name("POST", "/b/k"), "MethodNotAllowed");
         assert_eq!(name("PATCH", "/b/k"), "MethodNotAllowed");
     }
 

@@ -153,7 +153,6 @@ operations! {
     RestoreObject POST Object ["restore"];
     SelectObjectContent POST Object ["select"];
     CompleteMultipartUpload POST Object ["uploadId"];
-    PostObjectForm POST Object [];
     PutObjectAcl PUT Object ["acl"];
     PutObjectLegalHold PUT Object ["legal-hold"];
     PutObjectRetention PUT Object ["retention"];

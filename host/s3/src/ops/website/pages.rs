@@ -6,9 +6,9 @@ use crate::ops::call::Call;
 use crate::ops::objects;
 use crate::uri::{self, Query};
 use http::{Method, StatusCode};
-use sallyport_core::Found;
 use sallyport_core::body::{self, Body};
 use sallyport_core::website::{RoutingRule, Sent, WebsiteConfiguration, redirect};
+use sallyport_core::{Found, GetObject};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Pages<'_> {
         }
         if !is_folder && error.code == Code::NoSuchKey {
             let index = for_key(call, &format!("{asked}/{}", self.index_suffix));
-            if call.gateway.head_object(&objects::read_request(&index)?).await.is_ok() {
+            if call.gateway.head_object(&request(&index)?).await.is_ok() {
                 let mut answer = answer::empty(StatusCode::FOUND);
                 answer::set(&mut answer, "location", folder(call, asked));
                 return Ok(answer);
@@ -102,8 +102,12 @@ fn for_key(call: &Call, key: &str) -> Call {
     visit
 }
 
+fn request(visit: &Call) -> Result<GetObject, S3Error> {
+    Ok(GetObject { is_visit: true, ..objects::read_request(visit)? })
+}
+
 async fn read(visit: &Call) -> Result<(Found, Body), S3Error> {
-    let request = objects::read_request(visit)?;
+    let request = request(visit)?;
     if visit.head.method == Method::HEAD {
         return Ok((visit.gateway.head_object(&request).await?, body::empty()));
     }
