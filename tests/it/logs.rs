@@ -95,12 +95,18 @@ async fn a_stop_delivers_what_waits_and_partitions_say_where_it_came_from() {
     admit(&client, "target").await;
     assert_eq!(configure(&client, "source", &enabled("target", format)).await.status, 200);
     assert_eq!(client.get("source/missing").await.unwrap().status, 404);
+    let many = "<Delete><Object><Key>a b</Key></Object><Object><Key>c</Key><ETag>x</ETag></Object></Delete>";
+    let removed = client.send(Call::new(Method::POST, "source").query("delete", "").body(many)).await.unwrap();
+    assert_eq!(removed.status, 200, "{}", removed.text());
     assert!(client.keys("target").await.unwrap().is_empty());
     gateway.stop_and_restart().await.unwrap();
     let client = gateway.client().unwrap();
     let (keys, text) = delivered(&client, "target").await;
     assert!(keys.iter().all(|key| key.contains("/us-east-1/source/20")), "{keys:?}");
     assert!(text.contains(" REST.GET.OBJECT missing \"GET /source/missing HTTP/1.1\" 404 NoSuchKey "), "{text}");
+    assert!(text.contains(" REST.POST.MULTI_OBJECT_DELETE - \"POST /source?delete"), "{text}");
+    assert!(text.contains(" BATCH.DELETE.OBJECT a%20b - 204 - - - - - "), "{text}");
+    assert!(text.contains(" BATCH.DELETE.OBJECT c - "), "{text}");
     assert_eq!(configure(&client, "source", "").await.status, 200);
     let told = client.send(Call::new(Method::GET, "source").query("logging", "")).await.unwrap();
     assert!(told.elements("TargetBucket").is_empty());

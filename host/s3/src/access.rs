@@ -1,6 +1,6 @@
 //! What is said of each request once it is over: a line in the log, and the numbers.
 
-use crate::log_line::LogLine;
+use crate::log_line::{LogLine, Removed};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use sallyport_core::body::{Body, BodyError};
@@ -26,6 +26,8 @@ pub(crate) struct Access {
     pub(crate) started: Instant,
     /// Set when the bucket's owner wants to know of the request.
     pub(crate) line: Option<Box<LogLine>>,
+    /// The keys of a deletion of many.
+    pub(crate) batch: Vec<Removed>,
     /// The object's size in bytes, when the request was about one.
     pub(crate) object_size: Option<u64>,
 }

@@ -9,6 +9,17 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+/// What became of one key of a deletion of many.
+#[derive(Debug, Clone)]
+pub(crate) struct Removed {
+    pub(crate) key: String,
+    /// Empty when none was named.
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    /// Empty when nothing went wrong.
+    pub(crate) code: &'static str,
+}
+
 /// What a line says beyond what is said of every request.
 pub(crate) struct LogLine {
     gateway: Arc<Gateway>,
@@ -50,20 +61,26 @@ impl LogLine {
         }
     }
 
-    /// Hands the line over, once all is known of the answer.
+    /// Hands the line over, once all is known of the answer, and one for each key of a
+    /// deletion of many.
     pub(crate) fn write(self, access: &Access) {
-        let line = self.text(access);
-        self.gateway.log_access(&self.bucket.name, self.time, &line);
+        let batch = access.batch.iter().map(Some);
+        for removed in std::iter::once(None).chain(batch) {
+            let line = self.text(access, removed);
+            self.gateway.log_access(&self.bucket.name, self.time, &line);
+        }
     }
 
     /// Cipher suite and version of TLS are known to the listener alone, and are not told.
-    fn text(&self, access: &Access) -> String {
+    fn text(&self, access: &Access, removed: Option<&Removed>) -> String {
         let format = format_description!("[[[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000]");
         let number = |number: u64| if number == 0 { "-".to_owned() } else { number.to_string() };
         let total = access.started.elapsed().as_millis().to_string();
         let requester = if access.is_anonymous() { "-" } else { access.requester.as_str() };
         let address = access.remote.rsplit_once(':').map_or(access.remote.as_str(), |(address, _)| address);
-        let key = crate::uri::encode_path(access.key.as_bytes());
+        let key = crate::uri::encode_path(removed.map_or(&access.key, |removed| &removed.key).as_bytes());
+        let size = removed.map_or(access.object_size, |_| None);
+        let of_request = |text: String| if removed.is_some() { "-".to_owned() } else { text };
         let fields = [
             plain(self.bucket.owner.as_str()),
             plain(self.bucket.name.as_str()),
@@ -71,18 +88,18 @@ impl LogLine {
             plain(address.trim_matches(['[', ']'])),
             plain(requester),
             plain(&access.request_id),
-            operation(access),
+            removed.map_or_else(|| operation(access), |_| "BATCH.DELETE.OBJECT".to_owned()),
             plain(&key),
-            quoted(&self.request),
-            access.status.to_string(),
-            plain(access.code),
-            number(access.bytes_out),
-            access.object_size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
-            total,
-            self.turnaround.to_string(),
+            of_request(quoted(&self.request)),
+            removed.map_or(access.status, |removed| removed.status).to_string(),
+            plain(removed.map_or(access.code, |removed| removed.code)),
+            of_request(number(access.bytes_out)),
+            size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
+            of_request(total),
+            of_request(self.turnaround.to_string()),
             quoted(&self.referer),
             quoted(&self.agent),
-            plain(&self.version),
+            plain(removed.map_or(&self.version, |removed| &removed.version)),
             plain(&self.host_id),
             self.signature.to_owned(),
             "-".to_owned(),

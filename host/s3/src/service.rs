@@ -5,7 +5,7 @@ use crate::auth::{self, Credentials, Head, Identity};
 use crate::drain;
 use crate::error::{Code, S3Error};
 use crate::form::Spool;
-use crate::log_line::LogLine;
+use crate::log_line::{LogLine, Removed};
 use crate::ops::answer::{self, Answer, error_document};
 use crate::ops::call::{Call, Seen, bucket_name};
 use crate::ops::{self, cors, encryption, headers, website};
@@ -127,6 +127,7 @@ impl S3Service {
             complete: true,
             started: Instant::now(),
             line: None,
+            batch: Vec::new(),
             object_size: None,
         };
         let outcome = self.answer(&parts, body, peer, &mut access).await;
@@ -155,6 +156,7 @@ impl S3Service {
             cors::dress(&bucket, parts, answer);
         }
         if bucket.settings.logging.is_some() {
+            access.batch = answer.extensions_mut().remove::<Vec<Removed>>().unwrap_or_default();
             access.object_size = object_size(access, parts, answer);
             let line = LogLine::new(Arc::clone(gateway), bucket, parts, access, &self.shared.host_id);
             access.line = Some(Box::new(line));

@@ -24,33 +24,32 @@ macro_rules! actions {
 impl Action {
     /// Whether it is done to an object, and not to a bucket.
     pub(crate) fn is_on_objects(self) -> bool {
-        use Action as A;
         matches!(
             self,
-            A::AbortMultipartUpload
-                | A::BypassGovernanceRetention
-                | A::DeleteObject
-                | A::DeleteObjectTagging
-                | A::DeleteObjectVersion
-                | A::DeleteObjectVersionTagging
-                | A::GetObject
-                | A::GetObjectAcl
-                | A::GetObjectAttributes
-                | A::GetObjectLegalHold
-                | A::GetObjectRetention
-                | A::GetObjectTagging
-                | A::GetObjectVersion
-                | A::GetObjectVersionAcl
-                | A::GetObjectVersionAttributes
-                | A::GetObjectVersionTagging
-                | A::ListMultipartUploadParts
-                | A::PutObject
-                | A::PutObjectAcl
-                | A::PutObjectLegalHold
-                | A::PutObjectRetention
-                | A::PutObjectTagging
-                | A::PutObjectVersionAcl
-                | A::PutObjectVersionTagging
+            Self::AbortMultipartUpload
+                | Self::BypassGovernanceRetention
+                | Self::DeleteObject
+                | Self::DeleteObjectTagging
+                | Self::DeleteObjectVersion
+                | Self::DeleteObjectVersionTagging
+                | Self::GetObject
+                | Self::GetObjectAcl
+                | Self::GetObjectAttributes
+                | Self::GetObjectLegalHold
+                | Self::GetObjectRetention
+                | Self::GetObjectTagging
+                | Self::GetObjectVersion
+                | Self::GetObjectVersionAcl
+                | Self::GetObjectVersionAttributes
+                | Self::GetObjectVersionTagging
+                | Self::ListMultipartUploadParts
+                | Self::PutObject
+                | Self::PutObjectAcl
+                | Self::PutObjectLegalHold
+                | Self::PutObjectRetention
+                | Self::PutObjectTagging
+                | Self::PutObjectVersionAcl
+                | Self::PutObjectVersionTagging
         )
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::dates;
 use crate::error::S3Error;
+use crate::log_line::Removed;
 use crate::ops::answer::{self, Answer};
 use crate::ops::call::{Call, object_key};
 use crate::ops::{headers, object_lock};
@@ -50,7 +51,18 @@ pub(crate) async fn run(call: &Call, body: Body) -> Result<Answer, S3Error> {
             }
         }
     });
-    Ok(answer::xml(document))
+    let mut answer = answer::xml(document);
+    answer.extensions_mut().insert(outcomes.iter().map(removed).collect::<Vec<_>>());
+    Ok(answer)
+}
+
+/// For the bucket's log.
+fn removed((asked, outcome): &(Asked, Result<Deleted, S3Error>)) -> Removed {
+    let (key, version) = (asked.key.clone(), asked.version.clone().unwrap_or_default());
+    match outcome {
+        Ok(_) => Removed { key, version, status: 204, code: "" },
+        Err(error) => Removed { key, version, status: error.code.status().as_u16(), code: error.code.name() },
+    }
 }
 
 fn describe(element: &mut Document, asked: &Asked, deleted: &Deleted) {
