@@ -150,12 +150,34 @@ fn check(said: &wit::Description) -> Result<(), String> {
         if texts.chain(additions.flat_map(|(name, value)| [name, value])).any(|text| text.len() > LONGEST) {
             return Err(format!("it says more than {LONGEST} bytes in one text of the field `{path}`"));
         }
+        check_default(field, &said.fields)?;
     }
     let attributes = &said.attributes;
     if attributes.len() > MOST || attributes.iter().any(|(name, value)| name.len().max(value.len()) > LONGEST) {
         return Err(format!("its attributes are more than {MOST}, or longer than {LONGEST} bytes"));
     }
     Ok(())
+}
+
+/// What a default fills in counts as written by the operator. So no plugin fills in a host, a
+/// file or a secret, be it through a field above.
+fn check_default(field: &wit::Field, fields: &[wit::Field]) -> Result<(), String> {
+    if field.default.is_none() {
+        return Ok(());
+    }
+    let fills_in = |other: &&wit::Field| {
+        let rest = other.path.strip_prefix(field.path.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let Some(filled) = fields.iter().filter(fills_in).find(|other| is_the_operators(other)) else { return Ok(()) };
+    let (path, filled) = (printable(&field.path, 256), printable(&filled.path, 256));
+    Err(format!("it describes a default of the field `{path}`, and what `{filled}` is only the operator says"))
+}
+
+/// Whether a field leads to hosts, files or secrets.
+fn is_the_operators(field: &wit::Field) -> bool {
+    let names_authorities = field.attributes.iter().any(|(name, value)| name == "host" && value == "ca-bundle");
+    names_authorities || matches!(field.role.as_str(), "path" | "endpoint" | "profile" | "secret")
 }
 
 impl From<wit::Field> for Field {
@@ -175,5 +197,61 @@ impl From<wit::Field> for Field {
             help: field.help,
             attributes: field.attributes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(path: &str, role: &str) -> wit::Field {
+        wit::Field {
+            path: path.to_owned(),
+            kind: "string".to_owned(),
+            required: false,
+            default: None,
+            role: role.to_owned(),
+            environment: None,
+            profile: None,
+            help: String::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    fn taken(fields: Vec<wit::Field>) -> Result<Description, String> {
+        let limits = wit::Limits { max_put: 0, min_part: 0, max_part: 0, max_parts: 0, max_metadata: 0 };
+        let said = wit::Description {
+            name: "x".to_owned(),
+            version: "1.0.0".to_owned(),
+            limits,
+            fields,
+            keeps_overwritten: false,
+            attributes: Vec::new(),
+        };
+        Description::from_wit(said, Vec::new(), false, String::new())
+    }
+
+    #[test]
+    fn no_default_names_a_host_a_file_or_a_secret() {
+        let with_default = |field: wit::Field| wit::Field { default: Some("\"/srv\"".to_owned()), ..field };
+        assert!(taken(vec![with_default(field("bucket", "plain")), field("folder", "path")]).is_ok());
+        for role in ["path", "endpoint", "profile", "secret"] {
+            let said = taken(vec![with_default(field("the.field", role))]);
+            assert!(said.is_err_and(|why| why.contains("`the.field`") && why.contains("the operator")), "{role}");
+        }
+        let attributes = vec![("host".to_owned(), "ca-bundle".to_owned())];
+        assert!(taken(vec![with_default(wit::Field { attributes, ..field("bundle", "plain") })]).is_err());
+    }
+
+    #[test]
+    fn no_default_of_a_field_above_does_either() {
+        let above = wit::Field {
+            kind: "object".to_owned(),
+            default: Some("{\"folder\":\"/srv\"}".to_owned()),
+            ..field("where", "plain")
+        };
+        let below = taken(vec![above.clone(), field("where.folder", "path")]);
+        assert!(below.is_err_and(|why| why.contains("`where`") && why.contains("`where.folder`")));
+        assert!(taken(vec![above, field("wherever", "path")]).is_ok());
     }
 }

@@ -66,15 +66,13 @@ fn signing(details: &Details) -> Signing {
 
 fn fields() -> Vec<Field> {
     vec![
-        Field {
-            default: Some("\"s3.amazonaws.com\"".to_owned()),
-            ..field(
-                "awsEndpoint",
-                "string",
-                "endpoint",
-                "Host or host:port of the S3 service; a scheme may stand in front.",
-            )
-        },
+        // No default: the host takes none for what the location may connect to.
+        field(
+            "awsEndpoint",
+            "string",
+            "endpoint",
+            "Host or host:port of the S3 service; a scheme may stand in front. By default s3.amazonaws.com.",
+        ),
         Field {
             required: true,
             ..field(

@@ -3,7 +3,7 @@
 use sallyport_plugin_sdk::details::field as plain_field;
 use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Signing, Validation, ValidationRequest};
 
-use crate::details::{AUTHORITY, Authentication, Details};
+use crate::details::{Authentication, Details};
 
 const MIB: u64 = 1024 * 1024;
 /// Azure drops blocks that were not committed a week after the last one came.
@@ -65,10 +65,12 @@ fn fields() -> Vec<Field> {
                 "PEM file of certificate authorities to trust for this backend, beside the system's.",
             )
         },
-        Field {
-            default: Some(format!("\"{AUTHORITY}\"")),
-            ..field("azureAuthorityHost", "endpoint", None, "Where tokens come from, for sovereign clouds.")
-        },
+        field(
+            "azureAuthorityHost",
+            "endpoint",
+            None,
+            "Where tokens come from, for sovereign clouds; by default https://login.microsoftonline.com.",
+        ),
     ]
 }
 

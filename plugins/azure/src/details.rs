@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::names::naming;
 
 /// Where tokens for client secrets come from, unless the operator names a sovereign cloud's.
-pub(crate) const AUTHORITY: &str = "https://login.microsoftonline.com";
+const AUTHORITY: &str = "https://login.microsoftonline.com";
 
 const SHARED_KEY: &str = "shared-key";
 const SHARED_ACCESS_SIGNATURE: &str = "shared-access-signature";

@@ -32,9 +32,14 @@ pub(crate) fn describe() -> Description {
             // Metadata is in the server's database alone.
             max_metadata: u32::MAX,
         },
-        fields: stored.fields.into_iter().chain([key]).collect(),
+        fields: stored.fields.into_iter().map(written).chain([key]).collect(),
         ..stored
     }
+}
+
+/// What is no part of a release reaches only hosts that the operator wrote, so AWS's own too is written.
+fn written(field: Field) -> Field {
+    if field.role == "endpoint" { Field { required: true, ..field } } else { field }
 }
 
 pub(crate) fn validate(request: ValidationRequest) -> Validation {
