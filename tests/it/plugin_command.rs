@@ -48,11 +48,22 @@ async fn inspect_says_what_a_plugin_is_and_which_fields_are_secret() {
     assert_eq!(role("credentials.secretKey"), "secret");
     assert_eq!(role("credentialsProfile"), "profile");
     assert_eq!(role("bucketName"), "plain");
+    let fields = said["fields"].as_array().unwrap();
+    let profile = &fields.iter().find(|field| field["path"] == "credentialsProfile").unwrap()["profile"];
+    assert_eq!(profile["file"], "~/.aws/credentials");
+    assert_eq!(profile["fileEnvironment"], "AWS_SHARED_CREDENTIALS_FILE");
+    let key = serde_json::json!({ "key": "aws_secret_access_key", "path": "credentials.secretKey" });
+    assert!(profile["keys"].as_array().unwrap().contains(&key), "{profile}");
 
     let text = plugin(&["inspect"], Some(&file)).await;
     assert_eq!(text.code, Some(0), "{}", text.errors);
-    for part in ["aws_s3 ", "sallyport:plugin 0.1.0", "credentials.secretKey: string, secret", sha256(&bytes).as_str()]
-    {
+    for part in [
+        "aws_s3 ",
+        "sallyport:plugin 0.1.0",
+        "credentials.secretKey: string, secret",
+        "reads ~/.aws/credentials, or the file that AWS_SHARED_CREDENTIALS_FILE names: aws_access_key_id as",
+        sha256(&bytes).as_str(),
+    ] {
         assert!(text.output.contains(part), "{part} is not in\n{}", text.output);
     }
 }

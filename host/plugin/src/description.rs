@@ -10,6 +10,8 @@ const MOST: usize = 256;
 const LONGEST: usize = 4096;
 /// Most parts that the host makes of one body, whatever a plugin says: it keeps a list of them.
 const MOST_PARTS: u32 = 100_000;
+/// The one credentials file that descriptions may name: that of AWS's own tools.
+const CREDENTIALS_FILE: &str = "~/.aws/credentials";
 
 /// See `storage.description` in `wit/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +153,7 @@ fn check(said: &wit::Description) -> Result<(), String> {
             return Err(format!("it says more than {LONGEST} bytes in one text of the field `{path}`"));
         }
         check_default(field, &said.fields)?;
+        check_profile(field, &said.fields)?;
     }
     let attributes = &said.attributes;
     if attributes.len() > MOST || attributes.iter().any(|(name, value)| name.len().max(value.len()) > LONGEST) {
@@ -172,6 +175,28 @@ fn check_default(field: &wit::Field, fields: &[wit::Field]) -> Result<(), String
     let Some(filled) = fields.iter().filter(fills_in).find(|other| is_the_operators(other)) else { return Ok(()) };
     let (path, filled) = (printable(&field.path, 256), printable(&filled.path, 256));
     Err(format!("it describes a default of the field `{path}`, and what `{filled}` is only the operator says"))
+}
+
+/// What a profile reads is somebody's credentials: from a file that is for them, and into fields
+/// that the plugin does not see.
+fn check_profile(field: &wit::Field, fields: &[wit::Field]) -> Result<(), String> {
+    let Some(profile) = &field.profile else { return Ok(()) };
+    let path = printable(&field.path, 256);
+    if field.role != "profile" {
+        return Err(format!("it describes a profile of the field `{path}`, whose role is not `profile`"));
+    }
+    if profile.file != CREDENTIALS_FILE {
+        let file = printable(&profile.file, 256);
+        return Err(format!("it reads the profile `{path}` from `{file}`; only {CREDENTIALS_FILE} is read"));
+    }
+    let is_secret = |path: &str| fields.iter().any(|field| field.path == path && field.role == "secret");
+    if let Some((key, target)) = profile.keys.iter().find(|(_, target)| !is_secret(target)) {
+        let (key, target) = (printable(key, 128), printable(target, 256));
+        return Err(format!(
+            "it puts `{key}` of the profile `{path}` into `{target}`, which is no field of the role `secret`"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a field leads to hosts, files or secrets.
@@ -241,6 +266,32 @@ mod tests {
         }
         let attributes = vec![("host".to_owned(), "ca-bundle".to_owned())];
         assert!(taken(vec![with_default(wit::Field { attributes, ..field("bundle", "plain") })]).is_err());
+    }
+
+    fn with_profile(file: &str, target: &str) -> Vec<wit::Field> {
+        let profile = wit::Profile {
+            file: file.to_owned(),
+            file_environment: None,
+            keys: vec![("aws_secret_access_key".to_owned(), target.to_owned())],
+        };
+        let named = wit::Field { profile: Some(profile), ..field("name", "profile") };
+        vec![named, field("key", "secret"), field("shown", "plain")]
+    }
+
+    #[test]
+    fn a_profile_fills_secret_fields_from_the_credentials_file_and_no_other() {
+        assert!(taken(with_profile(CREDENTIALS_FILE, "key")).is_ok());
+        for target in ["shown", "absent", "key.below", "name"] {
+            let said = taken(with_profile(CREDENTIALS_FILE, target));
+            assert!(said.is_err_and(|why| why.contains("`aws_secret_access_key`") && why.contains(target)), "{target}");
+        }
+        for file in ["/etc/passwd", "~/.ssh/config", "", "~/.aws/../.netrc"] {
+            let said = taken(with_profile(file, "key"));
+            assert!(said.is_err_and(|why| why.contains("only ~/.aws/credentials is read")), "{file}");
+        }
+        let mut plain = with_profile(CREDENTIALS_FILE, "key");
+        plain[0].role = "plain".to_owned();
+        assert!(taken(plain).is_err_and(|why| why.contains("whose role is not `profile`")));
     }
 
     #[test]

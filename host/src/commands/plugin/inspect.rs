@@ -3,7 +3,7 @@
 use super::{Compiled, say};
 use crate::arguments::Inspect;
 use anyhow::Context;
-use sallyport_plugin::{Field, Inspection, Vouched};
+use sallyport_plugin::{Field, Inspection, Profile, Vouched};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,13 @@ async fn signature(file: &Path) -> Option<PathBuf> {
 fn as_json(file: &Path, inspection: &Inspection, signature: Option<&Path>) -> Value {
     let description = &inspection.description;
     let limits = &description.limits;
+    let profile = |profile: &Profile| {
+        json!({
+            "file": profile.file,
+            "fileEnvironment": profile.file_environment,
+            "keys": profile.keys.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect::<Vec<_>>(),
+        })
+    };
     let field = |field: &Field| {
         json!({
             "path": field.path,
@@ -57,6 +64,7 @@ fn as_json(file: &Path, inspection: &Inspection, signature: Option<&Path>) -> Va
             "required": field.required,
             "default": field.default.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
             "environment": field.environment,
+            "profile": field.profile.as_ref().map(profile),
             "help": field.help,
         })
     };
@@ -124,6 +132,9 @@ fn as_text(file: &Path, inspection: &Inspection, signature: Option<&Path>) -> an
     for field in &description.fields {
         say(format_args!("    {}: {}", field.path, words(field)))?;
         say(format_args!("        {}", field.help))?;
+        if let Some(profile) = &field.profile {
+            say(format_args!("        reads {}", sources(profile)))?;
+        }
     }
     Ok(())
 }
@@ -155,6 +166,13 @@ fn meaning(import: &str) -> &'static str {
         name if name.starts_with("wasi:sockets/") => "no sockets",
         _ => "",
     }
+}
+
+/// Where a profile is read from, and which fields it becomes.
+fn sources(profile: &Profile) -> String {
+    let keys: Vec<String> = profile.keys.iter().map(|(key, path)| format!("{key} as {path}")).collect();
+    let other = profile.file_environment.as_ref().map(|name| format!(", or the file that {name} names"));
+    format!("{}{}: {}", profile.file, other.unwrap_or_default(), keys.join(", "))
 }
 
 fn words(field: &Field) -> String {
