@@ -12,6 +12,8 @@ const LONGEST: usize = 4096;
 const MOST_PARTS: u32 = 100_000;
 /// The one credentials file that descriptions may name: that of AWS's own tools.
 const CREDENTIALS_FILE: &str = "~/.aws/credentials";
+/// The one variable that may name another: the host reads no other for a plugin.
+const CREDENTIALS_VARIABLE: &str = "AWS_SHARED_CREDENTIALS_FILE";
 
 /// See `storage.description` in `wit/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,6 +191,10 @@ fn check_profile(field: &wit::Field, fields: &[wit::Field]) -> Result<(), String
         let file = printable(&profile.file, 256);
         return Err(format!("it reads the profile `{path}` from `{file}`; only {CREDENTIALS_FILE} is read"));
     }
+    if let Some(variable) = profile.file_environment.as_deref().filter(|name| *name != CREDENTIALS_VARIABLE) {
+        let variable = printable(variable, 128);
+        return Err(format!("it has `{variable}` name the file of `{path}`; only {CREDENTIALS_VARIABLE} does that"));
+    }
     let is_secret = |path: &str| fields.iter().any(|field| field.path == path && field.role == "secret");
     if let Some((key, target)) = profile.keys.iter().find(|(_, target)| !is_secret(target)) {
         let (key, target) = (printable(key, 128), printable(target, 256));
@@ -288,6 +294,11 @@ mod tests {
         for file in ["/etc/passwd", "~/.ssh/config", "", "~/.aws/../.netrc"] {
             let said = taken(with_profile(file, "key"));
             assert!(said.is_err_and(|why| why.contains("only ~/.aws/credentials is read")), "{file}");
+        }
+        for (variable, is_taken) in [(CREDENTIALS_VARIABLE, true), ("SCALITY_SECRET_ACCESS_KEY", false), ("", false)] {
+            let mut fields = with_profile(CREDENTIALS_FILE, "key");
+            fields[0].profile.as_mut().unwrap().file_environment = Some(variable.to_owned());
+            assert_eq!(taken(fields).is_ok(), is_taken, "{variable}");
         }
         let mut plain = with_profile(CREDENTIALS_FILE, "key");
         plain[0].role = "plain".to_owned();

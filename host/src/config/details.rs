@@ -225,8 +225,7 @@ impl<'a> Resolver<'a> {
             let what = format!("profile {profile} wins over {}", beside.join(", "));
             self.warning(field, what, "keep only one of the two");
         }
-        let path = profile_path(spec, environment);
-        let shown = path.display().to_string();
+        let (path, shown) = profile_path(spec, environment);
         let (file, sections) = profiles::read(&path);
         self.files.push(file);
         let sections = match sections {
@@ -308,13 +307,19 @@ fn underscored(location: &str, suffix: &str) -> String {
     format!("{}_{suffix}", location.replace('-', "_"))
 }
 
-fn profile_path(spec: &ProfileSpec, environment: &dyn Environment) -> PathBuf {
-    let named = spec.file_environment.as_deref().and_then(|name| environment.variable(name));
-    let path = named.unwrap_or_else(|| spec.file.clone());
-    match (path.strip_prefix("~/"), environment.variable("HOME")) {
+/// The credentials file, and what reports call it: never by the value of the plugin's variable.
+fn profile_path(spec: &ProfileSpec, environment: &dyn Environment) -> (PathBuf, String) {
+    let named = spec.file_environment.as_deref().and_then(|name| Some((name, environment.variable(name)?)));
+    let (path, called) = match named {
+        Some((name, path)) => (path, Some(format!("the file that {name} names"))),
+        None => (spec.file.clone(), None),
+    };
+    let path = match (path.strip_prefix("~/"), environment.variable("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
         (Some(_), None) | (None, _) => PathBuf::from(path),
-    }
+    };
+    let called = called.unwrap_or_else(|| path.display().to_string());
+    (path, called)
 }
 
 /// A variable's text as the field's kind; what does not fit stays text, for `check` to report.

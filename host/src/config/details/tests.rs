@@ -118,6 +118,20 @@ fn an_absent_file_and_an_unknown_profile_are_named() {
 }
 
 #[test]
+fn what_a_variable_names_as_the_file_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let details = || json!({ "bucket": "b", "profile": "zenko" });
+    let told = |path: &str| format!("{:?}", run(details(), &[("FILE", path)], &[]).problems);
+    let absent = told(path.to_str().unwrap());
+    std::fs::write(&path, "[other]\nk=1\n[zenko]\n").unwrap();
+    for said in [absent, told("hush-hush"), told(path.to_str().unwrap())] {
+        assert!(said.contains("the file that FILE names") && said.contains("zenko"), "{said}");
+        assert!(!said.contains("hush") && !said.contains(folder.path().to_str().unwrap()), "{said}");
+    }
+}
+
+#[test]
 fn values_are_checked_against_their_kind() {
     let cases = [
         (json!({}), vec![], vec!["bucket"]),
