@@ -32,10 +32,10 @@ impl Inspection {
 /// Reads, compiles and asks a file what it is, without any grant.
 pub(crate) async fn inspect(workshop: &Workshop, path: &Path, keys: &[String]) -> Result<Inspection, PluginError> {
     let Prepared { program, digest, bytes, list } = plugin::prepare(workshop, path).await?;
-    let vouched = Signatures::read(path, &bytes, list.as_deref()).await.vouched(keys);
+    let own = list.is_some();
+    let vouched = Signatures::read(path, &bytes, list).await.vouched(keys);
     let unreadable = |error: std::io::Error| PluginError::Unreadable { path: path.to_owned(), why: error.to_string() };
     let size = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
-    let own = list.is_some();
     let work: Work<_> = Box::new(|accessor, exports| {
         Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
     });

@@ -28,6 +28,7 @@ mod limits;
 mod log;
 mod plugin;
 mod pool;
+mod regular;
 mod run;
 mod scan;
 mod secret;

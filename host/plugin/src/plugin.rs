@@ -10,10 +10,11 @@ use crate::instance::{Instance, Program};
 use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::log::PluginLog;
+use crate::regular;
 use crate::run::{self, Work};
 use crate::scan;
 use crate::state::{Grants, State};
-use crate::trust::Signatures;
+use crate::trust::{self, Signatures};
 use crate::whose::Whose;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,9 +23,6 @@ use wasmtime::component::Linker;
 
 /// Pure functions answer at once; what takes longer is broken.
 const PURE: Duration = Duration::from_secs(10);
-
-/// The file that lists the release's own plugins with their digests.
-pub(crate) const CHECKSUMS: &str = "SHA256SUMS";
 
 /// What the host knows of one `<type>.wasm`.
 pub(crate) struct Plugin {
@@ -49,7 +47,8 @@ impl Plugin {
     /// Reads, compiles and asks a plugin what it is, without any grant.
     pub(crate) async fn admit(workshop: &Workshop, kind: &str, path: PathBuf) -> Result<Self, PluginError> {
         let Prepared { program, digest, bytes, list } = prepare(workshop, &path).await?;
-        let signatures = Signatures::read(&path, &bytes, list.as_deref()).await;
+        let own = list.is_some();
+        let signatures = Signatures::read(&path, &bytes, list).await;
         let work: Work<_> = Box::new(|accessor, exports| {
             Box::pin(async move { exports.base.sallyport_plugin_storage().call_describe(accessor).await })
         });
@@ -58,7 +57,6 @@ impl Plugin {
             let why = format!("it serves the type `{}`: call the file {}.wasm", said.name, said.name);
             return Err(PluginError::Refused { path, why });
         }
-        let own = list.is_some();
         let description = Description::from_wit(said, program.optional(), own, digest)
             .map_err(|why| PluginError::Refused { path: path.clone(), why })?;
         tracing::info!(plugin = kind, version = description.version, own, path = %path.display(), "the plugin {kind} is ready");
@@ -67,7 +65,7 @@ impl Plugin {
 
     /// Whether the other one came from the same bytes, under the same trust.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.description == other.description && self.signatures.is(&other.signatures)
+        self.description == other.description && self.signatures == other.signatures
     }
 }
 
@@ -77,7 +75,7 @@ pub(crate) struct Prepared {
     pub(crate) digest: String,
     pub(crate) bytes: Arc<[u8]>,
     /// The list that has it, when it came with the release.
-    pub(crate) list: Option<PathBuf>,
+    pub(crate) list: Option<Vec<u8>>,
 }
 
 /// Reads and compiles a file, unless it is no plugin.
@@ -92,7 +90,7 @@ pub(crate) async fn prepare(workshop: &Workshop, path: &Path) -> Result<Prepared
     admission::check_type(engine, &component).map_err(refused)?;
     let program = Program::new(&workshop.linker, &component)
         .map_err(|error| refused(format!("it does not fit this host's contract: {error:#}")))?;
-    let list = listed(path, &digest).await;
+    let list = trust::listed(path, &digest).await;
     Ok(Prepared { program, digest, bytes, list })
 }
 
@@ -128,22 +126,9 @@ fn read(path: &Path, limit: u64) -> Result<(Arc<[u8]>, String), PluginError> {
     if size > limit {
         return Err(refused(format!("it has {size} bytes; at most {limit} are accepted")));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = regular::read(path, limit).map_err(unreadable)?;
     admission::check_bytes(&bytes, limit).map_err(refused)?;
     scan::scan(&bytes).map_err(refused)?;
     let digest = cache::digest(&bytes);
     Ok((bytes.into(), digest))
-}
-
-/// The list beside the plugin, when it has its digest: then it came with the release.
-async fn listed(path: &Path, digest: &str) -> Option<PathBuf> {
-    let list = path.with_file_name(CHECKSUMS);
-    let sums = tokio::fs::read_to_string(&list).await.ok()?;
-    let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let has_it = sums.lines().any(|line| {
-        let mut words = line.split_whitespace();
-        let (sum, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        sum == digest && name.trim_start_matches('*').trim_start_matches("./") == file
-    });
-    has_it.then_some(list)
 }

@@ -2,7 +2,7 @@
 
 use crate::error::PluginError;
 use crate::plugin::{Plugin, Workshop};
-use crate::trust::beside;
+use crate::trust::{CHECKSUMS, beside};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -164,7 +164,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The files that decide what a plugin is and may do.
 fn deciding(path: &Path) -> [PathBuf; 4] {
-    let list = path.with_file_name(crate::plugin::CHECKSUMS);
+    let list = path.with_file_name(CHECKSUMS);
     [path.to_owned(), beside(path), beside(&list), list]
 }
 

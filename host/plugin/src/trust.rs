@@ -1,6 +1,7 @@
 //! Who vouches for a plugin: a pinned digest, a signature beside its file, or neither.
 
 use crate::error::{Problem, Section};
+use crate::regular;
 use minisign_verify::{PublicKey, Signature};
 use std::path::Path;
 
@@ -15,15 +16,18 @@ pub struct Trust {
     pub require_signature: bool,
 }
 
+/// The file that lists the release's own plugins with their digests.
+pub(crate) const CHECKSUMS: &str = "SHA256SUMS";
+
 /// The bytes that a signature is over, with the signature.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Signed {
     bytes: Vec<u8>,
     signature: String,
 }
 
 /// The signatures that lie beside a plugin.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Signatures {
     /// Over the component itself.
     own: Option<Signed>,
@@ -46,28 +50,22 @@ pub enum Vouched {
 
 /// Longest file of a signature, in bytes; minisign's have some 300.
 const SIGNATURE: u64 = 4_096;
+/// Longest list of digests, in bytes.
+const LIST: u64 = 1 << 20;
 
 impl Signatures {
-    /// Reads them; what is not there vouches for nothing. `checksums` is the list's name when
-    /// it has the component's digest.
-    pub(crate) async fn read(path: &Path, bytes: &[u8], checksums: Option<&Path>) -> Self {
+    /// Reads them; what is not there vouches for nothing. `list` is what was read of the list
+    /// that has the component's digest: a signature counts for these bytes and for no others.
+    pub(crate) async fn read(path: &Path, bytes: &[u8], list: Option<Vec<u8>>) -> Self {
         let own = text(&beside(path)).await.map(|signature| Signed { bytes: bytes.to_vec(), signature });
-        let listed = match checksums {
-            Some(list) => match (tokio::fs::read(list).await, text(&beside(list)).await) {
-                (Ok(bytes), Some(signature)) => Some(Signed { bytes, signature }),
-                _ => None,
-            },
+        let listed = match list {
+            Some(bytes) => {
+                let signature = text(&beside(&path.with_file_name(CHECKSUMS))).await;
+                signature.map(|signature| Signed { bytes, signature })
+            }
             None => None,
         };
         Self { own, listed }
-    }
-
-    /// Whether the two would be judged alike.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        let texts = |signatures: &Self| {
-            [&signatures.own, &signatures.listed].map(|one| one.as_ref().map(|one| one.signature.clone()))
-        };
-        texts(self) == texts(other)
     }
 
     /// What they are worth to who trusts these keys, in minisign's form.
@@ -150,14 +148,26 @@ fn public_key(text: &str) -> Option<PublicKey> {
 }
 
 async fn text(path: &Path) -> Option<String> {
-    let size = tokio::fs::metadata(path).await.ok()?.len();
-    if size > SIGNATURE {
-        return None;
-    }
-    tokio::fs::read_to_string(path).await.ok()
+    String::from_utf8(regular::read_if_there(path, SIGNATURE).await?).ok()
+}
+
+/// The list beside a plugin, when it has the plugin's digest: then it came with the release.
+pub(crate) async fn listed(path: &Path, digest: &str) -> Option<Vec<u8>> {
+    let list = regular::read_if_there(&path.with_file_name(CHECKSUMS), LIST).await?;
+    let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    has_digest(&list, digest, file).then_some(list)
+}
+
+fn has_digest(list: &[u8], digest: &str, file: &str) -> bool {
+    let lines = std::str::from_utf8(list).unwrap_or_default().lines();
+    lines.map(str::split_whitespace).any(|mut words| {
+        let (sum, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        sum == digest && name.trim_start_matches('*').trim_start_matches("./") == file
+    })
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests prepare their files")]
 mod tests {
     use super::*;
 
@@ -198,6 +208,35 @@ mod tests {
         for broken in ["", "nonsense", "RUQ\nRUQ\nRUQ\nRUQ"] {
             assert!(trust.check("d", &signed(b"test", broken)).is_err(), "{broken}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_once_and_what_was_read_is_what_has_to_be_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = folder.path().join("x.wasm");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("SHA256SUMS", "ab01  x.wasm\n");
+        write("SHA256SUMS.minisig", PREHASHED);
+        assert_eq!(listed(&plugin, "ab02").await, None);
+        let list = listed(&plugin, "ab01").await;
+        assert_eq!(list.as_deref(), Some(b"ab01  x.wasm\n".as_slice()));
+        // The list that was signed comes too late.
+        write("SHA256SUMS", "test");
+        let signatures = Signatures::read(&plugin, b"component", list).await;
+        assert!(matches!(signatures.vouched(&[KEY.to_owned()]), Vouched::Bad(_)));
+        let signatures = Signatures::read(&plugin, b"component", Some(b"test".to_vec())).await;
+        assert_eq!(signatures.vouched(&[KEY.to_owned()]), Vouched::Good);
+    }
+
+    #[test]
+    fn a_digest_counts_for_the_file_that_stands_beside_it() {
+        for line in ["ab  x.wasm", "ab *x.wasm", "ab  ./x.wasm", "cd  y.wasm\nab  x.wasm\n"] {
+            assert!(has_digest(line.as_bytes(), "ab", "x.wasm"), "{line}");
+        }
+        for line in ["", "ab", "ab  y.wasm", "x.wasm  ab", "abc  x.wasm", "ab  \u{fe}x.wasm"] {
+            assert!(!has_digest(line.as_bytes(), "ab", "x.wasm"), "{line}");
+        }
+        assert!(!has_digest(b"ab  x.wasm\n\xff", "ab", "x.wasm"), "the whole list has to be text");
     }
 
     #[test]
