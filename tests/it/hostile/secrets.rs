@@ -42,7 +42,7 @@ async fn stays_outside(scheme: &str, token: &str) {
     let sent = match scheme {
         "sigv4" => heads.contains("aws4-hmac-sha256") && heads.contains("x-amz-security-token: canary/of"),
         "bearer" => heads.contains("bearer canary-of"),
-        _ => heads.contains("sig=canary%2bof"),
+        _ => heads.contains("sig=canary%2bof") || heads.contains("token=canary-of"),
     };
     assert!(sent, "{heads}");
     let seen = siege.says("sees/x").await;
@@ -72,6 +72,11 @@ async fn a_bearer_token_stays_outside() {
 #[tokio::test]
 async fn a_shared_access_signature_stays_outside() {
     stays_outside("query", &format!("sv=2024-11-04&sp=rw&sig={SIGNATURE}")).await;
+}
+
+#[tokio::test]
+async fn a_query_without_a_signature_stays_outside() {
+    stays_outside("query", "token=canary-of-the-query-0123456789&v=1").await;
 }
 
 #[tokio::test]

@@ -102,12 +102,13 @@ impl Egress {
             .build(Timely::new(https, parts.limits.connect));
         let secrets = parts.secrets.iter().map(|(secret, _)| (secret.clone(), None));
         let in_queries = parts.replacements.pairs().map(|(placeholder, secret)| (secret, Some(placeholder)));
-        let travels = parts.signer.as_ref().and_then(Signer::travelling).map(|secret| (secret, None));
-        let travelling = Redactor::new(in_queries.clone().chain(travels));
+        let travels: Vec<(Secret, Option<String>)> =
+            parts.signer.iter().flat_map(Signer::travelling).map(|secret| (secret, None)).collect();
+        let travelling = Redactor::new(in_queries.clone().chain(travels.clone()));
         Ok(Self {
             whose: parts.whose,
             travelling,
-            secrets: Redactor::new(in_queries.chain(secrets)),
+            secrets: Redactor::new(in_queries.chain(travels).chain(secrets)),
             header_bytes: parts.limits.header_bytes,
             narrowing: parts.narrowing,
             client,

@@ -60,11 +60,12 @@ impl Signer {
     }
 
     /// What requests carry as it is, beside signatures that are good for one request.
-    pub(crate) fn travelling(&self) -> Option<Secret> {
+    pub(crate) fn travelling(&self) -> Vec<Secret> {
         match self {
-            Self::SigV4(signer) => signer.session_token(),
-            Self::Bearer(token) => Some(token.clone()),
-            Self::Query(_) | Self::AzureSharedKey(_) | Self::OAuth(_) => None,
+            Self::SigV4(signer) => signer.session_token().into_iter().collect(),
+            Self::Bearer(token) => vec![token.clone()],
+            Self::Query(signer) => signer.secrets(),
+            Self::AzureSharedKey(_) | Self::OAuth(_) => Vec::new(),
         }
     }
 

@@ -14,6 +14,14 @@ impl Query {
         Self(Secret::new(sas.reveal().trim_start_matches('?')))
     }
 
+    /// What nobody else may know: the whole, and each value but those that say what a signature
+    /// is good for, which answers are full of.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let pairs = self.0.reveal().split('&').filter(|pair| !is_sas(pair));
+        let values = pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        std::iter::once(self.0.clone()).chain(values.map(Secret::new)).collect()
+    }
+
     pub(crate) fn sign(&self, request: &mut http::request::Parts) -> Result<(), String> {
         request.headers.remove(AUTHORIZATION);
         let ours: Vec<&str> = self.0.reveal().split('&').filter_map(|pair| pair.split('=').next()).collect();
@@ -34,7 +42,10 @@ impl Query {
 
 /// Parameters of a signature, as opposed to `comp`, `restype`, `prefix` and their like.
 fn is_sas(pair: &str) -> bool {
-    const NAMES: [&str; 13] = ["sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "si", "sdd", "skoid", "sktid"];
+    const NAMES: [&str; 21] = [
+        "sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "si", "sdd", "skoid", "sktid", "skt", "ske", "sks",
+        "skv", "saoid", "suoid", "scid", "ses",
+    ];
     NAMES.contains(&pair.split('=').next().unwrap_or_default())
 }
 
@@ -92,6 +103,18 @@ mod tests {
 
     fn request(uri: &str) -> http::request::Parts {
         http::Request::builder().uri(uri).body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn all_of_a_query_is_secret_but_what_says_what_it_is_good_for() {
+        let secrets = |sas: &str| {
+            let secrets = Query::new(Secret::new(sas)).secrets();
+            secrets.iter().map(|secret| secret.reveal().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(secrets("?token=long-secret&x=1"), ["token=long-secret&x=1", "long-secret", "1"]);
+        assert_eq!(secrets("a-bare-secret"), ["a-bare-secret", "a-bare-secret"]);
+        let signed = "sv=2024-11-04&se=2099-01-01&sig=real%2Bsignature";
+        assert_eq!(secrets(signed), [signed, "real%2Bsignature"]);
     }
 
     #[test]
