@@ -7,7 +7,7 @@ use crate::compile::Compiler;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Diversion, Egress, EgressParts, Proxies, ProxySettings, Resolver, System};
+use crate::egress::{Diversion, Egress, EgressParts, LookUps, Proxies, ProxySettings, Resolver};
 use crate::engine::{STORES, TickingEngine};
 use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
@@ -99,6 +99,7 @@ pub struct PluginHost {
     options: HostOptions,
     proxies: Arc<Proxies>,
     overrides: Arc<HashMap<String, SocketAddr>>,
+    look_ups: LookUps,
     shares: Arc<Shares>,
     lanes: Arc<Lanes>,
     shelf: Shelf,
@@ -138,6 +139,7 @@ impl PluginHost {
         Ok(Self {
             proxies: Arc::new(Proxies::new(&options.proxies)),
             overrides: Arc::new(overrides.collect()),
+            look_ups: LookUps::new(),
             shelf: Shelf::new(options.plugin_folders.clone(), workshop),
             options,
             shares: Shares::new(STORES as usize),
@@ -226,7 +228,7 @@ impl PluginHost {
             own: self.options.own_listeners.clone().into(),
             overrides: self.overrides.clone(),
             proxies: self.proxies.clone(),
-            resolver: self.options.resolver.clone().unwrap_or_else(|| Arc::new(System)),
+            resolver: self.options.resolver.clone().unwrap_or_else(|| Arc::new(self.look_ups.of_location())),
             signer,
             replacements: Replacements::new(details.in_queries.clone()),
             authorities: details.authorities.as_deref(),

@@ -15,8 +15,8 @@ pub(crate) use client::{Egress, EgressParts, Plain};
 pub use connector::Diversion;
 pub(crate) use proxy::Proxies;
 pub use proxy::ProxySettings;
+pub(crate) use resolver::LookUps;
 pub use resolver::Resolver;
-pub(crate) use resolver::System;
 
 use crate::call::Call;
 use std::sync::Arc;
