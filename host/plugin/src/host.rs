@@ -16,6 +16,7 @@ use crate::inspection::{self, Inspection};
 use crate::lane::Lanes;
 use crate::limits::Limits;
 use crate::log::{PluginLog, printable};
+use crate::memory::Memory;
 use crate::plugin::{self, Plugin, Workshop};
 use crate::pool::{OpenParts, Pool};
 use crate::run::Work;
@@ -239,6 +240,7 @@ impl PluginHost {
             egress: Some(Arc::new(egress)),
             folder: opened(folder).await?,
             log: PluginLog::new(whose.clone(), &limits),
+            memory: Memory::new(limits.location_memory, &whose),
             whose,
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };

@@ -4,6 +4,7 @@ use crate::bindings::{base, copy, listing, multipart, tagging, versions};
 use crate::call::Call;
 use crate::lane::Lane;
 use crate::limits::Limits;
+use crate::memory::KEPT_GROWTH;
 use crate::run;
 use crate::state::{Grants, State};
 use std::sync::Arc;
@@ -38,6 +39,15 @@ pub(crate) struct Instance {
     pub(crate) exports: Arc<Exports>,
     /// Calls that it may still serve.
     pub(crate) left: u32,
+    /// Memory that it was made with, in bytes.
+    started_with: usize,
+}
+
+impl Instance {
+    /// Whether it may serve another call.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.left > 0 && self.store.data().memory() <= self.started_with.saturating_add(KEPT_GROWTH)
+    }
 }
 
 impl Program {
@@ -103,6 +113,8 @@ impl Program {
             versions: self.versions.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
             listing: self.listing.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
         };
-        Ok(Instance { store, exports: Arc::new(exports), left: limits.reuse })
+        let started_with = store.data().memory();
+        grants.memory.started_with(started_with);
+        Ok(Instance { store, exports: Arc::new(exports), left: limits.reuse, started_with })
     }
 }

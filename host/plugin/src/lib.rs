@@ -26,6 +26,7 @@ mod instance;
 mod lane;
 mod limits;
 mod log;
+mod memory;
 mod plugin;
 mod pool;
 mod regular;

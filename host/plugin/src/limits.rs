@@ -1,8 +1,10 @@
 //! What a plugin may use up; every figure can be configured.
 
 use crate::error::{Problem, Section};
+use crate::memory::Memory;
 use crate::whose::Whose;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Limits of one store, one call or one location.
@@ -10,6 +12,8 @@ use std::time::Duration;
 pub struct Limits {
     /// All linear memories of a store together, in bytes.
     pub memory: usize,
+    /// All linear memories of one location's stores together, in bytes.
+    pub location_memory: usize,
     /// Elements of one table.
     pub table_elements: usize,
     /// Core instances of a store.
@@ -89,6 +93,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 64 << 20,
+            location_memory: 1 << 30,
             table_elements: 20_000,
             instances: 16,
             tables: 16,
@@ -167,8 +172,9 @@ macro_rules! timed {
 }
 
 /// What can be configured of a location, with bounds: the engine reserves for the greatest.
-static NAMED: [Named; 30] = [
+static NAMED: [Named; 31] = [
     counted!("memoryBytes", memory, usize, 1 << 20, MOST_MEMORY as u64),
+    counted!("locationMemoryBytes", location_memory, usize, 16 << 20, 1 << 40),
     counted!("tableElements", table_elements, usize, 1_000, MOST_TABLE_ELEMENTS as u64),
     counted!("coreInstances", instances, usize, 3, MOST_PARTS as u64),
     counted!("tables", tables, usize, 1, MOST_PARTS as u64),
@@ -267,11 +273,13 @@ pub(crate) struct Meter {
     instances: usize,
     tables: usize,
     memories: usize,
+    /// What all stores of the location have together.
+    location: Arc<Memory>,
     whose: Whose,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits, whose: Whose) -> Self {
+    pub(crate) fn new(limits: &Limits, location: Arc<Memory>, whose: Whose) -> Self {
         Self {
             memory: 0,
             memory_limit: limits.memory,
@@ -279,17 +287,34 @@ impl Meter {
             instances: limits.instances,
             tables: limits.tables,
             memories: limits.memories,
+            location,
             whose,
         }
+    }
+
+    /// All memories of the store, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.location.give_back(self.memory);
     }
 }
 
 impl wasmtime::ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         // The sum over all memories counts: a limit per memory is no limit at all.
-        let sum = self.memory.saturating_add(desired.saturating_sub(current));
+        let grows = desired.saturating_sub(current);
+        let sum = self.memory.saturating_add(grows);
         if sum > self.memory_limit {
             self.whose.hit("memoryBytes");
+            return Ok(false);
+        }
+        if !self.location.take(grows) {
+            self.whose.hit("locationMemoryBytes");
             return Ok(false);
         }
         self.memory = sum;
@@ -322,17 +347,34 @@ mod tests {
     use super::*;
     use wasmtime::ResourceLimiter;
 
+    fn meter(limits: &Limits, location: &Arc<Memory>) -> Meter {
+        Meter::new(limits, Arc::clone(location), Whose::new("k", "l"))
+    }
+
     #[test]
     fn memories_are_limited_together() {
-        let mut meter = Meter::new(&Limits { memory: 100, ..Limits::default() }, Whose::new("k", "l"));
+        let location = Memory::new(1_000, &Whose::new("k", "l"));
+        let mut meter = meter(&Limits { memory: 100, ..Limits::default() }, &location);
         assert!(meter.memory_growing(0, 60, None).unwrap_or_default());
         assert!(!meter.memory_growing(0, 60, None).unwrap_or_default());
         assert!(meter.memory_growing(60, 100, None).unwrap_or_default());
     }
 
     #[test]
+    fn stores_of_a_location_are_limited_together_until_they_go() {
+        let (limits, location) = (Limits::default(), Memory::new(100, &Whose::new("k", "l")));
+        let (mut first, mut second) = (meter(&limits, &location), meter(&limits, &location));
+        assert!(first.memory_growing(0, 60, None).unwrap_or_default());
+        assert!(!second.memory_growing(0, 60, None).unwrap_or_default());
+        assert_eq!((first.memory(), second.memory()), (60, 0));
+        drop(first);
+        assert!(second.memory_growing(0, 100, None).unwrap_or_default());
+    }
+
+    #[test]
     fn tables_are_limited_each() {
-        let mut meter = Meter::new(&Limits { table_elements: 100, ..Limits::default() }, Whose::new("k", "l"));
+        let location = Memory::new(100, &Whose::new("k", "l"));
+        let mut meter = meter(&Limits { table_elements: 100, ..Limits::default() }, &location);
         assert!(meter.table_growing(0, 100, None).unwrap_or_default());
         assert!(!meter.table_growing(100, 101, None).unwrap_or_default());
     }

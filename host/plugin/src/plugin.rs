@@ -10,6 +10,7 @@ use crate::instance::{Instance, Program};
 use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::log::PluginLog;
+use crate::memory::Memory;
 use crate::regular;
 use crate::run::{self, Work};
 use crate::scan;
@@ -106,7 +107,8 @@ pub(crate) async fn ask<T: Send + 'static>(
     let broke = |why: String| PluginError::Broke { kind: kind.to_owned(), call: name, why };
     let whose = Whose::new(kind, "");
     let log = PluginLog::new(whose.clone(), limits);
-    let grants = Grants { egress: None, folder: None, log, whose };
+    let memory = Memory::new(limits.location_memory, &whose);
+    let grants = Grants { egress: None, folder: None, log, memory, whose };
     let call = Arc::new(Call::new(PURE, PURE));
     let making = program.instantiate(workshop.lane.clone(), &grants, limits, call.clone());
     let made = tokio::time::timeout(PURE, making).await;

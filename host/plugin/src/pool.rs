@@ -229,7 +229,7 @@ impl Pool {
     }
 
     fn keep(self: &Arc<Self>, instance: Instance) {
-        if instance.left == 0 {
+        if !instance.is_fit() {
             return;
         }
         let kept = self.share.kept(self.limits.warm);
@@ -284,6 +284,10 @@ impl Pool {
             tokio::time::sleep(Duration::from_millis(10 << failures.min(7))).await;
         }
         self.may_make().await?;
+        if !self.grants.memory.has_room() {
+            self.whose.hit("locationMemoryBytes");
+            return Err(BackendError::Busy("its instances have all of its memory".to_owned()));
+        }
         let call = self.call();
         let limits = &self.limits;
         let instantiating = self.program.instantiate(self.lane.clone(), &self.grants, limits, call.clone());

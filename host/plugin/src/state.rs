@@ -6,6 +6,7 @@ use crate::egress::{Egress, Hooks};
 use crate::files::Folder;
 use crate::limits::{Limits, Meter};
 use crate::log::PluginLog;
+use crate::memory::Memory;
 use crate::whose::Whose;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +36,8 @@ pub(crate) struct Grants {
     pub(crate) egress: Option<Arc<Egress>>,
     pub(crate) folder: Option<Arc<Folder>>,
     pub(crate) log: Arc<PluginLog>,
+    /// What all stores of the location may grow to.
+    pub(crate) memory: Arc<Memory>,
     pub(crate) whose: Whose,
 }
 
@@ -54,7 +57,7 @@ impl State {
             wasi: wasi.build(),
             http,
             hooks: Hooks { egress: grants.egress.clone(), call },
-            meter: Meter::new(limits, grants.whose.clone()),
+            meter: Meter::new(limits, grants.memory.clone(), grants.whose.clone()),
             whose: grants.whose.clone(),
             folder: grants.folder.clone(),
             log: grants.log.clone(),
@@ -69,6 +72,11 @@ impl State {
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|store| store.data().budget.on_tick());
         store
+    }
+
+    /// All memories of the store, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.meter.memory()
     }
 
     pub(crate) fn call(&self) -> &Arc<Call> {
@@ -241,7 +249,8 @@ mod tests {
     fn store(engine: &Engine, limits: &Limits) -> Store<State> {
         let whose = Whose::new("k", "l");
         let log = PluginLog::new(whose.clone(), limits);
-        let grants = Grants { egress: None, folder: None, log, whose };
+        let memory = Memory::new(limits.location_memory, &whose);
+        let grants = Grants { egress: None, folder: None, log, memory, whose };
         let call = Arc::new(Call::new(limits.wall, limits.idle));
         let mut store = State::store(engine, &grants, limits, call.clone());
         store.data_mut().begin(call, limits.cpu);

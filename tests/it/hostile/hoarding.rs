@@ -68,3 +68,15 @@ async fn b7_an_instance_that_leaks_handles_is_replaced() {
     assert!(siege.hits("handles").await >= 1);
     siege.ends_well().await;
 }
+
+#[tokio::test]
+async fn b8_memory_that_is_held_ends_at_the_limit_of_its_location() {
+    let siege = Siege::of(json!({}), json!({ "locationMemoryBytes": 100 << 20 })).await;
+    // Each within its own limit, and two of them together within that of the location.
+    let codes = siege.repeat("hold/40", repetitions().div_ceil(10)).await;
+    assert!(codes.contains(&String::new()), "{codes:?}");
+    assert!(codes.iter().all(|code| ["", "InternalError", "SlowDown"].contains(&code.as_str())), "{codes:?}");
+    assert!(siege.hits("locationMemoryBytes").await >= 1);
+    assert!(siege.counted("sallyport_plugin_memory_bytes", "").await <= 100 << 20);
+    siege.ends_well().await;
+}
