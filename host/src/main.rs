@@ -6,6 +6,10 @@ use sallyport::arguments::{Arguments, Command};
 use sallyport::commands;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long threads are waited for that still block when all is done.
+const LAST: Duration = Duration::from_secs(5);
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,8 +19,13 @@ fn main() -> ExitCode {
     if let Command::CompilePlugin { memory, seconds } = command {
         return compile(memory, seconds);
     }
-    let runtime = tokio::runtime::Runtime::new().context("no threads to run on");
-    match runtime.and_then(|runtime| runtime.block_on(run(command))) {
+    let outcome = tokio::runtime::Runtime::new().context("no threads to run on").and_then(|runtime| {
+        let outcome = runtime.block_on(run(command));
+        // A disk that does not answer, say, does not keep a process that has come to its end.
+        runtime.shutdown_timeout(LAST);
+        outcome
+    });
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(commands::FOUND_PROBLEMS),
         Err(error) => {

@@ -1,11 +1,28 @@
 //! Finds and reads the files that CloudServer's variables name.
 
+use std::fs::File;
+use std::io::{Error, Read, Result as IoResult};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde_json::{Map, Value};
 
 use crate::config::json;
 use crate::config::problem::{Problem, Problems};
+
+/// Bytes of an operator's file: some ten thousand accounts.
+const MOST: u64 = 16 << 20;
+/// Bytes of a tenant's file.
+const TENANTS_MOST: u64 = 1 << 20;
+
+/// Whose words a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Author {
+    Operator,
+    /// Whoever may write into the folder of tenants' files, and lead a link anywhere.
+    Tenant,
+}
 
 /// A file and who chose it.
 pub(super) struct Chosen {
@@ -14,6 +31,7 @@ pub(super) struct Chosen {
     pub(super) name: String,
     /// What to set to choose another one.
     pub(super) setting: &'static str,
+    pub(super) author: Author,
 }
 
 /// The three ways by which a file is chosen, the strongest first.
@@ -36,7 +54,7 @@ impl Choice<'_> {
             (None, None) => root.join(self.default),
         };
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        Chosen { path, name, setting: self.setting }
+        Chosen { path, name, setting: self.setting, author: Author::Operator }
     }
 }
 
@@ -48,16 +66,16 @@ fn search(root: &Path, wanted: &Path) -> PathBuf {
 
 /// Reads a JSON object; anything else is fatal, and so is a key that is given twice: which
 /// of the two counts would decide where data goes.
-#[expect(clippy::disallowed_methods, reason = "before anything is served")]
 pub(super) fn read_object(file: &Chosen, problems: &mut Problems) -> Option<Map<String, Value>> {
-    let text = match std::fs::read_to_string(&file.path) {
+    let text = match read_text(file) {
         Ok(text) => text,
         Err(error) => {
-            problems.push(Problem::fatal(
-                &file.name,
-                format!("cannot be read: {error} ({})", file.path.display()),
-                format!("start where the file is, or name another one with {}", file.setting),
-            ));
+            let fix = match file.author {
+                Author::Operator => format!("start where the file is, or name another one with {}", file.setting),
+                Author::Tenant => format!("write a file of at most {TENANTS_MOST} bytes there, and no link"),
+            };
+            let what = format!("cannot be read: {error} ({})", file.path.display());
+            problems.push(Problem::fatal(&file.name, what, fix));
             return None;
         }
     };
@@ -82,6 +100,32 @@ pub(super) fn read_object(file: &Chosen, problems: &mut Problems) -> Option<Map<
             None
         }
     }
+}
+
+/// A file's text, whatever is in its place: neither a pipe that nobody writes to nor a file
+/// without an end holds up the start, or a reload of what all others have.
+fn read_text(file: &Chosen) -> IoResult<String> {
+    let (links, most) = match file.author {
+        Author::Operator => (OFlags::empty(), MOST),
+        Author::Tenant => (OFlags::NOFOLLOW, TENANTS_MOST),
+    };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | links;
+    let opened = match rustix::fs::open(&file.path, flags, Mode::empty()) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::LOOP) => return Err(Error::other("it is a symbolic link, which is not followed")),
+        Err(error) => return Err(error.into()),
+    };
+    let metadata = opened.metadata()?;
+    if !metadata.is_file() {
+        return Err(Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    // The bound holds for what is read, too: the file may grow meanwhile.
+    opened.take(most + 1).read_to_end(&mut bytes)?;
+    if metadata.len() > most || bytes.len() as u64 > most {
+        return Err(Error::other(format!("it has more than {most} bytes")));
+    }
+    String::from_utf8(bytes).map_err(Error::other)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::files::Chosen;
+use super::files::{Author, Chosen};
 use super::{files, locations};
 use crate::config::configuration::{Account, LocationConfiguration};
 use crate::config::problem::{Problem, Problems, Severity};
@@ -73,7 +73,7 @@ pub(super) fn read(
 
 fn read_file(path: PathBuf, shown: String, all_local: bool, problems: &mut Problems) -> Vec<LocationConfiguration> {
     let mut own = Problems::default();
-    let chosen = Chosen { path, name: shown.clone(), setting: "--tenant-locations" };
+    let chosen = Chosen { path, name: shown.clone(), setting: "--tenant-locations", author: Author::Tenant };
     let map = files::read_object(&chosen, &mut own);
     if own.is_fatal() {
         // To the other accounts this file is nothing.
@@ -245,6 +245,31 @@ mod tests {
         assert!(!problems.is_fatal(), "{problems}");
         let files: Vec<_> = problems.iter().map(|problem| problem.file.rsplit('/').next().unwrap()).collect();
         assert_eq!(files, ["Bart.json", "Nelson.json"]);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_of_a_tenant_is_a_problem_of_its_own_and_holds_up_nobody() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let names = ["a", "b", "c", "d"];
+        let people: Vec<Account> = names.iter().map(|name| account(name, name, name)).collect();
+        mknodat(CWD, path("a.json"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::File::create(path("b.json")).unwrap().set_len(3 << 30).unwrap();
+        let good = r#"{ "mine": { "type": "x", "details": {} } }"#;
+        std::fs::write(path("elsewhere"), good).unwrap();
+        std::os::unix::fs::symlink(path("elsewhere"), path("c.json")).unwrap();
+        std::fs::write(path("d.json"), good).unwrap();
+        let mut problems = Problems::default();
+        let found = read(folder.path(), &people, false, &[], &mut problems);
+        assert_eq!(found.len(), 1, "{problems}");
+        assert_eq!(found[0].accounts.as_deref(), Some(&["d".to_owned()][..]));
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        for (text, words) in told.iter().zip(["no regular file", "more than 1048576 bytes", "symbolic link"]) {
+            assert!(text.contains(words) && text.contains("→"), "{text}");
+        }
+        assert!(!problems.is_fatal(), "{problems}");
     }
 
     #[test]
