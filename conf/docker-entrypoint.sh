@@ -1,5 +1,8 @@
-#!/bin/sh
+#!/bin/bash
 # Prepares the container, then runs the server as an unprivileged user.
+#
+# Not sh: Debian's drops variables whose name is no identifier, such as the documented
+# azure-test_AZURE_STORAGE_ACCESS_KEY.
 #
 # The folders are variables so that the script runs without a container:
 #   SALLYPORT_ROOT  where the files and folders are mounted   (/usr/src/app)

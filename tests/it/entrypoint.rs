@@ -21,7 +21,7 @@ impl Container {
         // The unprivileged user has to come in, as into an image.
         std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let (app, project) = (root.path().join("app"), tools::root());
-        for file in ["config.json", "conf/authdata.json", "conf/docker-entrypoint.sh"] {
+        for file in ["config.json", "conf/authdata.json"] {
             write(&app, file, &std::fs::read_to_string(project.join(file)).unwrap()).unwrap();
         }
         let config = std::fs::read_to_string(project.join("config.json")).unwrap();
@@ -55,8 +55,9 @@ impl Container {
 
     /// `docker run` with these variables and this command.
     fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
-        let mut command = Command::new("sh");
-        command.arg(self.app().join("conf/docker-entrypoint.sh")).args(arguments).current_dir("/");
+        // By its first line, as an engine starts it.
+        let mut command = Command::new(tools::root().join("conf/docker-entrypoint.sh"));
+        command.args(arguments).current_dir("/");
         let path = format!("{}:{}", self.root.path().join("bin").display(), std::env::var("PATH").unwrap());
         command.env_clear().env("PATH", path).env("HOME", self.root.path().join("home"));
         command.env("SALLYPORT_ROOT", self.app()).env("SALLYPORT_PLUGINS", self.app().join("plugins"));
@@ -157,6 +158,16 @@ async fn the_script_prepares_what_the_image_promises_and_leaves_what_is_set() {
             ran.output,
             ran.errors
         );
+    }
+}
+
+#[tokio::test]
+async fn a_variable_whose_name_no_shell_can_export_reaches_the_server() {
+    let container = Container::new();
+    let name = "azure-test_AZURE_STORAGE_ACCESS_KEY";
+    for user in ["nobody", "none-of-that-name"] {
+        let shown = container.output(&[(name, "a2V5"), ("SALLYPORT_USER", user)], &["env"]).await;
+        assert_eq!(variable(&shown.output, name), Some("a2V5"), "{user}: {} {}", shown.output, shown.errors);
     }
 }
 
