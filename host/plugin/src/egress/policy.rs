@@ -141,7 +141,7 @@ fn normal(host: &str) -> String {
 const AFTER_AUTHORITY: [char; 4] = ['/', '?', '#', '\\'];
 
 /// Takes an authority apart, when everybody else would take it apart in the same way.
-fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
+pub(super) fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let authority = authority.rsplit('@').next()?;
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {

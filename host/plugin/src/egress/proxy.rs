@@ -1,5 +1,6 @@
 //! Which requests leave through the operator's proxy.
 
+use super::policy::{default_port, host_and_port};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -8,12 +9,20 @@ use std::net::IpAddr;
 /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, as they were read by whoever reads the environment.
 #[derive(Debug, Clone, Default)]
 pub struct ProxySettings {
-    /// Proxy of `http` requests, as a URL.
+    /// Proxy of `http` requests, as a URL that [`Self::is_proxy`] accepts.
     pub http: Option<String>,
-    /// Proxy of `https` requests, as a URL.
+    /// Proxy of `https` requests, likewise.
     pub https: Option<String>,
     /// Comma-separated names, suffixes or `*` that are reached directly.
     pub except: Option<String>,
+}
+
+impl ProxySettings {
+    /// Whether a URL names a proxy that requests can leave through: with one that does not they
+    /// would go past it.
+    pub fn is_proxy(url: &str) -> bool {
+        Proxy::parse(url).is_some()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -65,25 +74,20 @@ impl Proxies {
 }
 
 impl Proxy {
+    /// Reads `http://user:password@host:port`, and nothing behind it: a `/` in a password would
+    /// make the user's name the host.
     fn parse(url: &str) -> Option<Self> {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let authority = rest.split('/').next()?;
-        let (user, place) = match authority.rsplit_once('@') {
-            Some((user, place)) => (Some(user), place),
-            None => (None, authority),
-        };
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (place, 80),
-        };
-        if host.is_empty() {
+        let rest = url.strip_prefix("http://")?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#', '\\']) {
             return None;
         }
-        let authorization = user.map(|user| {
+        let (host, port) = host_and_port(authority)?;
+        let authorization = authority.rsplit_once('@').map(|(user, _)| {
             let plain: Vec<u8> = percent_encoding::percent_decode_str(user).collect();
             format!("Basic {}", STANDARD.encode(plain))
         });
-        Some(Self { host: host.to_owned(), port, authorization })
+        Some(Self { host, port: port.or_else(|| default_port("http"))?, authorization })
     }
 }
 
@@ -105,5 +109,33 @@ mod tests {
             assert!(proxies.of("http", host).is_none(), "{host}");
         }
         assert!(!format!("{proxies:?}").contains("dXNlcg"));
+    }
+
+    #[test]
+    fn a_url_that_names_no_proxy_is_none() {
+        for url in [
+            "http://proxy:notaport",
+            "http://127.0.0.1:99999",
+            "http://user:pa/ss@proxy:3128",
+            "http://user:12/ss@proxy:3128",
+            "http://:3128",
+            "http://user@",
+            "http://proxy:",
+            "http://[::1",
+            "http://",
+            "https://proxy:3128",
+            "proxy:3128",
+        ] {
+            assert!(!ProxySettings::is_proxy(url), "{url}");
+        }
+        for (url, host, port) in [
+            ("http://proxy", "proxy", 80),
+            ("http://u:p%2Fq@Proxy:3128/", "proxy", 3128),
+            ("http://[::1]:1", "::1", 1),
+            ("http://10.0.0.1:99", "10.0.0.1", 99),
+        ] {
+            let proxy = Proxy::parse(url).expect(url);
+            assert_eq!((proxy.host.as_str(), proxy.port), (host, port), "{url}");
+        }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sallyport_plugin::Trust;
+use sallyport_plugin::{ProxySettings, Trust};
 use serde_json::{Map, Value};
 
 use super::destinations;
 use super::field::Fields;
 use super::trust;
-use super::variables::{PROXY_FIX, host_of, is_proxy, networks};
+use super::variables::{PROXY_FIX, host_of, networks};
 use crate::config::configuration::LogLevel;
 use crate::config::destination::DestinationConfiguration;
 use crate::config::network::Network;
@@ -203,7 +203,7 @@ fn outbound_proxy(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) 
         problems.push(problem.at(key));
     }
     let url = url?;
-    if is_proxy(&url) {
+    if ProxySettings::is_proxy(&url) {
         return Some(Secret::new(url));
     }
     problems.push(Problem::fatal(file, "is not the URL of a proxy", PROXY_FIX).at("outboundProxy.url"));

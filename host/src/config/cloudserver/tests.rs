@@ -131,6 +131,23 @@ fn each_fatal_mistake_is_named() {
 }
 
 #[test]
+fn a_url_that_names_no_proxy_stops_the_start_wherever_it_is() {
+    for url in ["http://proxy:notaport", "http://127.0.0.1:99999", "http://user:pa/ss@proxy:3128", "http://:3128"] {
+        let by_file = Files::new().config("outboundProxy", json!({ "url": url }));
+        for (files, field) in [
+            (Files::new().variable("HTTP_PROXY", url), "HTTP_PROXY"),
+            (Files::new().variable("HTTPS_PROXY", url), "HTTPS_PROXY"),
+            (by_file, "outboundProxy.url"),
+        ] {
+            let (configuration, problems) = files.load();
+            assert!(configuration.is_none(), "{url}");
+            assert_eq!(fatal_fields(&problems), [field], "{url}: {problems}");
+            assert!(!problems.to_string().contains("pa/ss"), "{problems}");
+        }
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read_are_reported_together() {
     let files = Files::new()
         .variable("S3_CONFIG_FILE", "/absent/config.json")

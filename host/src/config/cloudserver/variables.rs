@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sallyport_plugin::ProxySettings;
+
 use crate::config::configuration::{LogLevel, Proxies};
 use crate::config::environment::Environment;
 use crate::config::network::Network;
@@ -190,7 +192,7 @@ fn log_level(environment: &dyn Environment, problems: &mut Problems) -> Option<L
 
 fn proxy(environment: &dyn Environment, name: &str, problems: &mut Problems) -> Option<Secret> {
     let value = either(environment, name)?;
-    if is_proxy(&value) {
+    if ProxySettings::is_proxy(&value) {
         return Some(Secret::new(value));
     }
     // Going past a proxy that was asked for may show traffic where it should not be.
@@ -199,12 +201,8 @@ fn proxy(environment: &dyn Environment, name: &str, problems: &mut Problems) -> 
 }
 
 /// What to write for a proxy.
-pub(super) const PROXY_FIX: &str = "write http://host:port, with user:password@ before the host if needed";
-
-/// Whether it is a proxy that can be reached; TLS begins behind it.
-pub(super) fn is_proxy(url: &str) -> bool {
-    url.strip_prefix("http://").is_some_and(|rest| !rest.trim_end_matches('/').is_empty())
-}
+pub(super) const PROXY_FIX: &str =
+    "write http://host:port, with user:password@ before the host if needed, and %2F for a / in a password";
 
 /// CloudServer counts milliseconds.
 fn presign_expiry(environment: &dyn Environment, problems: &mut Problems) -> Option<Duration> {
