@@ -269,7 +269,7 @@ pub struct Proxies {
     pub http: Option<Secret>,
     /// For `https` endpoints. May hold a password.
     pub https: Option<Secret>,
-    /// Hosts that are reached directly; `*` stands for any text.
+    /// Hosts, or `host:port`, that are reached directly; `*` stands for any text.
     pub no_proxy: Vec<String>,
 }
 

@@ -241,7 +241,8 @@ impl Egress {
         if request.uri().scheme_str() != Some("http") {
             return;
         }
-        let proxy = request.uri().host().and_then(|host| self.proxies.of("http", host));
+        let port = request.uri().port_u16().unwrap_or(80);
+        let proxy = request.uri().host().and_then(|host| self.proxies.of("http", host, port));
         let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) else { return };
         if let Ok(mut value) = http::HeaderValue::from_str(authorization) {
             value.set_sensitive(true);

@@ -111,7 +111,7 @@ impl Connector {
         let port = port.ok_or_else(|| io::Error::other("the request names no port"))?;
         let admission =
             self.policy.admit(scheme, host, port).ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied))?;
-        let Some(proxy) = self.proxies.of(scheme, host) else {
+        let Some(proxy) = self.proxies.of(scheme, host, port) else {
             let stream = self.dial(host, port, admission).await?;
             return Ok(Stream { inner: TokioIo::new(stream), proxied: false, _permit: permit });
         };

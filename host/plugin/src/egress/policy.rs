@@ -129,7 +129,7 @@ impl Admission {
 }
 
 /// Lower case, no trailing dot, no brackets, an IPv6 address in its one short form.
-fn normal(host: &str) -> String {
+pub(super) fn normal(host: &str) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<Ipv6Addr>() {
         Ok(address) => address.to_string(),
