@@ -15,7 +15,9 @@ fn setup() -> Setup {
     });
     Setup::with_locations(locations).config(
         "restEndpoints",
-        json!({ "localhost": "us-east-1", "127.0.0.1": "us-east-1", "custom": "custom-location" }),
+        json!({
+            "localhost": "us-east-1", "127.0.0.1": "us-east-1", "custom": "custom-location", "[::1]": "modern"
+        }),
     )
 }
 
@@ -36,11 +38,15 @@ async fn the_host_that_a_bucket_is_asked_of_decides_its_location() {
     assert_eq!(custom.create_bucket("by-body", "modern").await.unwrap().status, 200);
     // Host names are told apart without their case and port.
     assert_eq!(client.at_host("Custom:8000").create_bucket("with-port", "").await.unwrap().status, 200);
+    assert_eq!(client.at_host("custom.").create_bucket("with-dot", "").await.unwrap().status, 200);
+    assert_eq!(client.at_host("[::1]:8000").create_bucket("through-version-six", "").await.unwrap().status, 200);
     for (bucket, location) in [
         ("through-custom", "custom-location"),
         ("through-address", ""),
         ("by-body", "modern"),
         ("with-port", "custom-location"),
+        ("with-dot", "custom-location"),
+        ("through-version-six", "modern"),
     ] {
         assert_eq!(location_of(&client, bucket).await, location, "{bucket}");
     }

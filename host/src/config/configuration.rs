@@ -26,7 +26,7 @@ pub struct Configuration {
     /// Absent: plain HTTP.
     pub tls: Option<TlsSource>,
     /// Location of a bucket created without naming one, by the host that it was asked of.
-    /// The hosts are in lower case, without port.
+    /// The hosts are in lower case, without port; addresses are in their one short form.
     pub rest_endpoints: BTreeMap<String, String>,
     /// Hosts below which buckets are websites; in lower case, without port.
     pub website_endpoints: Vec<String>,

@@ -238,6 +238,22 @@ fn each_variable_reaches_its_setting() {
 }
 
 #[test]
+fn each_spelling_of_a_host_is_one_key() {
+    for (written, host) in [
+        ("[::1]", "::1"),
+        ("0:0::1", "::1"),
+        ("http://[FD00::0A]:8000/", "fd00::a"),
+        ("Localhost.:8000", "localhost"),
+        ("s3.example.com.", "s3.example.com"),
+        ("127.0.0.1:8000", "127.0.0.1"),
+    ] {
+        let configuration = Files::new().config("restEndpoints", json!({ written: "custom-location" })).good();
+        let keys: Vec<_> = configuration.rest_endpoints.keys().collect();
+        assert_eq!(keys, [host], "{written}");
+    }
+}
+
+#[test]
 fn certificates_are_found_from_the_root() {
     let files = Files::new().config("certFilePaths", json!({ "key": "./k", "cert": "/c" }));
     let Some(TlsSource::Files { key, certificate, authority }) = files.good().tls else {

@@ -1,5 +1,6 @@
 //! CloudServer's environment variables, parsed once.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sallyport_plugin::ProxySettings;
@@ -99,7 +100,8 @@ impl Variables {
     }
 }
 
-/// The host of `http://host:port/path`, `host:port` or `host`, in lower case.
+/// The host of `http://host:port/path`, `host:port` or `host`, in lower case and without the
+/// root's dot; an address in its one short form, without brackets.
 pub(super) fn host_of(text: &str) -> String {
     let text = text.trim();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -110,7 +112,9 @@ pub(super) fn host_of(text: &str) -> String {
         None if authority.matches(':').count() == 1 => authority.split(':').next().unwrap_or(authority),
         None => authority,
     };
-    host.to_ascii_lowercase()
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let address = host.parse::<IpAddr>();
+    address.map_or_else(|_| host.to_ascii_lowercase(), |address| address.to_string())
 }
 
 /// Reads blocks of addresses; what is none is reported and left out, which allows less.
