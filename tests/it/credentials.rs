@@ -3,6 +3,7 @@
 use sallyport_tests::client::Client;
 use sallyport_tests::gateway::{Gateway, Setup};
 use sallyport_tests::process::write;
+use sallyport_tests::tls::{Authority, Front};
 use sallyport_tests::upstream::Rclone;
 use sallyport_tests::wait::until;
 use serde_json::{Value, json};
@@ -104,6 +105,33 @@ async fn an_absent_credentials_file_is_named_and_read_once_it_is_there() {
         write(gateway.folder(), file, &profile("good", INLINE)).unwrap();
         heals(&gateway, &["cloud"]).await;
     }
+}
+
+#[tokio::test]
+async fn other_authorities_are_trusted_once_they_are_in_the_file() {
+    let rclone = upstream().await;
+    let (right, wrong) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let front = Front::before(rclone.port(), &right.issue(&["127.0.0.1"]).unwrap()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authorities.pem");
+    std::fs::copy(wrong.file(), &file).unwrap();
+    let mut cloud = location(&rclone, json!({ "credentials": { "accessKey": INLINE[0], "secretKey": INLINE[1] } }));
+    let own = json!({
+        "awsEndpoint": format!("127.0.0.1:{}", front.port()), "https": true, "caBundle": file.to_str().unwrap()
+    });
+    cloud["details"].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    let gateway = Setup::with_locations(json!({ "cloud": cloud }))
+        .environment("SALLYPORT_HEAL_INTERVAL_MS", "300")
+        .start()
+        .await
+        .unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(store(&client, "cloud").await.0, 503);
+    std::fs::copy(right.file(), &file).unwrap();
+    heals(&gateway, &["cloud"]).await;
+    // Who is taken out is not trusted any more, though connections are open.
+    std::fs::copy(wrong.file(), &file).unwrap();
+    until("the authorities were not read again", async || store(&client, "cloud").await.0 == 503).await;
 }
 
 /// Status and text of a PUT into a bucket of that location's name.

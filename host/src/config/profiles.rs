@@ -8,7 +8,7 @@ use std::time::SystemTime;
 /// Sections by name, each with its keys in lower case.
 pub(super) type Sections = BTreeMap<String, BTreeMap<String, String>>;
 
-/// A credentials file as it was when it was read.
+/// A file of credentials, or of authorities, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileFile {
     path: PathBuf,
@@ -17,6 +17,11 @@ pub struct ProfileFile {
 }
 
 impl ProfileFile {
+    /// A file that somebody else reads from now on.
+    pub fn now(path: &Path) -> Self {
+        Self { path: path.to_owned(), stamp: stamp(path) }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -31,7 +36,7 @@ impl ProfileFile {
 /// Reads a file. The stamp is taken first, so that a change in between is noticed.
 #[expect(clippy::disallowed_methods, reason = "a few lines of text, read at start and when they changed")]
 pub(super) fn read(path: &Path) -> (ProfileFile, io::Result<Sections>) {
-    let file = ProfileFile { path: path.to_owned(), stamp: stamp(path) };
+    let file = ProfileFile::now(path);
     (file, std::fs::read_to_string(path).map(|text| parse(&text)))
 }
 

@@ -13,6 +13,7 @@ use sallyport_plugin::{Description, Field, LocationSpec, OpenError, PluginError,
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The variable that says how many broken calls open a location's breaker.
@@ -30,13 +31,15 @@ pub struct Opened {
     details: Details,
     /// Credentials files that took part.
     files: Vec<ProfileFile>,
+    /// Files of authorities: connections trust what was in them when it was opened.
+    authorities: Vec<ProfileFile>,
     vitals: Arc<Vitals>,
 }
 
 impl Opened {
-    /// Whether a credentials file changed since.
+    /// Whether a file of credentials or authorities changed since.
     pub fn is_stale(&self) -> bool {
-        self.files.iter().any(ProfileFile::has_changed)
+        self.files.iter().chain(&self.authorities).any(ProfileFile::has_changed)
     }
 
     /// Why its plugin is not to be trusted with real calls, when they showed that.
@@ -133,8 +136,13 @@ impl Opener {
         };
         let resolved = self.resolve(location, version.description());
         let works = problems.is_empty() && resolved.problems.is_empty();
+        // Before they are read, so that a change in between is noticed.
+        let authorities = authorities(version.description(), &resolved.details);
         let is_as_before = |before: &&Opened| {
-            before.version.is(version) && before.configuration == *location && before.details == resolved.details
+            before.version.is(version)
+                && before.configuration == *location
+                && before.details == resolved.details
+                && before.authorities == authorities
         };
         if let Some(before) = opening.before.filter(|_| works).filter(is_as_before) {
             return Ok((Opened { files: resolved.files, ..before.clone() }, Vec::new()));
@@ -151,6 +159,7 @@ impl Opener {
                     configuration: location.clone(),
                     details: resolved.details,
                     files: resolved.files,
+                    authorities,
                     vitals,
                 };
                 return Ok((opened, warnings));
@@ -239,11 +248,20 @@ fn tenant(location: &LocationConfiguration) -> String {
     id
 }
 
+/// The files of authorities that a location's details name, as they are now.
+fn authorities(description: &Description, details: &Details) -> Vec<ProfileFile> {
+    let fields = description.fields.iter().filter(|field| is_authorities(field));
+    let paths = fields.filter_map(|field| details.value(&field.path)?.as_str());
+    paths.map(|path| ProfileFile::now(Path::new(path))).collect()
+}
+
+fn is_authorities(field: &Field) -> bool {
+    field.attribute("host") == Some("ca-bundle")
+}
+
 /// What a tenant's details say of this machine's files, its operator's credentials among them.
 fn of_this_machine(location: &LocationConfiguration, description: &Description) -> Vec<Problem> {
-    let is_of_it = |field: &&Field| {
-        matches!(field.role.as_str(), "path" | "profile") || field.attribute("host") == Some("ca-bundle")
-    };
+    let is_of_it = |field: &&Field| matches!(field.role.as_str(), "path" | "profile") || is_authorities(field);
     let named = description.fields.iter().filter(is_of_it).filter(|field| {
         let mut names = field.path.split('.');
         let first = names.next().and_then(|name| location.details.get(name));
