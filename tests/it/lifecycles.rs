@@ -10,10 +10,14 @@ use tokio::process::Command;
 
 const PAST: &str = "<Expiration><Date>2015-01-01T00:00:00Z</Date></Expiration>";
 
-async fn gateway(locations: Value, day: &str) -> Gateway {
+fn setup(locations: Value, day: &str) -> Setup {
     let setup = Setup::with_locations(locations).environment("SALLYPORT_LIFECYCLE_DAY_SECONDS", day);
     let setup = setup.environment("SALLYPORT_SWEEP_INTERVAL_MS", "100").environment("SALLYPORT_DELETION_DELAY_MS", "0");
-    setup.environment("MPU_TESTING", "yes").start().await.unwrap()
+    setup.environment("MPU_TESTING", "yes")
+}
+
+async fn gateway(locations: Value, day: &str) -> Gateway {
+    setup(locations, day).start().await.unwrap()
 }
 
 async fn configure(client: &Client, bucket: &str, subresource: &str, document: String) {
@@ -148,6 +152,41 @@ async fn a_version_moves_to_another_location_and_stays_what_it_is() {
         }
     }
     until("the backend is empty", async || backend.keys("cloud").await.unwrap().is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_a_rule_could_not_move_moves_when_the_location_is_back() {
+    let moto = Moto::start().await.unwrap();
+    let (backend, locations) = cold(&moto).await;
+    let mut gateway = gateway(locations.clone(), "1").await;
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("waiting", "").await.unwrap().status, 200);
+    let transition = "<Transition><Days>0</Days><StorageClass>cold</StorageClass></Transition>";
+    rules(&client, "waiting", &[("moving/", transition)]).await;
+    gateway.stop().await.unwrap();
+    gateway.change(|_| setup(json!({}), "1"));
+    gateway.restart().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.put("waiting/moving/k", "body").await.unwrap().status, 200);
+    let log = std::cell::RefCell::new(&mut gateway);
+    until("a pass fails", async || log.borrow_mut().log().contains("a lifecycle rule could not be followed")).await;
+    assert_eq!(client.head("waiting/moving/k").await.unwrap().header("x-amz-storage-class"), "");
+    gateway.stop().await.unwrap();
+    gateway.change(|_| setup(locations, "1"));
+    gateway.restart().await.unwrap();
+    let client = gateway.client().unwrap();
+    until("it moves", async || backend.keys("cloud").await.unwrap().len() == 1).await;
+    // A class that the bytes are not in is made true.
+    let apart = Call::new(Method::PUT, "waiting/moving/apart").header("x-amz-storage-class", "cold").body("apart");
+    let apart = apart.header("x-amz-meta-scal-location-constraint", "us-east-1");
+    assert_eq!(client.send(apart).await.unwrap().status, 200);
+    until("the other one moves", async || backend.keys("cloud").await.unwrap().len() == 2).await;
+    for (key, body) in [("k", "body"), ("apart", "apart")] {
+        let path = format!("waiting/moving/{key}");
+        until("it is shown there", async || client.head(&path).await.unwrap().header("x-amz-storage-class") == "cold")
+            .await;
+        assert_eq!(client.get(&path).await.unwrap().text(), body);
+    }
 }
 
 /// Sizes of all files below a folder.

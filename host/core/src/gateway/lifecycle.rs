@@ -327,7 +327,6 @@ pub(super) fn candidate(version: &Version, standing: Standing) -> Candidate<'_> 
         size: version.size,
         is_marker: version.is_delete_marker,
         created: version.last_modified,
-        storage_class: &version.storage_class,
         standing,
     }
 }

@@ -31,15 +31,28 @@ impl Gateway {
     }
 
     /// Gives a version another storage class, and moves its bytes when that is a location.
-    /// All else of it stays. Answers whether that was done: not when the version changed or
-    /// went meanwhile.
+    /// All else of it stays. Answers whether that was done: not when it is so already, and
+    /// not when the version changed or went meanwhile.
+    ///
+    /// # Errors
+    /// `InvalidStorageClass` when the class was a location and is none now, or not one of the
+    /// bucket's owner: the label alone would hide that the bytes never moved.
     pub(super) async fn relocate(
         self: &Arc<Self>,
         bucket: &Bucket,
         version: &Version,
         storage_class: &str,
     ) -> Result<bool> {
-        // A line of a listing has no segments.
+        let target = self.location_of_class(&bucket.owner, storage_class);
+        if target.is_none() {
+            if version.storage_class == storage_class {
+                return Ok(false);
+            }
+            if !storage_class::is_known(storage_class) {
+                return Err(Error::InvalidStorageClass(storage_class.to_owned()));
+            }
+        }
+        // A line of a listing has no segments, and its class does not say where they are.
         let selector = crate::metadata::Selector::Id(version.id.clone());
         let current = self.metadata.version(&bucket.name, &version.key, &selector).await?;
         let Some(version) = current.filter(|current| {
@@ -49,9 +62,9 @@ impl Gateway {
         }) else {
             return Ok(false);
         };
-        let target = self.location_of_class(&bucket.owner, storage_class);
         let stays = |target: &LocationName| version.segments.iter().all(|segment| segment.location == *target);
         match target.filter(|target| !stays(target)) {
+            None if version.storage_class == storage_class => Ok(false),
             None => {
                 let relocation = Relocation::of(bucket, &version, storage_class, version.segments.clone());
                 let _guard = self.keys.lock(&bucket.name, &version.key).await;

@@ -86,7 +86,6 @@ pub(super) fn outcome(bucket: &Bucket, key: &ObjectKey, version: NewVersion) -> 
         size: version.size,
         is_marker: false,
         created: version.last_modified,
-        storage_class: &version.storage_class,
         standing: Standing::Current { is_only: false },
     };
     PutOutcome {

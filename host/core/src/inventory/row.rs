@@ -114,7 +114,6 @@ fn expiration(version: &Version, lifecycle: Option<&Lifecycle>) -> Option<String
         size: version.size,
         is_marker: version.is_delete_marker,
         created: version.last_modified,
-        storage_class: &version.storage_class,
         standing: Standing::Current { is_only: false },
     };
     lifecycle?.expiry(&candidate).map(|expiry| date(expiry.at))

@@ -18,8 +18,6 @@ pub struct Candidate<'a> {
     pub is_marker: bool,
     /// Milliseconds since 1970.
     pub created: i64,
-    /// What it is shown as.
-    pub storage_class: &'a str,
     /// Where it stands among its key's versions.
     pub standing: Standing,
 }
@@ -55,7 +53,7 @@ pub enum Judgement {
         /// As many.
         newer: u32,
     },
-    /// It moves to another storage class.
+    /// It belongs in a storage class, where it may be already.
     Move {
         /// That one.
         storage_class: String,
@@ -83,8 +81,8 @@ impl Lifecycle {
         // The latest that is due has the last word, whatever order the rules come in.
         let due = moves.filter(|(at, class)| *at <= now && self.takes(candidate, rules.as_slice(), class));
         match due.max_by_key(|(at, _)| *at) {
-            Some((_, class)) if class != candidate.storage_class => Judgement::Move { storage_class: class.to_owned() },
-            _ => Judgement::Keep,
+            Some((_, class)) => Judgement::Move { storage_class: class.to_owned() },
+            None => Judgement::Keep,
         }
     }
 
@@ -181,7 +179,7 @@ mod tests {
     }
 
     fn candidate(standing: Standing) -> Candidate<'static> {
-        Candidate { key: "a/b", tags: &[], size: 10, is_marker: false, created: 0, storage_class: "STANDARD", standing }
+        Candidate { key: "a/b", tags: &[], size: 10, is_marker: false, created: 0, standing }
     }
 
     fn judge(rules: Vec<Rule>, candidate: Candidate<'_>, now: i64) -> Judgement {
@@ -236,16 +234,12 @@ mod tests {
     fn the_latest_move_that_is_due_wins() {
         let to = |days, class: &str| Transition { when: TransitionTime::Days(days), storage_class: class.to_owned() };
         let rule = Rule { transitions: vec![to(7, "far"), to(1, "near")], ..rule() };
-        let at = |class: &'static str, now| {
-            judge(vec![rule.clone()], Candidate { storage_class: class, ..candidate(CURRENT) }, now)
-        };
+        let at = |now| judge(vec![rule.clone()], candidate(CURRENT), now);
         let moves = |class: &str| Judgement::Move { storage_class: class.to_owned() };
-        assert_eq!(at("STANDARD", 0), Judgement::Keep);
-        assert_eq!(at("STANDARD", 1_000), moves("near"));
-        assert_eq!(at("near", 6_999), Judgement::Keep);
-        assert_eq!(at("near", 7_000), moves("far"));
-        assert_eq!(at("STANDARD", 9_000), moves("far"));
-        assert_eq!(at("far", 9_000), Judgement::Keep);
+        assert_eq!(at(0), Judgement::Keep);
+        assert_eq!(at(1_000), moves("near"));
+        assert_eq!(at(6_999), moves("near"));
+        assert_eq!(at(7_000), moves("far"));
     }
 
     #[test]
