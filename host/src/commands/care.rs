@@ -31,11 +31,14 @@ pub async fn backup(overrides: &Overrides, to: &Path) -> anyhow::Result<()> {
 /// Puts a backup in the metadata's place.
 ///
 /// # Errors
-/// The database's and the file's; a running server's.
+/// The database's and the file's; a running server's; keys that are others than the backup's.
 pub async fn restore(overrides: &Overrides, from: &Path) -> anyhow::Result<()> {
     let configuration = configuration(overrides).await?;
+    let keys = key_store(&configuration, &ProcessEnvironment)?;
+    // Before anything changes: rows without their keys are objects that nobody can read.
+    keys.check_merge(&beside(from))?;
     sallyport_metadata::restore(from, &configuration.metadata_dir).await?;
-    if key_store(&configuration, &ProcessEnvironment)?.merge_from(&beside(from))? {
+    if keys.merge_from(&beside(from))? {
         say("the backup's keys are back; the master key is not part of a backup")?;
     }
     say("restored: nothing is deleted on any backend until `sallyport fsck` has run")

@@ -217,21 +217,54 @@ impl KeyStore {
     /// Takes in all keys and versions of a copy that are not here; answers whether there is a copy.
     ///
     /// # Errors
-    /// The files'.
+    /// As [`KeyStore::check_merge`]; nothing is taken in then.
     pub fn merge_from(&self, path: &Path) -> Result<bool, KeyError> {
         let Some(bytes) = file::read(path)? else { return Ok(false) };
         let copied = parse(&bytes, path)?;
         let guard = self.lock()?;
-        let mut content = self.read()?;
-        for (name, copied) in copied.keys {
-            let key = content.keys.entry(name).or_insert_with(|| Key { disabled: copied.disabled, ..Key::default() });
-            for (version, sealed) in copied.versions {
-                key.versions.entry(version).or_insert(sealed);
-            }
-        }
-        self.write(&content)?;
+        self.write(&self.merged(copied, path)?)?;
         drop(guard);
         Ok(true)
+    }
+
+    /// Whether a copy can be taken in; changes nothing.
+    ///
+    /// # Errors
+    /// The files'; a version of the copy that is here as another key, or may be: objects that
+    /// the one wrapped would be lost for the other.
+    pub fn check_merge(&self, path: &Path) -> Result<(), KeyError> {
+        let Some(bytes) = file::read(path)? else { return Ok(()) };
+        self.merged(parse(&bytes, path)?, path).map(drop)
+    }
+
+    /// What is here, and what is only in the copy.
+    fn merged(&self, copied: Content, path: &Path) -> Result<Content, KeyError> {
+        let mut content = self.read()?;
+        for (name, copied) in copied.keys {
+            let fresh = || Key { disabled: copied.disabled, ..Key::default() };
+            let key = content.keys.entry(name.clone()).or_insert_with(fresh);
+            for (version, sealed) in copied.versions {
+                let Some(own) = key.versions.get(&version) else {
+                    key.versions.insert(version, sealed);
+                    continue;
+                };
+                if own.sealed != sealed.sealed && !self.is_same_key(own, &sealed, &name, version)? {
+                    return Err(KeyError::Unavailable(format!(
+                        "the key {name} (version {version}) of {} is not known to be the one of {}: have the master keys of both at hand, or move one of the files away",
+                        path.display(),
+                        self.path.display()
+                    )));
+                }
+            }
+        }
+        Ok(content)
+    }
+
+    /// Whether two that were sealed differently are one key for certain, as after a reseal.
+    fn is_same_key(&self, one: &Sealed, other: &Sealed, name: &str, version: u32) -> Result<bool, KeyError> {
+        let Some(master) = self.master.read()? else { return Ok(false) };
+        let opened = (one.open(&master, name, version), other.open(&master, name, version));
+        Ok(matches!(opened, (Ok(one), Ok(other)) if one.reveal() == other.reveal()))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Content, &MasterKeys) -> Result<T, KeyError>) -> Result<T, KeyError> {

@@ -122,3 +122,36 @@ async fn a_backup_brings_back_what_is_gone_and_keeps_what_is_new() {
     assert_eq!(kept.list().unwrap()[0].version, 1);
     assert!(kept.load().unwrap().current("one").is_ok());
 }
+
+#[tokio::test]
+async fn a_backup_with_another_key_of_the_same_name_is_refused_whole() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let copy = other.path().join("copy.keys.json");
+    let (kept, foreign) = (store(folder.path()), store(other.path()));
+    kept.create("one").unwrap();
+    for name in ["another", "one"] {
+        foreign.create(name).unwrap();
+    }
+    foreign.copy_to(&copy).unwrap();
+    let before = kept.list().unwrap();
+    for outcome in [kept.check_merge(&copy), kept.merge_from(&copy).map(drop)] {
+        let refusal = outcome.unwrap_err().to_string();
+        assert!(refusal.contains("the key one (version 1)"), "{refusal}");
+    }
+    assert_eq!(kept.list().unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_key_that_was_sealed_anew_is_still_that_of_the_backup() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let copy = other.path().join("copy.keys.json");
+    let kept = store(folder.path());
+    kept.create("one").unwrap();
+    kept.copy_to(&copy).unwrap();
+    kept.reseal(false).unwrap();
+    assert_eq!(kept.check_merge(&copy), Ok(()));
+    assert_eq!(kept.merge_from(&copy), Ok(true));
+    // Without the key that sealed the backup nobody can tell.
+    kept.reseal(true).unwrap();
+    assert!(kept.check_merge(&copy).is_err());
+}
