@@ -231,19 +231,28 @@ pub fn key_store(configuration: &Configuration, environment: &dyn Environment) -
     Ok(KeyStore::new(&configuration.metadata_dir, master))
 }
 
-/// What is wrong with where the master key is. Blocks for a moment.
+/// What is wrong with where the master key is, and which keys it does not open. Blocks for a
+/// moment.
 ///
 /// # Errors
 /// As [`key_store`].
 pub fn key_problems(configuration: &Configuration, environment: &dyn Environment) -> anyhow::Result<Vec<Problem>> {
     let store = key_store(configuration, environment)?;
-    let problem = store.exposed_master().map(|(path, mode)| {
+    let exposed = store.exposed_master().map(|(path, mode)| {
         let what = format!("others than the server's user can read or change the master key: its mode is {mode:o}");
         let fix =
             format!("chmod 600 {0}, and `sallyport key reseal --new` when somebody may have read it", path.display());
         Problem::warning(path.display(), what, fix)
     });
-    Ok(problem.into_iter().collect())
+    if environment.variable(KMS_ENDPOINT).is_some() {
+        return Ok(exposed.into_iter().collect());
+    }
+    let closed = store.unreadable().unwrap_or_else(|error| vec![error]).into_iter().map(|error| {
+        let fix =
+            "give the master key that sealed it beside the one that is there: what it wrapped cannot be read before";
+        Problem::warning(configuration.metadata_dir.join("keys.json").display(), error.to_string(), fix)
+    });
+    Ok(exposed.into_iter().chain(closed).collect())
 }
 
 /// The operator's own key service when one is named, else the embedded keys.

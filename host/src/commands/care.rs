@@ -1,7 +1,7 @@
 //! `sallyport backup`, `restore`, `fsck` and `rebind`: care for the metadata.
 
 use super::{configuration, report, say};
-use crate::app::{App, key_store};
+use crate::app::{App, key_problems, key_store};
 use crate::config::{Overrides, ProcessEnvironment};
 use anyhow::Context;
 use sallyport_core::CheckReport;
@@ -40,6 +40,7 @@ pub async fn restore(overrides: &Overrides, from: &Path) -> anyhow::Result<()> {
     sallyport_metadata::restore(from, &configuration.metadata_dir).await?;
     if keys.merge_from(&beside(from))? {
         say("the backup's keys are back; the master key is not part of a backup")?;
+        report(key_problems(&configuration, &ProcessEnvironment)?.iter());
     }
     say("restored: nothing is deleted on any backend until `sallyport fsck` has run")
 }

@@ -65,7 +65,8 @@ pub(super) struct Loaded(BTreeMap<String, Open>);
 
 struct Open {
     is_disabled: bool,
-    versions: BTreeMap<u32, WrappingKey>,
+    /// One that no master key opens costs what it wrapped, and no more.
+    versions: BTreeMap<u32, Result<WrappingKey, KeyError>>,
 }
 
 impl Loaded {
@@ -76,12 +77,14 @@ impl Loaded {
     /// The version that wraps.
     pub(super) fn current(&self, name: &str) -> Result<(u32, &WrappingKey), KeyError> {
         let newest = self.usable(name)?.versions.last_key_value();
-        newest.map(|(version, key)| (*version, key)).ok_or_else(|| KeyError::NotFound(name.to_owned()))
+        let (version, key) = newest.ok_or_else(|| KeyError::NotFound(name.to_owned()))?;
+        Ok((*version, key.as_ref().map_err(KeyError::clone)?))
     }
 
     /// A version that may have wrapped something.
     pub(super) fn version(&self, name: &str, version: u32) -> Result<&WrappingKey, KeyError> {
-        self.usable(name)?.versions.get(&version).ok_or_else(|| KeyError::Unreadable(name.to_owned()))
+        let key = self.usable(name)?.versions.get(&version);
+        key.ok_or_else(|| KeyError::Unreadable(name.to_owned()))?.as_ref().map_err(KeyError::clone)
     }
 
     fn usable(&self, name: &str) -> Result<&Open, KeyError> {
@@ -107,7 +110,16 @@ impl KeyStore {
         file::stamp(&self.path)
     }
 
-    /// All keys, open.
+    /// Why versions cannot be opened, one error for each.
+    ///
+    /// # Errors
+    /// The files'; keys without any master key.
+    pub fn unreadable(&self) -> Result<Vec<KeyError>, KeyError> {
+        let keys = self.load()?.0;
+        Ok(keys.into_values().flat_map(|key| key.versions.into_values()).filter_map(Result::err).collect())
+    }
+
+    /// All keys, open where a master key opens them.
     pub(super) fn load(&self) -> Result<Loaded, KeyError> {
         let content = self.read()?;
         if content.keys.is_empty() {
@@ -118,10 +130,10 @@ impl KeyStore {
         })?;
         let keys = content.keys.iter().map(|(name, key)| {
             let versions = key.versions.iter();
-            let versions = versions.map(|(version, sealed)| Ok((*version, sealed.open(&master, name, *version)?)));
-            Ok((name.clone(), Open { is_disabled: key.disabled, versions: versions.collect::<Result<_, KeyError>>()? }))
+            let versions = versions.map(|(version, sealed)| (*version, sealed.open(&master, name, *version)));
+            (name.clone(), Open { is_disabled: key.disabled, versions: versions.collect() })
         });
-        keys.collect::<Result<_, KeyError>>().map(Loaded)
+        Ok(Loaded(keys.collect()))
     }
 
     /// Makes a key; answers whether it is new.

@@ -155,3 +155,32 @@ async fn a_key_that_was_sealed_anew_is_still_that_of_the_backup() {
     kept.reseal(true).unwrap();
     assert!(kept.check_merge(&copy).is_err());
 }
+
+#[tokio::test]
+async fn a_version_that_does_not_open_costs_only_what_it_wrapped() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let copy = other.path().join("copy.keys.json");
+    let kept = store(folder.path());
+    kept.create("one").unwrap();
+    let foreign = store(other.path());
+    for name in ["one", "two"] {
+        foreign.create(name).unwrap();
+    }
+    foreign.rotate("one").unwrap();
+    foreign.copy_to(&copy).unwrap();
+    // As when a backup was sealed by a master key that is not here.
+    let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&copy).unwrap()).unwrap();
+    text["keys"]["one"]["versions"].as_object_mut().unwrap().remove("1");
+    std::fs::write(&copy, text.to_string()).unwrap();
+    let keys = EmbeddedKeys::new(store(folder.path()), false);
+    let (key, first) = wrapped(&keys, "one").await;
+    assert_eq!(kept.merge_from(&copy), Ok(true));
+    let keys = EmbeddedKeys::new(store(folder.path()), true);
+    assert_eq!(shown(&keys.unwrap("one", &first, "context").await.unwrap()), shown(&key));
+    assert!(matches!(keys.wrap("one", &key, "context").await, Err(KeyError::Unreadable(_))));
+    assert!(matches!(keys.wrap("two", &key, "context").await, Err(KeyError::Unreadable(_))));
+    assert!(keys.wrap("three", &key, "context").await.is_ok());
+    let told: Vec<String> = kept.unreadable().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("one (version 2") && told[1].contains("two (version 1"), "{told:?}");
+}
