@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +15,37 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Shorter texts cannot be told from others.
 const SHORTEST: usize = 8;
+
+/// What RFC 3986 leaves as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same in a path.
+const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+/// What forms encode.
+const FORM: &AsciiSet = &UNRESERVED.add(b'~').remove(b'*');
+/// What JavaScript's `encodeURIComponent` encodes.
+const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+
+/// How writers of markup and of JSON escape characters, those that are in use.
+const ESCAPES: [&[(char, &str)]; 10] = [
+    &[('&', "&amp;"), ('<', "&lt;"), ('"', "&quot;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&apos;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")],
+    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;"), ('+', "&#43;")],
+    &[('"', "\\\""), ('\\', "\\\\")],
+    &[('"', "\\\""), ('\\', "\\\\"), ('/', "\\/")],
+    &[('"', "\\\""), ('\\', "\\\\"), ('&', "\\u0026"), ('<', "\\u003c"), ('>', "\\u003e")],
+    &[
+        ('"', "\\u0022"),
+        ('\\', "\\\\"),
+        ('&', "\\u0026"),
+        ('<', "\\u003C"),
+        ('>', "\\u003E"),
+        ('\'', "\\u0027"),
+        ('+', "\\u002B"),
+    ],
+];
 
 /// Texts that are not to come back, each with one of the same length in its place.
 #[derive(Debug, Clone, Default)]
@@ -82,12 +113,42 @@ impl Redactor {
     }
 }
 
-/// The ways in which an upstream may write a text.
+/// The ways in which an upstream may write a text, as it is first of all.
 fn spellings(text: &str) -> Vec<String> {
-    let decoded = percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let encoded = utf8_percent_encode(&decoded, NON_ALPHANUMERIC).to_string();
-    let escaped = decoded.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    vec![text.to_owned(), decoded, encoded.to_ascii_lowercase(), encoded, escaped]
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    let mut spellings = vec![text.to_owned(), decoded.clone().into_owned()];
+    for set in [NON_ALPHANUMERIC, UNRESERVED, PATH, FORM, COMPONENT] {
+        let encoded = utf8_percent_encode(&decoded, set).to_string();
+        spellings.extend([with_small_digits(&encoded), encoded]);
+    }
+    spellings.extend(ESCAPES.iter().map(|escapes| escaped(&decoded, escapes)));
+    spellings
+}
+
+/// An encoded text with small letters behind each `%`.
+fn with_small_digits(encoded: &str) -> String {
+    let mut digits = 0_u8;
+    let small = |character: char| {
+        if character == '%' {
+            digits = 2;
+            return character;
+        }
+        let is_digit = digits > 0;
+        digits = digits.saturating_sub(1);
+        if is_digit { character.to_ascii_lowercase() } else { character }
+    };
+    encoded.chars().map(small).collect()
+}
+
+fn escaped(text: &str, escapes: &[(char, &str)]) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match escapes.iter().find(|(known, _)| *known == character) {
+            Some((_, escape)) => escaped.push_str(escape),
+            None => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -188,6 +249,46 @@ mod tests {
             assert_eq!(seen.len(), text.len());
             assert!(!seen.contains("secret"), "{size}: {seen}");
             assert!(seen.starts_with("<E>***") && seen.ends_with("*</E>"), "{seen}");
+        }
+    }
+
+    /// What is left of a text of which all is to be replaced.
+    fn left(secret: &str, text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        Redactor::new([(Secret::new(secret), None)]).bytes(&mut bytes);
+        String::from_utf8_lossy(&bytes).replace('*', "")
+    }
+
+    #[test]
+    fn a_secret_is_known_in_every_usual_spelling() {
+        let token = "token-ab-cd_ef.gh~ij+kl/mn==";
+        for text in [
+            token,
+            "token-ab-cd_ef.gh~ij%2Bkl%2Fmn%3D%3D",
+            "token-ab-cd_ef.gh~ij%2bkl%2fmn%3d%3d",
+            "token-ab-cd_ef.gh~ij%2Bkl/mn%3D%3D",
+            "token-ab-cd_ef.gh~ij%2bkl/mn%3d%3d",
+            "token-ab-cd_ef.gh%7Eij%2Bkl%2Fmn%3D%3D",
+            "token%2Dab%2Dcd%5Fef%2Egh%7Eij%2Bkl%2Fmn%3D%3D",
+            "token-ab-cd_ef.gh~ij+kl\\/mn==",
+            "token-ab-cd_ef.gh~ij\\u002Bkl/mn==",
+            "token-ab-cd_ef.gh~ij&#43;kl/mn==",
+        ] {
+            assert_eq!(left(token, text), "", "{text}");
+            assert_eq!(left("token-ab-cd_ef.gh~ij%2Bkl%2Fmn%3D%3D", text), "", "{text}, of an encoded one");
+        }
+        let marks = r#"Ab'c"d<e>f&G(h)"#;
+        for text in [
+            "Ab&#39;c&quot;d&lt;e&gt;f&amp;G(h)",
+            "Ab&#x27;c&quot;d&lt;e&gt;f&amp;G(h)",
+            "Ab&apos;c&quot;d&lt;e&gt;f&amp;G(h)",
+            "Ab&#39;c&#34;d&lt;e&gt;f&amp;G(h)",
+            r#"Ab'c"d&lt;e&gt;f&amp;G(h)"#,
+            r#"Ab'c\"d\u003ce\u003ef\u0026G(h)"#,
+            "Ab'c%22d%3Ce%3Ef%26G(h)",
+            "Ab%27c%22d%3ce%3ef%26G%28h%29",
+        ] {
+            assert_eq!(left(marks, text), "", "{text}");
         }
     }
 
