@@ -257,6 +257,11 @@ async fn e_requests_are_held_to_the_locations_grants() {
         ("GET;http://@/other", "path"),
         ("GET;http://@/fine/%252e%252e/other", "path"),
         ("PUT;http://@/fine/x;x-amz-copy-source=other/key", "copy-source"),
+        ("PUT;http://@/fine/x;x-ms-copy-source=http://example.com/fine/y", "copy-source"),
+        ("PUT;http://@/fine/x;destination=http://@/other", "path"),
+        ("PUT;http://@/fine/x;x-ms-rename-source=/other", "path"),
+        ("GET;http://@/fine/x;x-original-url=/other", "path"),
+        ("GET;http://@/fine/x;x-http-method-override=DELETE", "method"),
     ] {
         let before = siege.denied(reason).await;
         let said = siege.says(&format!("ask/{ask}")).await;

@@ -200,7 +200,7 @@ impl Egress {
             tracing::warn!(plugin, location, reason, "a plugin's request was refused: {what}");
             Err(Error::HttpRequestDenied)
         };
-        if let Some(what) = self.narrowing.oversteps(&parts) {
+        if let Some(what) = self.narrowing.oversteps(&parts, &self.policy) {
             return refused(what, "it is not within the location's grants");
         }
         if let Some(what) = minted_by(&parts, self.signer.as_ref().is_some_and(Signer::is_sigv4)) {

@@ -1,12 +1,15 @@
 //! How far a location's requests may go, decided before they are signed: a signature is good
 //! for whatever its key can reach.
 
+use super::policy::{Policy, default_port};
 use http::Method;
 use http::request::Parts;
 use percent_encoding::percent_decode;
 
-/// Headers that name what a request copies from.
-const COPY_SOURCES: [&str; 2] = ["x-amz-copy-source", "x-ms-copy-source"];
+/// Headers by which some upstreams take another method than the request's.
+const OTHER_METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// Headers by which some upstreams take another path than the request's.
+const OTHER_PATHS: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
 
 /// What requests are held to; absent parts hold them to nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,8 +21,8 @@ pub(crate) struct Narrowing {
 }
 
 impl Narrowing {
-    /// Which of its parts a request oversteps.
-    pub(crate) fn oversteps(&self, request: &Parts) -> Option<&'static str> {
+    /// Which of its parts a request oversteps. `policy` says which hosts its headers may name.
+    pub(crate) fn oversteps(&self, request: &Parts, policy: &Policy) -> Option<&'static str> {
         // A tunnel carries what nobody can look at, and TRACE repeats what was signed.
         if matches!(request.method, Method::CONNECT | Method::TRACE) {
             return Some("method");
@@ -30,10 +33,23 @@ impl Narrowing {
         if self.paths.as_ref().is_some_and(|paths| !begins(request.uri.path(), paths)) {
             return Some("path");
         }
-        if let Some(sources) = &self.copy_sources {
-            let named = COPY_SOURCES.iter().flat_map(|name| request.headers.get_all(*name));
-            let fits = |value: &http::HeaderValue| source_path(value).is_some_and(|path| begins(&path, sources));
-            if named.into_iter().any(|value| !fits(value)) {
+        let is_held = self.methods.is_some() || self.paths.is_some();
+        let names_other = |names: &[&str]| is_held && names.iter().any(|name| request.headers.contains_key(*name));
+        if names_other(&OTHER_METHODS) {
+            return Some("method");
+        }
+        if names_other(&OTHER_PATHS) {
+            return Some("path");
+        }
+        let exceeds = |value: &http::HeaderValue, granted: &Option<Vec<String>>| {
+            let fits = |granted: &Vec<String>| path_of(value, policy).is_some_and(|path| begins(&path, granted));
+            granted.as_ref().is_some_and(|granted| !fits(granted))
+        };
+        for (name, value) in &request.headers {
+            if is_changed(name.as_str()) && exceeds(value, &self.paths) {
+                return Some("path");
+            }
+            if is_read(name.as_str()) && exceeds(value, &self.copy_sources) {
                 return Some("copy-source");
             }
         }
@@ -41,13 +57,30 @@ impl Narrowing {
     }
 }
 
-/// The path of `bucket/key?versionId=…`, `/bucket/key` or a URL.
-fn source_path(value: &http::HeaderValue) -> Option<String> {
+/// Whether a header names what a request writes or removes beside its own path: `Destination` of
+/// WebDAV, and the sources of renames.
+fn is_changed(header: &str) -> bool {
+    header == "destination" || header.ends_with("-rename-source")
+}
+
+/// Whether a header names what a request reads from.
+fn is_read(header: &str) -> bool {
+    header.ends_with("-copy-source") || header.ends_with("-rename-source") || header == "x-copy-from"
+}
+
+/// The path of `bucket/key?versionId=…`, `/bucket/key` or a URL of a host that is granted.
+fn path_of(value: &http::HeaderValue, policy: &Policy) -> Option<String> {
     let text = value.to_str().ok()?;
     if text.contains("://") {
-        return Some(text.parse::<http::Uri>().ok()?.path().to_owned());
+        let uri = text.parse::<http::Uri>().ok()?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+        let scheme = uri.scheme_str()?;
+        let port = authority.port_u16().or_else(|| default_port(scheme))?;
+        policy.admit(scheme, authority.host(), port)?;
+        return Some(uri.path().to_owned());
     }
-    let path = text.split('?').next()?;
+    // Two slashes are followed by a host.
+    let path = text.split('?').next().filter(|path| !path.starts_with("//"))?;
     Some(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
 }
 
@@ -70,6 +103,7 @@ fn begins(path: &str, prefixes: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::Pattern;
     use super::*;
 
     fn narrowing(methods: &[Method], paths: &[&str], sources: &[&str]) -> Narrowing {
@@ -77,12 +111,16 @@ mod tests {
         Narrowing { methods: Some(methods.to_vec()), paths: texts(paths), copy_sources: texts(sources) }
     }
 
+    fn policy() -> Policy {
+        Policy::new(["https://h", "https://*.h.example.com"].iter().filter_map(|it| Pattern::parse(it, true)).collect())
+    }
+
     fn ask(narrowing: &Narrowing, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
         let mut request = http::Request::builder().method(method).uri(format!("https://h{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        narrowing.oversteps(&request.body(()).expect("a request").into_parts().0)
+        narrowing.oversteps(&request.body(()).expect("a request").into_parts().0, &policy())
     }
 
     #[test]
@@ -128,8 +166,14 @@ mod tests {
             "https://h/other",
             "%2fother",
             "bucket%2f..%2fother",
+            "https://else/bucket/key",
+            "http://h/bucket/key",
+            "https://h:8443/bucket/key",
+            "https://h@else/bucket/key",
+            "https://u@h/bucket/key",
+            "//h/bucket/key",
         ] {
-            for name in COPY_SOURCES {
+            for name in ["x-amz-copy-source", "x-ms-copy-source", "x-copy-from"] {
                 assert_eq!(ask(&narrow, "PUT", "/x", &[(name, source)]), Some("copy-source"), "{name}: {source}");
             }
         }
@@ -139,11 +183,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_moved_lies_within_the_paths_at_both_ends() {
+        let narrow = narrowing(&[Method::GET, Method::PUT], &["/bucket"], &["/"]);
+        for to in ["/bucket/x", "https://h/bucket/x", "https://a.h.example.com/bucket/x"] {
+            for name in ["Destination", "x-ms-rename-source", "x-amz-rename-source"] {
+                assert_eq!(ask(&narrow, "PUT", "/bucket/y", &[(name, to)]), None, "{name}: {to}");
+            }
+        }
+        for to in ["/other/x", "https://h/other", "https://else/bucket/x", "//else/bucket/x", "/bucket/%2e%2e/other"] {
+            for name in ["Destination", "x-ms-rename-source", "x-amz-rename-source"] {
+                assert_eq!(ask(&narrow, "PUT", "/bucket/y", &[(name, to)]), Some("path"), "{name}: {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_another_request_than_it_is() {
+        let open = Narrowing::default();
+        let methods = Narrowing { methods: Some(vec![Method::POST]), ..Narrowing::default() };
+        let paths = Narrowing { paths: Some(vec!["/a".to_owned()]), ..Narrowing::default() };
+        for narrow in [&methods, &paths] {
+            assert_eq!(ask(narrow, "POST", "/a", &[]), None);
+            for name in OTHER_METHODS {
+                assert_eq!(ask(narrow, "POST", "/a", &[(name, "DELETE")]), Some("method"), "{name}");
+                assert_eq!(ask(&open, "POST", "/a", &[(name, "DELETE")]), None, "{name}");
+            }
+            for name in OTHER_PATHS {
+                assert_eq!(ask(narrow, "POST", "/a", &[(name, "/b")]), Some("path"), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_narrowed_by_nothing_but_tunnels_and_echoes() {
         let open = Narrowing::default();
         assert_eq!(ask(&open, "PATCH", "/a/../b", &[("x-amz-copy-source", "x/y")]), None);
         assert_eq!(ask(&open, "TRACE", "/", &[]), Some("method"));
         let tunnel = http::Request::builder().method("CONNECT").uri("h:443").body(()).expect("a request");
-        assert_eq!(open.oversteps(&tunnel.into_parts().0), Some("method"));
+        assert_eq!(open.oversteps(&tunnel.into_parts().0, &policy()), Some("method"));
+        assert_eq!(ask(&open, "MOVE", "/a", &[("destination", "https://else/x"), ("x-original-url", "/b")]), None);
     }
 }
