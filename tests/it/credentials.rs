@@ -35,7 +35,11 @@ async fn each_way_to_give_keys_works_or_says_what_is_missing() {
     let rclone = upstream().await;
     let inline = |keys: [&str; 2]| json!({ "accessKey": keys[0], "secretKey": keys[1] });
     let file = profile("good", INLINE) + &profile("wrong", ["rcloneKey", "hush-wrong-hush"]) + "[empty]\n";
+    let scheme = json!({
+        "awsEndpoint": format!("http://127.0.0.1:{}", rclone.port()), "https": null, "credentials": inline(INLINE)
+    });
     let mut gateway = Setup::with_locations(json!({
+        "scheme": location(&rclone, scheme),
         "inline": location(&rclone, json!({ "credentials": inline(INLINE) })),
         "profile": location(&rclone, json!({ "credentialsProfile": "good" })),
         "both": location(&rclone, json!({ "credentialsProfile": "good", "credentials": inline(["x", "hush-beside"]) })),
@@ -50,7 +54,7 @@ async fn each_way_to_give_keys_works_or_says_what_is_missing() {
     .await
     .unwrap();
     let client = gateway.client().unwrap();
-    for name in ["inline", "profile", "both"] {
+    for name in ["scheme", "inline", "profile", "both"] {
         assert_eq!(store(&client, name).await, (200, String::new()), "{name}");
     }
     let refusals = [

@@ -100,7 +100,13 @@ fn fields() -> Vec<Field> {
                 "Section of the AWS credentials file whose keys are used; it wins over credentials.",
             )
         },
-        boolean("https", true, "Whether the backend is asked over TLS."),
+        // No default: one that was filled in would contradict an endpoint that begins with http://.
+        field(
+            "https",
+            "boolean",
+            "plain",
+            "Whether the backend is asked over TLS; true unless its endpoint says http://.",
+        ),
         Field {
             attributes: vec![("host".to_owned(), "ca-bundle".to_owned())],
             ..field(
@@ -178,6 +184,14 @@ mod tests {
                 assert_eq!(field.role, "secret");
             }
         }
+    }
+
+    #[test]
+    fn an_endpoint_may_say_itself_that_there_is_no_tls() {
+        let https = describe().fields.into_iter().find(|field| field.path == "https").unwrap();
+        assert_eq!(https.default, None, "the host fills it in before the endpoint is read");
+        let details = r#"{"bucketName":"b","credentialsProfile":"p","awsEndpoint":"http://h:9000","pathStyle":true}"#;
+        assert_eq!(validate(details).egress, ["http://h:9000"]);
     }
 
     #[test]
