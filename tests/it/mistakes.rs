@@ -95,6 +95,45 @@ async fn all_mistakes_are_reported_together_with_place_and_remedy() {
 }
 
 #[tokio::test]
+async fn each_mistake_in_credentials_is_told_once_at_the_field_to_mend() {
+    let s3 = |profile: &str| {
+        json!({ "type": "aws_s3", "legacyAwsBehavior": false, "details": {
+            "awsEndpoint": "http://127.0.0.1:9", "bucketName": "b", "credentialsProfile": profile
+        } })
+    };
+    // As long as Base64 is, so that the plugin, which sees a placeholder, finds nothing wrong.
+    let azure = json!({ "type": "azure", "legacyAwsBehavior": false, "details": {
+        "azureStorageEndpoint": "http://127.0.0.1:9/account", "azureContainerName": "container",
+        "azureStorageAccountName": "account", "azureStorageAccessKey": "hush-hush-hu"
+    } });
+    let locations = json!({ "absent": s3("not-there"), "half": s3("half"), "empty": s3("empty"), "key": azure });
+    let setup = Setup::with_locations(locations);
+    let profiles = "[half]\naws_access_key_id = hush-half\n[empty]\n";
+    let gateway = setup.file(".aws/credentials", profiles).start().await.unwrap();
+    let told = gateway.run(&["check"]).await.unwrap().errors;
+    for (location, field, what, fix) in [
+        ("absent", "credentialsProfile", "has no profile not-there", "add a section [not-there]"),
+        (
+            "half",
+            "credentialsProfile",
+            "lacks aws_secret_access_key",
+            "add aws_secret_access_key = … to section [half]",
+        ),
+        ("empty", "credentialsProfile", "is empty", "add aws_access_key_id"),
+        ("key", "azureStorageAccessKey", "is not base64", "correct the credentials"),
+    ] {
+        let of_it = format!(", location {location}, ");
+        let lines: Vec<&str> =
+            told.lines().filter(|line| line.starts_with("location: ") && line.contains(&of_it)).collect();
+        assert_eq!(lines.len(), 1, "{location}: {told}");
+        let line = lines.concat();
+        assert!(line.contains(&format!("{of_it}details.{field}: ")), "{line}");
+        assert!(line.contains(what) && line.contains(fix), "{line}");
+    }
+    assert!(!told.contains("hush"), "a secret was shown:\n{told}");
+}
+
+#[tokio::test]
 async fn a_master_key_that_others_can_read_is_told_of_at_start_and_by_check() {
     let key = format!("{}=\n", "A".repeat(43));
     let mut gateway = Setup::with_locations(json!({})).file("metadata/master.key", &key).start().await.unwrap();

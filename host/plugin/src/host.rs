@@ -1,7 +1,7 @@
 //! Finds plugins by the type that a location names, and opens locations on them.
 
 use crate::backend::PluginBackend;
-use crate::bindings::base::exports::sallyport::plugin::storage::{Validation, ValidationRequest};
+use crate::bindings::base::exports::sallyport::plugin::storage::{Parameter, Signing, Validation, ValidationRequest};
 use crate::cache::CodeCache;
 use crate::compile::Compiler;
 use crate::description::Description;
@@ -22,7 +22,7 @@ use crate::pool::{OpenParts, Pool};
 use crate::run::Work;
 use crate::shares::Shares;
 use crate::shelf::Shelf;
-use crate::sign::{Replacements, Signer};
+use crate::sign::{Replacements, Signer, Unsignable};
 use crate::state::{self, Grants};
 use crate::trust::Trust;
 use crate::usage::Usage;
@@ -202,7 +202,9 @@ impl PluginHost {
             spec.grants.check_folder(folder, &mut problems);
         }
         let signer = signer(&details, &validation).unwrap_or_else(|problem| {
-            problems.push(problem);
+            if !problems.iter().any(|known| known.section == problem.section && known.path == problem.path) {
+                problems.push(problem);
+            }
             None
         });
         if !problems.is_empty() {
@@ -325,11 +327,22 @@ fn problems(validation: &Validation) -> Vec<Problem> {
 
 fn signer(details: &Details, validation: &Validation) -> Result<Option<Signer>, Problem> {
     let Some(signing) = &validation.signing else { return Ok(None) };
-    let signer = Signer::new(&signing.scheme, &details.parameters(signing));
-    let section = Section::Details;
-    let problem =
-        |message| Problem { section, path: String::new(), message, fix: "Complete the credentials.".to_owned() };
-    signer.map(Some).map_err(problem)
+    let problem = |unsignable: Unsignable| Problem {
+        section: Section::Details,
+        path: unsignable.parameter.and_then(|name| field_of(signing, name)).unwrap_or_default(),
+        message: unsignable.message,
+        fix: "Complete or correct the credentials.".to_owned(),
+    };
+    Signer::new(&signing.scheme, &details.parameters(signing)).map(Some).map_err(problem)
+}
+
+/// The field of `details` that a parameter of the signing scheme comes from.
+fn field_of(signing: &Signing, parameter: &str) -> Option<String> {
+    let (_, value) = signing.parameters.iter().find(|(name, _)| name == parameter)?;
+    match value {
+        Parameter::Field(path) => Some(printable(path, 256)),
+        Parameter::Literal(_) => None,
+    }
 }
 
 /// What the location may be connected to: what the plugin asks for, as far as the operator's

@@ -122,12 +122,20 @@ pub struct ResolvedDetails {
     pub warnings: Vec<Problem>,
     /// Credentials files that took part.
     pub files: Vec<ProfileFile>,
+    /// By the paths of fields that a profile was to fill in: what to tell when one of them is
+    /// missed, since nothing that is written there would help.
+    pub lacking: BTreeMap<String, Problem>,
 }
 
 /// Applies variables, then profiles, then defaults, and checks what comes out.
 pub fn resolve(unresolved: Unresolved<'_>, owners: &VariableOwners, environment: &dyn Environment) -> ResolvedDetails {
-    let mut resolver =
-        Resolver { unresolved, values: unresolved.details.clone(), found: Vec::new(), files: Vec::new() };
+    let mut resolver = Resolver {
+        unresolved,
+        values: unresolved.details.clone(),
+        found: Vec::new(),
+        files: Vec::new(),
+        lacking: BTreeMap::new(),
+    };
     resolver.report_unknown();
     resolver.apply_variables(owners, environment);
     resolver.apply_profiles(environment);
@@ -141,12 +149,21 @@ struct Resolver<'a> {
     values: Map<String, Value>,
     found: Vec<Problem>,
     files: Vec<ProfileFile>,
+    lacking: BTreeMap<String, Problem>,
 }
 
 impl<'a> Resolver<'a> {
     fn problem(&mut self, field: &str, what: impl Into<String>, fix: impl Into<String>) {
         let Unresolved { file, location, .. } = self.unresolved;
         self.found.push(Problem::location(file, location, what, fix).at(field));
+    }
+
+    /// Reports a profile of which nothing can be taken.
+    fn empty_handed(&mut self, field: &str, spec: &ProfileSpec, what: String, fix: String) {
+        let Unresolved { file, location, .. } = self.unresolved;
+        let problem = Problem::location(file, location, what, fix).at(field);
+        self.lacking.extend(spec.keys.iter().map(|(_, target)| (target.clone(), problem.clone())));
+        self.found.push(problem);
     }
 
     fn warning(&mut self, field: &str, what: impl Into<String>, fix: impl Into<String>) {
@@ -233,27 +250,33 @@ impl<'a> Resolver<'a> {
             Err(error) => {
                 let what = format!("profile {profile}: {shown} cannot be read: {error}");
                 let fix = format!("write {shown} with a section [{profile}]");
-                return self.problem(field, what, fix);
+                return self.empty_handed(field, spec, what, fix);
             }
         };
         let Some(section) = sections.get(profile) else {
             let what = format!("{shown} has no profile {profile}");
-            return self.problem(field, what, format!("add a section [{profile}] to {shown}"));
+            return self.empty_handed(field, spec, what, format!("add a section [{profile}] to {shown}"));
         };
         let mut applied = 0_usize;
         for (key, target) in &spec.keys {
             if let Some(value) = section.get(&key.to_ascii_lowercase()).filter(|it| !it.is_empty()) {
                 set(&mut self.values, target, value.clone().into());
                 applied += 1;
-            } else if self.unresolved.fields.iter().any(|it| it.path == *target && it.required) {
-                let what = format!("profile {profile} of {shown} lacks {key}");
-                self.problem(field, what, format!("add {key} = … to section [{profile}]"));
+                continue;
             }
+            let Unresolved { file, location, fields, .. } = self.unresolved;
+            let what = format!("profile {profile} of {shown} lacks {key}");
+            let fix = format!("add {key} = … to section [{profile}]");
+            let problem = Problem::location(file, location, what, fix).at(field);
+            if fields.iter().any(|it| it.path == *target && it.required) {
+                self.found.push(problem.clone());
+            }
+            self.lacking.insert(target.clone(), problem);
         }
         if applied == 0 {
             let keys: Vec<&str> = spec.keys.iter().map(|(key, _)| key.as_str()).collect();
             let what = format!("profile {profile} of {shown} is empty");
-            self.problem(field, what, format!("add {} to it", keys.join(", ")));
+            self.empty_handed(field, spec, what, format!("add {} to it", keys.join(", ")));
         }
     }
 
@@ -299,6 +322,7 @@ impl<'a> Resolver<'a> {
             problems,
             warnings,
             files: self.files,
+            lacking: self.lacking,
         }
     }
 }

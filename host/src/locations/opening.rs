@@ -166,9 +166,12 @@ impl Opener {
             }
             Ok((_, warnings)) => problems.extend(warnings),
             Err(found) => {
+                // What a profile should have given is written into its file, not where it is missed.
+                let of_profile = |one: &Problem| resolved.lacking.get(one.field.as_deref()?).cloned();
                 let is_said =
                     |one: &Problem| problems.iter().any(|said| said.field.is_some() && said.field == one.field);
-                let more: Vec<Problem> = found.into_iter().filter(|one| !is_said(one)).collect();
+                let found = found.into_iter().map(|one| of_profile(&one).unwrap_or(one));
+                let more: Vec<Problem> = found.filter(|one| !is_said(one)).collect();
                 problems.extend(more);
             }
         }
@@ -208,7 +211,10 @@ impl Opener {
             Err(OpenError::Problems(problems)) => Err(problems
                 .into_iter()
                 .map(|found| {
-                    problem(location, found.message, found.fix).at(format!("{}.{}", found.section.name(), found.path))
+                    let section = found.section.name();
+                    let field =
+                        if found.path.is_empty() { section.to_owned() } else { format!("{section}.{}", found.path) };
+                    problem(location, found.message, found.fix).at(field)
                 })
                 .collect()),
         }
@@ -224,7 +230,10 @@ impl Opener {
         if location.is_tenants {
             resolved.problems.extend(of_this_machine(location, description));
         }
-        for problem in resolved.problems.iter_mut().chain(&mut resolved.warnings) {
+        let lacking = std::mem::take(&mut resolved.lacking);
+        resolved.lacking = lacking.into_iter().map(|(path, problem)| (format!("details.{path}"), problem)).collect();
+        let told = resolved.problems.iter_mut().chain(&mut resolved.warnings);
+        for problem in told.chain(resolved.lacking.values_mut()) {
             problem.field = problem.field.take().map(|field| format!("details.{field}"));
         }
         resolved

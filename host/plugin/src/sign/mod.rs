@@ -25,12 +25,23 @@ pub(crate) enum Signer {
     OAuth(oauth::ClientCredentials),
 }
 
+/// Why requests cannot be authenticated.
+#[derive(Debug)]
+pub(crate) struct Unsignable {
+    /// The parameter that is absent or wrong; none when it is the scheme.
+    pub(crate) parameter: Option<&'static str>,
+    pub(crate) message: String,
+}
+
 impl Signer {
     /// A signer of the scheme that a plugin names.
-    pub(crate) fn new(scheme: &str, parameters: &HashMap<String, Secret>) -> Result<Self, String> {
-        let parameter = |name: &str| {
+    pub(crate) fn new(scheme: &str, parameters: &HashMap<String, Secret>) -> Result<Self, Unsignable> {
+        let parameter = |name: &'static str| {
             let found = parameters.get(name).filter(|value| !value.reveal().is_empty());
-            found.cloned().ok_or_else(|| format!("the signing scheme {scheme} needs the parameter {name}"))
+            found.cloned().ok_or_else(|| Unsignable {
+                parameter: Some(name),
+                message: format!("the signing scheme {scheme} needs the parameter {name}"),
+            })
         };
         match scheme {
             "sigv4" => Ok(Self::SigV4(sigv4::SigV4::new(sigv4::Parts {
@@ -41,7 +52,8 @@ impl Signer {
                 service: parameter("service")?.reveal().to_owned(),
             }))),
             "azure-shared-key" => azure_shared_key::SharedKey::new(parameter("account")?.reveal(), &parameter("key")?)
-                .map(Self::AzureSharedKey),
+                .map(Self::AzureSharedKey)
+                .map_err(|message| Unsignable { parameter: Some("key"), message }),
             "query" => Ok(Self::Query(query::Query::new(parameter("sas")?))),
             "bearer" => Ok(Self::Bearer(parameter("token")?)),
             "oauth-client-credentials" => Ok(Self::OAuth(oauth::ClientCredentials::new(oauth::Parts {
@@ -50,7 +62,10 @@ impl Signer {
                 client_secret: parameter("client-secret")?,
                 scope: parameter("scope")?.reveal().to_owned(),
             }))),
-            other => Err(format!("this host does not know the signing scheme {other}")),
+            other => {
+                let message = format!("this host does not know the signing scheme {other}");
+                Err(Unsignable { parameter: None, message })
+            }
         }
     }
 

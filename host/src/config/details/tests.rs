@@ -118,6 +118,26 @@ fn an_absent_file_and_an_unknown_profile_are_named() {
 }
 
 #[test]
+fn what_a_profile_lacks_is_told_of_the_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, "[half]\nk=1\n[empty]\n").unwrap();
+    let lacking = |profile: &str| {
+        let details = json!({ "bucket": "b", "profile": profile });
+        let resolved = run(details, &[("FILE", path.to_str().unwrap())], &[]);
+        assert!(resolved.lacking.values().all(|problem| problem.field.as_deref() == Some("profile")));
+        resolved.lacking.into_iter().map(|(path, problem)| (path, problem.what)).collect::<Vec<_>>()
+    };
+    let half = lacking("half");
+    assert_eq!(half.len(), 1);
+    assert!(half[0].0 == "credentials.token" && half[0].1.contains("profile half of") && half[0].1.contains("lacks t"));
+    for profile in ["empty", "unknown"] {
+        let paths: Vec<String> = lacking(profile).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["credentials.key", "credentials.token"], "{profile}");
+    }
+}
+
+#[test]
 fn what_a_variable_names_as_the_file_is_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
