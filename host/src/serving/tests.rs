@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -108,6 +109,7 @@ async fn a_drain_waits_for_requests_and_cuts_them_at_the_deadline() {
         }
         let mut text = String::new();
         let _ = client.read_to_string(&mut text).await;
+        drop(client);
         assert_eq!(text.ends_with("done"), expected == 0, "{text}");
         assert_eq!(draining.await.unwrap().cut, expected);
         assert!(TcpStream::connect(address).await.is_err());
@@ -183,4 +185,60 @@ async fn a_client_that_stops_reading_is_cut() {
     // The connection ends by itself: the drain's deadline of 30 seconds is not reached.
     assert_eq!(serving.drain().await, Drained { cut: 0 });
     drop(client);
+}
+
+/// Reads a socket as over a thin line, so that much stays in the system's buffers.
+fn slowly(socket: TcpStream) -> DuplexStream {
+    let (near, far) = tokio::io::duplex(256 << 10);
+    let (mut from, mut to) = socket.into_split();
+    let (mut taken, mut given) = tokio::io::split(far);
+    tokio::spawn(async move { tokio::io::copy(&mut taken, &mut to).await });
+    tokio::spawn(async move {
+        let mut bytes = vec![0_u8; 128 << 10];
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let Ok(read @ 1..) = from.read(&mut bytes).await else { return };
+            if given.write_all(&bytes[..read]).await.is_err() {
+                return;
+            }
+        }
+    });
+    near
+}
+
+#[tokio::test]
+async fn who_reads_http2_slowly_gets_the_whole_answer_through_a_stop() {
+    const LENGTH: usize = 24 << 20;
+    let options = ServeOptions { limits: ConnectionLimits::default(), tls: None };
+    let serving = listening().await.serve(options, |_: Request<Incoming>, _| async {
+        let large = Bytes::from(vec![7_u8; LENGTH]);
+        Response::new(Full::new(large).map_err(|never: Infallible| never).boxed_unsync())
+    });
+    let socket = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(4 << 20).initial_connection_window_size(4 << 20);
+    let handshake = builder.handshake::<_, Empty<Bytes>>(TokioIo::new(slowly(socket)));
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://somewhere/").body(Empty::<Bytes>::new()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let draining = tokio::spawn(serving.drain());
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    drop(sender);
+    assert_eq!((body.len(), draining.await.unwrap().cut), (LENGTH, 0));
+}
+
+#[tokio::test]
+async fn an_answer_reaches_a_client_that_is_still_sending() {
+    let options = ServeOptions { limits: ConnectionLimits::default(), tls: None };
+    let serving = listening().await.serve(options, |_: Request<Incoming>, _| async { answer("refused") });
+    let client = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    let (mut from, mut to) = client.into_split();
+    let body = vec![0_u8; 16 << 20];
+    let head = format!("PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    to.write_all(head.as_bytes()).await.unwrap();
+    to.write_all(&body).await.unwrap();
+    let mut text = String::new();
+    from.read_to_string(&mut text).await.unwrap();
+    assert!(text.ends_with("refused"), "{text}");
 }
