@@ -181,7 +181,13 @@ where
                 let Some(tls) = tls else {
                     return connection::serve(stream, peer, limits, handler, stop).await;
                 };
-                match tokio::time::timeout(limits.header, tls.accept(stream)).await {
+                let accepting = tokio::time::timeout(limits.header, tls.accept(stream));
+                let accepted = tokio::select! {
+                    accepted = accepting => accepted,
+                    // Nothing was asked yet that could come to its end.
+                    () = stop.cancelled() => return,
+                };
+                match accepted {
                     Ok(Ok(stream)) => connection::serve(stream, peer, limits, handler, stop).await,
                     Ok(Err(error)) => {
                         tracing::debug!(peer = %address, error = %error, "TLS handshake failed");

@@ -242,3 +242,20 @@ async fn an_answer_reaches_a_client_that_is_still_sending() {
     from.read_to_string(&mut text).await.unwrap();
     assert!(text.ends_with("refused"), "{text}");
 }
+
+#[tokio::test]
+async fn a_client_that_is_silent_in_the_handshake_does_not_hold_up_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = TlsSource::Generated { hosts: vec!["localhost".into()], folder: folder.path().join("tls") };
+    let acceptor = Certificate::read(&source).unwrap().acceptor().unwrap();
+    let options = ServeOptions { limits: ConnectionLimits::default(), tls: Some(acceptor) };
+    let serving = listening().await.serve(options, |_: Request<Incoming>, _| async { answer("") });
+    let silent = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    // They are accepted in their order: when the second is refused, the first has begun.
+    let mut second = TcpStream::connect(serving.addresses()[0]).await.unwrap();
+    second.write_all(b"no greeting that TLS knows").await.unwrap();
+    let _ = second.read_to_end(&mut Vec::new()).await;
+    let drained = tokio::time::timeout(Duration::from_secs(10), serving.drain()).await.unwrap();
+    assert_eq!(drained, Drained { cut: 0 });
+    drop(silent);
+}
