@@ -3,6 +3,7 @@
 use hyper::Method;
 use sallyport_tests::client::{Answer, Call, Client};
 use sallyport_tests::gateway::{Gateway, Setup};
+use sallyport_tests::upstream::Moto;
 use serde_json::{Value, json};
 
 const LISAS_ARN: &str = "arn:aws:iam::123456789013:root";
@@ -178,8 +179,12 @@ async fn a_location_that_was_given_to_others_is_gone_for_who_had_it() {
 
 #[tokio::test]
 async fn tenants_bring_locations_in_files_of_their_own() {
+    let moto = Moto::start().await.unwrap();
+    let (_, mut cloud) = moto.location(false, false).await.unwrap();
+    cloud["details"]["awsEndpoint"] = json!(format!("s3.lisa.test:{}", moto.port()));
     let own = json!({
-        "lisas": { "type": "local", "legacyAwsBehavior": false, "details": {} },
+        "lisas": cloud,
+        "wants-a-folder": { "type": "local", "legacyAwsBehavior": false, "details": {} },
         "reads-the-host": { "type": "local", "legacyAwsBehavior": false, "details": { "path": "/etc" } },
         "takes-a-profile": { "type": "aws_s3", "legacyAwsBehavior": false,
             "details": { "awsEndpoint": "s3.example.com", "bucketName": "b", "credentialsProfile": "operators" } },
@@ -193,14 +198,16 @@ async fn tenants_bring_locations_in_files_of_their_own() {
             ".aws/credentials",
             "[operators]\naws_access_key_id = ours\naws_secret_access_key = operators-own-secret\n",
         );
-    let gateway = setup.start().await.unwrap();
+    // As for a name that means a public address.
+    let resolved = format!("s3.lisa.test=127.0.0.1:{}", moto.port());
+    let gateway = setup.environment("SALLYPORT_RESOLVE", &resolved).start().await.unwrap();
     let (bart, lisa) = (gateway.client().unwrap(), lisa(&gateway));
     assert_eq!(lisa.create_bucket("of-lisa", "lisas").await.unwrap().status, 200);
     assert_eq!(lisa.put("of-lisa/key", "bytes").await.unwrap().status, 200);
     assert_eq!(bart.create_bucket("of-bart", "lisas").await.unwrap().code(), "InvalidLocationConstraint");
     assert_eq!(bart.create_bucket("of-bart", "").await.unwrap().status, 200);
     // Nothing of this machine or its operator's credentials is for such a file.
-    for location in ["reads-the-host", "takes-a-profile"] {
+    for location in ["reads-the-host", "takes-a-profile", "wants-a-folder"] {
         assert_eq!(lisa.create_bucket(location, location).await.unwrap().status, 200);
         let refused = lisa.put(&format!("{location}/key"), "x").await.unwrap();
         assert!(refused.status == 503 && refused.text().contains("tenant"), "{}", refused.text());

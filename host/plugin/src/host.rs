@@ -70,7 +70,8 @@ pub struct LocationSpec {
     pub kind: String,
     /// An opaque id of who it belongs to.
     pub tenant: String,
-    /// The operator wrote it, so that its names may resolve to private addresses.
+    /// The operator wrote it, so that its names may resolve to private addresses, and it may
+    /// have a folder.
     pub is_trusted: bool,
     /// Its `details`, secrets and resolved profiles included.
     pub details: Value,
@@ -197,7 +198,8 @@ impl PluginHost {
             self.options.limits.clone()
         });
         spec.grants.check_reveal(&plugin.description, &mut problems);
-        let folder = self.folder(plugin, &spec.name, &details);
+        // Not the default one either: the data folder is the operator's.
+        let folder = self.folder(plugin, &spec.name, &details).filter(|_| spec.is_trusted);
         if let Some((folder, _)) = &folder {
             spec.grants.check_folder(folder, &mut problems);
         }

@@ -268,16 +268,27 @@ fn is_authorities(field: &Field) -> bool {
     field.attribute("host") == Some("ca-bundle")
 }
 
-/// What a tenant's details say of this machine's files, its operator's credentials among them.
+/// What a tenant's location would have of this machine: files that its details name, the
+/// operator's credentials among them, and the folder that a type with one has in any case.
 fn of_this_machine(location: &LocationConfiguration, description: &Description) -> Vec<Problem> {
-    let is_of_it = |field: &&Field| matches!(field.role.as_str(), "path" | "profile") || is_authorities(field);
-    let named = description.fields.iter().filter(is_of_it).filter(|field| {
+    let is_named = |field: &Field| {
         let mut names = field.path.split('.');
         let first = names.next().and_then(|name| location.details.get(name));
         names.fold(first, |value, name| value?.get(name)).is_some()
-    });
-    let fix = "remove it: only the operator names files of the server, in locationConfig.json";
-    named.map(|field| problem(location, "is not for a tenant's file".to_owned(), fix).at(field.path.clone())).collect()
+    };
+    let found = |field: &Field| {
+        let (what, fix) = if field.role == "path" {
+            let what = format!("the type {} has a folder of the server, and is not for a tenant's file", location.kind);
+            (what, "write another type: only the operator gives folders, in locationConfig.json")
+        } else if (field.role == "profile" || is_authorities(field)) && is_named(field) {
+            let fix = "remove it: only the operator names files of the server, in locationConfig.json";
+            ("is not for a tenant's file".to_owned(), fix)
+        } else {
+            return None;
+        };
+        Some(problem(location, what, fix).at(field.path.clone()))
+    };
+    description.fields.iter().filter_map(found).collect()
 }
 
 /// A plugin's fields in the words of the configuration.

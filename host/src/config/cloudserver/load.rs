@@ -81,7 +81,8 @@ impl Reader<'_> {
         tenants::resolve(&mut locations, &accounts, problems);
         let tenant_locations = self.tenant_locations(&server);
         if let Some(folder) = &tenant_locations {
-            let theirs = tenants::read(folder, &accounts, self.variables.all_local, &locations, problems);
+            let rules = tenants::Rules { all_local: self.variables.all_local, most: server.locations_per_tenant };
+            let theirs = tenants::read(folder, &accounts, rules, &locations, problems);
             locations.extend(theirs);
             // One that comes or goes changes the folder, one that is written over only itself.
             files.push(folder.clone());

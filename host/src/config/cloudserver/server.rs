@@ -51,6 +51,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "vaultd",
     "workflowEngineOperator",
 ];
+/// Each costs instances, connections and memory of its own.
+const LOCATIONS_PER_TENANT: usize = 64;
 /// Keys of old versions that decided where data goes.
 const REMOVED: [&str; 3] = ["regions", "usEastBehavior", "sproxyd"];
 
@@ -68,6 +70,8 @@ pub(super) struct Server {
     pub(super) certificate: Option<CertificatePaths>,
     /// The folder of tenants' own locations.
     pub(super) tenant_locations: Option<String>,
+    /// How many of them one account may have.
+    pub(super) locations_per_tenant: usize,
     /// `outboundProxy.url`.
     pub(super) outbound_proxy: Option<Secret>,
     pub(super) destinations: Vec<DestinationConfiguration>,
@@ -96,6 +100,7 @@ pub(super) fn read(file: &str, root: &Path, map: Map<String, Value>, problems: &
         health_allow: health_allow(file, &mut fields, problems),
         certificate: certificate(file, &mut fields, problems),
         tenant_locations: fields.text("tenantLocations"),
+        locations_per_tenant: locations_per_tenant(&mut fields),
         outbound_proxy: outbound_proxy(file, &mut fields, problems),
         destinations: destinations::read(file, root, fields.take("bucketNotificationDestinations"), problems),
         trust: plugins(file, &mut fields, problems),
@@ -150,6 +155,15 @@ fn rest_endpoints(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) 
 
 fn website_endpoints(fields: &mut Fields<'_>) -> Vec<String> {
     fields.texts("websiteEndpoints").unwrap_or_default().iter().map(|host| host_of(host)).collect()
+}
+
+fn locations_per_tenant(fields: &mut Fields<'_>) -> usize {
+    let Some(value) = fields.take("locationsPerTenant") else { return LOCATIONS_PER_TENANT };
+    let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+    if count.is_none() {
+        fields.refuse("locationsPerTenant", "is no count", "a whole number, without quotes");
+    }
+    count.unwrap_or(LOCATIONS_PER_TENANT)
 }
 
 fn log_level(file: &str, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<LogLevel> {

@@ -13,6 +13,14 @@ use crate::config::problem::{Problem, Problems, Severity};
 /// Fields by which only the operator decides.
 const OPERATORS: [&str; 5] = ["accounts", "grants", "limits", "objectId", "plugin"];
 
+/// What holds for each file of a tenant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) all_local: bool,
+    /// Locations that it may have.
+    pub(super) most: usize,
+}
+
 /// Replaces the accounts that locations name by their canonical ids. One that nobody knows
 /// stops its location, which then belongs to the others that it names.
 pub(super) fn resolve(locations: &mut [LocationConfiguration], accounts: &[Account], problems: &mut Problems) {
@@ -41,7 +49,7 @@ pub(super) fn resolve(locations: &mut [LocationConfiguration], accounts: &[Accou
 pub(super) fn read(
     folder: &Path,
     accounts: &[Account],
-    all_local: bool,
+    rules: Rules,
     known: &[LocationConfiguration],
     problems: &mut Problems,
 ) -> Vec<LocationConfiguration> {
@@ -58,7 +66,7 @@ pub(super) fn read(
                 continue;
             }
         };
-        for location in read_file(path, shown, all_local, problems) {
+        for location in read_file(path, shown, rules, problems) {
             // Whose the other one is, is nobody's business.
             if !taken.insert(location.name.clone()) {
                 let what = "another file has a location of that name";
@@ -71,7 +79,7 @@ pub(super) fn read(
     all
 }
 
-fn read_file(path: PathBuf, shown: String, all_local: bool, problems: &mut Problems) -> Vec<LocationConfiguration> {
+fn read_file(path: PathBuf, shown: String, rules: Rules, problems: &mut Problems) -> Vec<LocationConfiguration> {
     let mut own = Problems::default();
     let chosen = Chosen { path, name: shown.clone(), setting: "--tenant-locations", author: Author::Tenant };
     let map = files::read_object(&chosen, &mut own);
@@ -81,8 +89,15 @@ fn read_file(path: PathBuf, shown: String, all_local: bool, problems: &mut Probl
         return Vec::new();
     }
     problems.extend(own);
-    let (map, refused) = without_operators(&shown, map.unwrap_or_default());
-    let mut read = locations::read_entries(&shown, map, all_local, problems);
+    let mut map = map.unwrap_or_default();
+    if map.len() > rules.most {
+        let what = format!("has {} locations: {} of them are taken, the others are not there", map.len(), rules.most);
+        let fix = "remove some; only the operator allows more, with locationsPerTenant in config.json";
+        problems.push(Problem { severity: Severity::Location, ..Problem::warning(&shown, what, fix) });
+        map = map.into_iter().take(rules.most).collect();
+    }
+    let (map, refused) = without_operators(&shown, map);
+    let mut read = locations::read_entries(&shown, map, rules.all_local, problems);
     for location in &mut read {
         location.is_tenants = true;
         let name = location.name.clone();
@@ -156,6 +171,8 @@ mod tests {
 
     use super::*;
 
+    const RULES: Rules = Rules { all_local: false, most: 3 };
+
     fn account(name: &str, canonical_id: &str, short_id: &str) -> Account {
         Account {
             name: name.to_owned(),
@@ -222,7 +239,7 @@ mod tests {
         let mut map = Map::new();
         map.insert("ours".to_owned(), json!({ "type": "x", "details": {} }));
         let known = locations::read_entries("locations", map, false, &mut problems);
-        let found = read(folder.path(), &people(), false, &known, &mut problems);
+        let found = read(folder.path(), &people(), RULES, &known, &mut problems);
         (found, problems)
     }
 
@@ -235,6 +252,17 @@ mod tests {
         assert_eq!((found[0].name.as_str(), found[0].is_tenants), ("mine", true));
         assert_eq!(found[0].accounts.as_deref(), Some(&["l1".to_owned()][..]));
         assert!(!format!("{found:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_tenants_file_has_no_more_locations_than_the_operator_allows() {
+        let entries: Map<String, Value> =
+            (0..5).map(|index| (format!("l{index}"), json!({ "type": "x", "details": {} }))).collect();
+        let (found, problems) = in_folder(&[("Lisa.json", &Value::Object(entries).to_string())]);
+        assert_eq!(found.len(), 3);
+        let problem = problems.iter().next().unwrap();
+        assert!(problem.what.contains("5 locations") && problem.fix.contains("locationsPerTenant"), "{problem}");
+        assert!(!problems.is_fatal());
     }
 
     #[test]
@@ -261,7 +289,7 @@ mod tests {
         std::os::unix::fs::symlink(path("elsewhere"), path("c.json")).unwrap();
         std::fs::write(path("d.json"), good).unwrap();
         let mut problems = Problems::default();
-        let found = read(folder.path(), &people, false, &[], &mut problems);
+        let found = read(folder.path(), &people, RULES, &[], &mut problems);
         assert_eq!(found.len(), 1, "{problems}");
         assert_eq!(found[0].accounts.as_deref(), Some(&["d".to_owned()][..]));
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
