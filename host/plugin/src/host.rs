@@ -364,7 +364,8 @@ fn policy(
         };
         let named = details.endpoints.iter().any(|endpoint| pattern.is_below(endpoint));
         if named || plugin.description.own {
-            allowed.push(pattern.with_private(named && spec.is_trusted));
+            let is_operators = details.endpoints.iter().any(|endpoint| pattern.is_named_by(endpoint));
+            allowed.push(pattern.with_private(is_operators && spec.is_trusted));
         } else {
             let text = printable(text, 256);
             warnings.push(format!(

@@ -161,6 +161,8 @@ impl Connector {
             }
         }
         if refused {
+            let host = crate::log::printable(&name, 256);
+            tracing::warn!(host, port, "{host}:{port} has no address that its location may be connected to");
             return Err(prohibited());
         }
         Err(last)

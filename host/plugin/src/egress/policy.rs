@@ -53,6 +53,14 @@ impl Pattern {
         same_scheme && same_port && (self.host == endpoint.host || is_subdomain(&self.host, &endpoint.host))
     }
 
+    /// Whether this is the very name that the operator wrote, so that it may have a private
+    /// address. A subdomain that a plugin asks for is the word of whoever has the name's zone,
+    /// unless no zone of the Internet has it.
+    pub(crate) fn is_named_by(&self, endpoint: &Endpoint) -> bool {
+        let is_itself = !self.subdomains && self.host == endpoint.host;
+        self.is_below(endpoint) && (is_itself || is_within_a_network(&self.host))
+    }
+
     /// The same as an explicit grant.
     pub(crate) fn granted(mut self) -> Self {
         self.granted = true;
@@ -135,6 +143,13 @@ pub(super) fn normal(host: &str) -> String {
         Ok(address) => address.to_string(),
         Err(_) => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
     }
+}
+
+/// Whether a name is of a domain that is set apart for networks, tests or this machine.
+///
+/// <https://www.iana.org/assignments/special-use-domain-names>
+fn is_within_a_network(host: &str) -> bool {
+    host.rsplit_once('.').is_some_and(|(_, last)| matches!(last, "internal" | "local" | "localhost" | "test"))
 }
 
 /// Where an authority ends, for those who write `\` for `/` too.
@@ -256,6 +271,32 @@ mod tests {
         assert!(
             !is_below("example.com", "https://*.com.evil.org") && !is_below("example.com", "https://notexample.com")
         );
+    }
+
+    #[test]
+    fn a_derived_name_is_not_the_operators_own_unless_only_a_network_knows_it() {
+        let is_named_by = |endpoint: &str, asked: &str| {
+            let (pattern, endpoint) = (Pattern::parse(asked, false).unwrap(), Endpoint::parse(endpoint).unwrap());
+            assert!(pattern.is_below(&endpoint), "{asked} is below {endpoint:?}");
+            pattern.is_named_by(&endpoint)
+        };
+        for (endpoint, asked) in [
+            ("s3.example.com", "https://s3.example.com"),
+            ("http://10.0.0.1:9000", "http://10.0.0.1:9000"),
+            ("minio:9000", "http://minio:9000"),
+            ("localhost", "https://bucket.localhost"),
+            ("s3.corp.internal", "https://bucket.s3.corp.internal"),
+        ] {
+            assert!(is_named_by(endpoint, asked), "{endpoint} {asked}");
+        }
+        for (endpoint, asked) in [
+            ("s3.example.com", "https://bucket.s3.example.com"),
+            ("s3.example.com", "https://*.s3.example.com"),
+            ("internal.example.com", "https://bucket.internal.example.com"),
+            ("minio:9000", "http://bucket.minio:9000"),
+        ] {
+            assert!(!is_named_by(endpoint, asked), "{endpoint} {asked}");
+        }
     }
 
     #[test]
