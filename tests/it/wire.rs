@@ -240,3 +240,20 @@ async fn a_request_with_two_ends_is_not_believed() {
         assert_eq!(wire.answer(false).await.status, 400, "{head:?}");
     }
 }
+
+#[tokio::test]
+async fn no_name_makes_a_line_of_its_own_in_the_log() {
+    let setup = Setup::with_locations(json!({})).environment("SALLYPORT_LOG_FORMAT", "text");
+    let mut gateway = setup.start().await.unwrap();
+    let mut wire = Wire::to(&gateway).await;
+    wire.send("GET /x%0aFAKE/%0aFAKE HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(wire.answer(false).await.status >= 400);
+    // The line is written once the answer is over.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !gateway.log().contains("FAKE") {
+        assert!(tokio::time::Instant::now() < deadline, "{}", gateway.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = gateway.log();
+    assert!(!log.lines().any(|line| line.starts_with("FAKE")), "{log}");
+}

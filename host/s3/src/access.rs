@@ -60,10 +60,11 @@ impl Drop for Access {
             duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             requester = self.requester,
             remote = self.remote,
-            "{} {} {}",
+            // Without the bucket: the name that was asked for may have any bytes, and a message in
+            // text is written as it is.
+            "{} {}",
             self.operation,
             self.status,
-            self.bucket,
         );
         let labels = [("operation", self.operation.to_owned()), ("status", self.status.to_string())];
         metrics::counter!("sallyport_s3_requests_total", &labels).increment(1);
