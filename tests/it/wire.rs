@@ -257,3 +257,15 @@ async fn no_name_makes_a_line_of_its_own_in_the_log() {
     let log = gateway.log();
     assert!(!log.lines().any(|line| line.starts_with("FAKE")), "{log}");
 }
+
+#[tokio::test]
+async fn a_refused_body_that_was_announced_ends_the_connection_and_says_so() {
+    let (gateway, _client) = start().await;
+    let mut wire = Wire::to(&gateway).await;
+    let head = "PUT /absent/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    wire.send(head).await;
+    let answer = wire.answer(false).await;
+    assert!(answer.status >= 400, "{}", answer.head);
+    assert_eq!(answer.header("connection"), "close", "{}", answer.head);
+    assert!(wire.is_closed().await);
+}

@@ -137,7 +137,7 @@ impl S3Service {
         });
         self.notice(&parts, &mut access, &mut answer).await;
         self.finish(&mut answer, &access.request_id);
-        if is_confusing(&parts) {
+        if is_confusing(&parts, answer.status()) {
             answer::set(&mut answer, "connection", "close");
         }
         access.status = answer.status().as_u16();
@@ -330,9 +330,11 @@ enum Asked {
 
 /// Whether a request waits for `100 Continue` and has no body, so that it never comes. That
 /// is [right](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1-11.1), yet botocore then
-/// takes the next answer on the same connection for headers of this one.
-fn is_confusing(parts: &http::request::Parts) -> bool {
-    parts.version < http::Version::HTTP_2 && parts.headers.contains_key("expect") && content_length(parts) == 0
+/// takes the next answer on the same connection for headers of this one. Or whether it was
+/// refused, so that nobody knows whether its body comes all the same.
+fn is_confusing(parts: &http::request::Parts, status: http::StatusCode) -> bool {
+    let is_waiting = parts.version < http::Version::HTTP_2 && parts.headers.contains_key("expect");
+    is_waiting && (content_length(parts) == 0 || status.is_client_error() || status.is_server_error())
 }
 
 /// The size of the object that an answer is about.
