@@ -7,6 +7,7 @@ mod key;
 mod plugin;
 mod running;
 mod serve;
+mod startup;
 
 pub use care::{backup, fsck, rebind, restore};
 pub use check::check;
@@ -16,7 +17,7 @@ pub use plugin::plugin;
 pub use serve::serve;
 
 use crate::app::inspect;
-use crate::config::{Configuration, Overrides, Problem, ProcessEnvironment, Severity, draft};
+use crate::config::{Configuration, Overrides, Problem, Problems, ProcessEnvironment, Severity, draft};
 use anyhow::Context;
 use std::io::Write;
 
@@ -30,8 +31,28 @@ pub const FOUND_PROBLEMS: u8 = 1;
 /// # Errors
 /// When one of them is fatal.
 async fn configuration(overrides: &Overrides) -> anyhow::Result<Configuration> {
+    let (configuration, problems) = drafted(overrides)?;
+    accepted(configuration, &problems).await
+}
+
+/// As [`configuration`], where all that a server needs to start has to be in order.
+///
+/// # Errors
+/// When anything is not.
+async fn configuration_to_serve(overrides: &Overrides) -> anyhow::Result<Configuration> {
+    let (configuration, mut problems) = drafted(overrides)?;
+    if let Some(configuration) = &configuration {
+        problems.extend(startup::problems(configuration, &ProcessEnvironment).await);
+    }
+    accepted(configuration, &problems).await
+}
+
+fn drafted(overrides: &Overrides) -> anyhow::Result<(Option<Configuration>, Problems)> {
     let root = std::env::current_dir().context("the working folder")?;
-    let (configuration, problems) = draft(&root, overrides, &ProcessEnvironment);
+    Ok(draft(&root, overrides, &ProcessEnvironment))
+}
+
+async fn accepted(configuration: Option<Configuration>, problems: &Problems) -> anyhow::Result<Configuration> {
     report(problems.iter());
     if problems.is_fatal()
         && let Some(configuration) = &configuration

@@ -32,19 +32,32 @@ impl DestinationTable {
     pub async fn open(configurations: &[DestinationConfiguration]) -> anyhow::Result<Self> {
         let mut table = BTreeMap::new();
         for configuration in configurations {
-            let place = || format!("the destination {}", configuration.name);
-            let tls = authorities::client(configuration.authority.as_deref()).await.with_context(place)?;
-            let destination = match &configuration.target {
-                DestinationTarget::Webhook(target) => {
-                    Destination::Webhook(Box::new(Webhook::new(target, tls).with_context(place)?))
-                }
-                DestinationTarget::Nats(target) => {
-                    Destination::Nats(Box::new(Nats::new(target, tls).await.with_context(place)?))
-                }
-            };
+            let destination = Destination::new(configuration).await;
+            let destination = destination.with_context(|| format!("the destination {}", configuration.name))?;
             table.insert(configuration.name.clone(), destination);
         }
         Ok(Self(table))
+    }
+
+    /// Each destination whose files cannot be used, with the reason.
+    pub async fn faults(configurations: &[DestinationConfiguration]) -> Vec<(&DestinationName, String)> {
+        let mut faults = Vec::new();
+        for configuration in configurations {
+            if let Err(error) = Destination::new(configuration).await {
+                faults.push((&configuration.name, format!("{error:#}")));
+            }
+        }
+        faults
+    }
+}
+
+impl Destination {
+    async fn new(configuration: &DestinationConfiguration) -> anyhow::Result<Self> {
+        let tls = authorities::client(configuration.authority.as_deref()).await?;
+        Ok(match &configuration.target {
+            DestinationTarget::Webhook(target) => Self::Webhook(Box::new(Webhook::new(target, tls)?)),
+            DestinationTarget::Nats(target) => Self::Nats(Box::new(Nats::new(target, tls).await?)),
+        })
     }
 }
 

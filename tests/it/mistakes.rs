@@ -134,6 +134,38 @@ async fn each_mistake_in_credentials_is_told_once_at_the_field_to_mend() {
 }
 
 #[tokio::test]
+async fn check_finds_all_that_serve_would_end_with() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "no-key.pem", "nothing of PEM").unwrap();
+    write(folder.path(), "metadata", "a file where the folder is to be").unwrap();
+    let hooks =
+        json!([{ "resource": "hooks", "type": "webhook", "url": "https://127.0.0.1:9/", "ca": "absent-ca.pem" }]);
+    let setup = Setup::with_locations(json!({}))
+        .config("certFilePaths", json!({ "key": "no-key.pem", "cert": "absent.pem", "ca": "absent.pem" }))
+        .config("bucketNotificationDestinations", hooks)
+        .environment("SALLYPORT_HEAL_INTERVAL_MS", "soon")
+        .environment("SALLYPORT_RESOLVE", "nonsense");
+    for subcommand in ["serve", "check"] {
+        let mut command = setup.subcommand(folder.path(), &[subcommand]).unwrap();
+        let ran = Ran::of(&mut command).await.unwrap();
+        assert_eq!((ran.code, ran.output.as_str()), (Some(2), ""), "{subcommand}: {}", ran.errors);
+        for (place, what) in [
+            ("certFilePaths.key: ", "no-key.pem"),
+            ("certFilePaths.cert: ", "absent.pem"),
+            ("certFilePaths.ca: ", "absent.pem"),
+            ("bucketNotificationDestinations.hooks: ", "absent-ca.pem"),
+            ("environment, SALLYPORT_HEAL_INTERVAL_MS: ", "a number of milliseconds"),
+            ("environment, SALLYPORT_RESOLVE: ", "has no ="),
+            ("metadata: ", "cannot be made"),
+        ] {
+            let line = ran.errors.lines().find(|line| line.starts_with("error: ") && line.contains(place));
+            let line = line.unwrap_or_else(|| panic!("{subcommand}: no line {place:?} in:\n{}", ran.errors));
+            assert!(line.contains(what) && line.contains('→'), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_master_key_that_others_can_read_is_told_of_at_start_and_by_check() {
     let key = format!("{}=\n", "A".repeat(43));
     let mut gateway = Setup::with_locations(json!({})).file("metadata/master.key", &key).start().await.unwrap();

@@ -1,6 +1,6 @@
 //! `sallyport check`.
 
-use super::{configuration, report, running, say};
+use super::{configuration_to_serve, report, running, say};
 use crate::app::{App, key_problems};
 use crate::config::{Configuration, Overrides, ProcessEnvironment, Severity};
 
@@ -9,7 +9,7 @@ use crate::config::{Configuration, Overrides, ProcessEnvironment, Severity};
 /// # Errors
 /// What keeps it from asking.
 pub async fn check(overrides: &Overrides) -> anyhow::Result<bool> {
-    let mut configuration = configuration(overrides).await?;
+    let mut configuration = configuration_to_serve(overrides).await?;
     report(key_problems(&configuration, &ProcessEnvironment)?.iter());
     // A database of its own: the server may be running on the real one.
     let scratch = std::env::temp_dir().join(format!("sallyport-check-{}", std::process::id()));

@@ -1,6 +1,6 @@
 //! `sallyport serve`.
 
-use super::{configuration, report, say};
+use super::{configuration_to_serve, report, say};
 use crate::admin::{Admin, Readiness, Reload, Status};
 use crate::app::{App, key_problems};
 use crate::config::{Overrides, ProcessEnvironment};
@@ -18,7 +18,7 @@ use tokio::signal::unix::Signal;
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
-    let mut configuration = configuration(overrides).await?;
+    let mut configuration = configuration_to_serve(overrides).await?;
     let files = Files::of(&configuration).await;
     telemetry::log(configuration.log);
     let metrics = telemetry::metrics()?;

@@ -36,6 +36,8 @@ pub struct Configuration {
     pub log: LogSettings,
     /// Who may sign requests.
     pub accounts: Vec<Account>,
+    /// The server's own file, as reports name it.
+    pub config_file: String,
     /// Every location of the file, those with a mistake included.
     pub locations: Vec<LocationConfiguration>,
     /// Their file, as reports name it.

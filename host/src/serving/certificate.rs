@@ -73,6 +73,19 @@ impl Certificate {
         Ok(Self { source: source.clone(), current })
     }
 
+    /// What is wrong with files that are to be served with, each with its key in
+    /// `certFilePaths`. What is made at the first start has none.
+    pub fn faults(source: &TlsSource) -> Vec<(&'static str, CertificateError)> {
+        let TlsSource::Files { key, certificate, authority } = source else { return Vec::new() };
+        let chains = [("cert", Some(certificate)), ("ca", authority.as_ref())];
+        let chains = chains.into_iter().filter_map(|(name, file)| Some((name, read_chain(file?).err()?)));
+        let mut faults: Vec<_> = read_key(key).err().map(|error| ("key", error)).into_iter().chain(chains).collect();
+        if faults.is_empty() {
+            faults.extend(load(source).err().map(|error| ("cert", error)));
+        }
+        faults
+    }
+
     /// What takes connections with whatever is the certificate then. HTTP/2 and HTTP/1.1
     /// are offered.
     ///
@@ -154,12 +167,15 @@ fn load(source: &TlsSource) -> Result<CertifiedKey, CertificateError> {
     for certificate in files {
         chain.extend(read_chain(&certificate)?);
     }
-    let key = PrivateKeyDer::from_pem_file(&key).map_err(|source| CertificateError::Read { path: key, source })?;
-    Ok(CertifiedKey::from_der(chain, key, &provider())?)
+    Ok(CertifiedKey::from_der(chain, read_key(&key)?, &provider())?)
 }
 
 fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

@@ -113,6 +113,7 @@ impl Reader<'_> {
                 format: self.overrides.log_format,
             },
             accounts,
+            config_file,
             locations,
             locations_file,
             tenant_locations,
