@@ -41,28 +41,27 @@ async fn configuration(overrides: &Overrides) -> anyhow::Result<Configuration> {
 /// When anything is not.
 async fn configuration_to_serve(overrides: &Overrides) -> anyhow::Result<Configuration> {
     let (configuration, mut problems) = drafted(overrides)?;
-    if let Some(configuration) = &configuration {
-        problems.extend(startup::problems(configuration, &ProcessEnvironment).await);
-    }
+    problems.extend(startup::problems(&configuration, &ProcessEnvironment).await);
     accepted(configuration, &problems).await
 }
 
-fn drafted(overrides: &Overrides) -> anyhow::Result<(Option<Configuration>, Problems)> {
+fn drafted(overrides: &Overrides) -> anyhow::Result<(Configuration, Problems)> {
     let root = std::env::current_dir().context("the working folder")?;
     Ok(draft(&root, overrides, &ProcessEnvironment))
 }
 
-async fn accepted(configuration: Option<Configuration>, problems: &Problems) -> anyhow::Result<Configuration> {
+async fn accepted(configuration: Configuration, problems: &Problems) -> anyhow::Result<Configuration> {
     report(problems.iter());
-    if problems.is_fatal()
-        && let Some(configuration) = &configuration
-        && let Ok(found) = inspect(configuration, Box::new(ProcessEnvironment)).await
+    if !problems.is_fatal() {
+        return Ok(configuration);
+    }
+    // Where nothing is to be asked, nothing is compiled, and no folder is made for it.
+    if !configuration.locations.is_empty()
+        && let Ok(found) = inspect(&configuration, Box::new(ProcessEnvironment)).await
     {
         report(found.iter());
     }
-    configuration
-        .filter(|_| !problems.is_fatal())
-        .context("the configuration has mistakes that could misplace data: nothing was started")
+    anyhow::bail!("the configuration has mistakes that could misplace data: nothing was started")
 }
 
 /// Writes problems to standard error, a line each.

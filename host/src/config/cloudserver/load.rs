@@ -49,16 +49,17 @@ pub struct Overrides {
 /// All mistakes come together. There is a configuration unless one of them is fatal.
 pub fn load(root: &Path, overrides: &Overrides, environment: &dyn Environment) -> (Option<Configuration>, Problems) {
     let (configuration, problems) = draft(root, overrides, environment);
-    (configuration.filter(|_| !problems.is_fatal()), problems)
+    ((!problems.is_fatal()).then_some(configuration), problems)
 }
 
-/// As [`load`], yet with what could be read in spite of fatal mistakes: nothing may be
-/// served with it, but more mistakes can be found.
-pub fn draft(root: &Path, overrides: &Overrides, environment: &dyn Environment) -> (Option<Configuration>, Problems) {
+/// As [`load`], yet with what could be read in spite of fatal mistakes, and with nothing in
+/// place of a file that could not: nothing may be served with it, but more mistakes can be found.
+pub fn draft(root: &Path, overrides: &Overrides, environment: &dyn Environment) -> (Configuration, Problems) {
     let mut problems = Problems::default();
     let variables = Variables::read(environment, &mut problems);
     let reader = Reader { root, overrides, variables: &variables };
-    (reader.read(&mut problems), problems)
+    let configuration = reader.read(&mut problems);
+    (configuration, problems)
 }
 
 struct Reader<'a> {
@@ -68,29 +69,35 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, problems: &mut Problems) -> Option<Configuration> {
+    fn read(&self, problems: &mut Problems) -> Configuration {
         let mut files = Vec::new();
-        let server = self.server(&mut files, problems);
-        let locations = self.locations(&mut files, problems);
+        let (config_file, server) = self.server(&mut files, problems);
+        let (locations_file, locations) = self.locations(&mut files, problems);
         let accounts = self.accounts(&mut files, problems);
-        let (config_file, mut server) = server?;
+        // What one file names in another is not looked for in one that could not be read.
+        let (has_locations, has_tenants) = (locations.is_some(), locations.is_some() && accounts.is_some());
+        let mut server = server.unwrap_or_default();
+        let (mut locations, accounts) = (locations.unwrap_or_default(), accounts.unwrap_or_default());
         for host in &self.variables.endpoints {
             server.rest_endpoints.insert(host.clone(), locations::FALLBACK.to_owned());
         }
-        let (Some((locations_file, mut locations)), Some(accounts)) = (locations, accounts) else { return None };
-        tenants::resolve(&mut locations, &accounts, problems);
+        if has_tenants {
+            tenants::resolve(&mut locations, &accounts, problems);
+        }
         let tenant_locations = self.tenant_locations(&server);
         if let Some(folder) = &tenant_locations {
-            let rules = tenants::Rules { all_local: self.variables.all_local, most: server.locations_per_tenant };
-            let theirs = tenants::read(folder, &accounts, rules, &locations, problems);
-            locations.extend(theirs);
+            if has_tenants {
+                let rules = tenants::Rules { all_local: self.variables.all_local, most: server.locations_per_tenant };
+                let theirs = tenants::read(folder, &accounts, rules, &locations, problems);
+                locations.extend(theirs);
+            }
             // One that comes or goes changes the folder, one that is written over only itself.
             files.push(folder.clone());
             files.extend(tenants::files_of(folder, &mut Problems::default()));
         }
         trust::share(&server.trust, &mut locations);
         for (host, location) in &server.rest_endpoints {
-            if !locations.iter().any(|known| known.name == *location) {
+            if has_locations && !locations.iter().any(|known| known.name == *location) {
                 let what = format!("{location} is not a location");
                 let fix = format!("name one that {locations_file} lists, or add it there");
                 let path = format!("restEndpoints.{host}");
@@ -104,7 +111,7 @@ impl Reader<'_> {
             self.variables.metadata_path.as_deref(),
             "localMetadata",
         );
-        Some(Configuration {
+        Configuration {
             root: self.root.to_owned(),
             metrics_listen: self.metrics_listen(&config_file, &server, problems),
             tls: self.tls(&server, &metadata_dir),
@@ -135,10 +142,10 @@ impl Reader<'_> {
             destinations: server.destinations,
             rest_endpoints: server.rest_endpoints,
             website_endpoints: server.website_endpoints,
-        })
+        }
     }
 
-    fn server(&self, files: &mut Vec<PathBuf>, problems: &mut Problems) -> Option<(String, Server)> {
+    fn server(&self, files: &mut Vec<PathBuf>, problems: &mut Problems) -> (String, Option<Server>) {
         let choice = Choice {
             argument: self.overrides.config.as_deref(),
             variable: self.variables.config_file.clone(),
@@ -147,16 +154,15 @@ impl Reader<'_> {
         };
         let file = choice.resolve(self.root);
         files.push(file.path.clone());
-        let map = read_object(&file, problems)?;
-        let server = server::read(&file.name, self.root, map, problems);
-        Some((file.name, server))
+        let server = read_object(&file, problems).map(|map| server::read(&file.name, self.root, map, problems));
+        (file.name, server)
     }
 
     fn locations(
         &self,
         files: &mut Vec<PathBuf>,
         problems: &mut Problems,
-    ) -> Option<(String, Vec<LocationConfiguration>)> {
+    ) -> (String, Option<Vec<LocationConfiguration>>) {
         let choice = Choice {
             argument: self.overrides.locations.as_deref(),
             variable: self.variables.location_file.clone(),
@@ -165,9 +171,9 @@ impl Reader<'_> {
         };
         let file = choice.resolve(self.root);
         files.push(file.path.clone());
-        let map = read_object(&file, problems)?;
-        let locations = locations::read(&file.name, map, self.variables.all_local, problems);
-        Some((file.name, locations))
+        let locations = read_object(&file, problems)
+            .map(|map| locations::read(&file.name, map, self.variables.all_local, problems));
+        (file.name, locations)
     }
 
     /// The folder of tenants' own files; there need be none.

@@ -163,6 +163,31 @@ fn files_that_cannot_be_read_are_reported_together() {
 }
 
 #[test]
+fn one_file_that_cannot_be_read_hides_no_mistake_of_the_others() {
+    for absent in ["S3_CONFIG_FILE", "S3_LOCATION_FILE", "S3AUTH_CONFIG"] {
+        let mut files = Files::new().config("port", json!(70000)).config("restEndpoints", json!({ "a": "nowhere" }));
+        files.locations["us-east-1"]["objectId"] = json!("same");
+        files.locations["custom-location"]["objectId"] = json!("same");
+        files.locations["custom-location"]["accounts"] = json!(["nobody"]);
+        files.write("tenants/nobody.json", "{}");
+        let files = files.config("tenantLocations", json!("tenants")).variable(absent, "/absent.json");
+        let (configuration, problems) = files.load();
+        assert!(configuration.is_none(), "{absent}");
+        let told = problems.to_string();
+        for (mistake, of) in [
+            ("/absent.json: cannot be read", ""),
+            ("config.json, port: ", "S3_CONFIG_FILE"),
+            ("same is also that of", "S3_LOCATION_FILE"),
+        ] {
+            assert_eq!(told.contains(mistake), of != absent, "{absent}, {mistake}: {told}");
+        }
+        assert_eq!(told.contains("nowhere is not a location"), absent == "S3AUTH_CONFIG", "{absent}: {told}");
+        let misses_accounts = told.contains("nobody");
+        assert_eq!(misses_accounts, absent == "S3_CONFIG_FILE", "{absent}: {told}");
+    }
+}
+
+#[test]
 fn where_it_listens_follows_the_strongest_wish() {
     let cases = [
         (Files::new(), "127.0.0.1:8000", "127.0.0.1:8002"),
