@@ -24,11 +24,13 @@ export S3DATAPATH="${S3DATAPATH:-$root/localData}"
 export S3METADATAPATH="${S3METADATAPATH:-$root/localMetadata}"
 # Only the published port decides who reaches a container.
 export LISTEN_ADDR="${LISTEN_ADDR:-0.0.0.0}"
-mkdir -p "$S3DATAPATH" "$S3METADATAPATH"
+# SALLYPORT_... wins over CloudServer's variables.
+folders=("${SALLYPORT_DATA_DIR:-$S3DATAPATH}" "${SALLYPORT_METADATA_DIR:-$S3METADATAPATH}")
+mkdir -p "${folders[@]}"
 
 if [ "$#" -eq 0 ]; then set -- serve; fi
 case "$1" in
-    serve | check | backup | restore | fsck | rebind | -*) set -- sallyport "$@" ;;
+    serve | check | backup | restore | fsck | key | plugin | import | rebind | help | -*) set -- sallyport "$@" ;;
 esac
 
 if [ "$(id -u)" -ne 0 ] || ! id "$user" >/dev/null 2>&1; then
@@ -37,7 +39,7 @@ fi
 
 # Mounted folders belong to whoever made them on the host. Only the top is looked at: what is
 # below an own folder is the server's already, and may be millions of files.
-for folder in "$S3DATAPATH" "$S3METADATAPATH"; do
+for folder in "${folders[@]}"; do
     if [ "$(stat -c %u "$folder")" != "$(id -u "$user")" ]; then
         chown -R "$user" "$folder"
     fi
@@ -50,17 +52,60 @@ as_user() {
 # Mounted files may be readable by root alone. Those are copied, never changed: the mount is
 # the host's own file. What the user can read stays where it is, so that changes are seen.
 private=$(mktemp -d)
-take() { # source, name, variable that is to name the copy
-    if [ -r "$1" ] && eval "[ -z \"\${$3:-}\" ]" && ! as_user test -r "$1"; then
-        cp "$1" "$private/$2"
-        chmod 400 "$private/$2"
-        export "$3=$private/$2"
+is_private() {
+    [ -r "$1" ] && ! as_user test -r "$1"
+}
+take() { # source, variable that is to name the copy
+    if is_private "$1"; then
+        install -m 400 "$1" "$private/$2"
+        export "$2=$private/$2"
     fi
 }
-take "${HOME:-/root}/.aws/credentials" credentials AWS_SHARED_CREDENTIALS_FILE
-take "$root/locationConfig.json" locationConfig.json S3_LOCATION_FILE
-take "$root/conf/authdata.json" authdata.json S3AUTH_CONFIG
-take "$root/config.json" config.json S3_CONFIG_FILE
+# Where the server looks for the file that a variable of CloudServer's names.
+named() { # variable, file below the root when it is unset
+    local file=${!1:-}
+    case "$file" in
+        "") echo "$root/$2" ;;
+        /*) echo "$file" ;;
+        *) if [ -f "$root/conf/$file" ]; then echo "$root/conf/$file"; else echo "$root/$file"; fi ;;
+    esac
+}
+# Whose paths are in config.json, which then is copied with the copies' paths in it.
+take_certificates() { # config.json, variable that names it
+    local text block own key field file
+    text=$(cat "$1" 2>/dev/null) || return 0
+    [[ $text =~ \"certFilePaths\"[[:space:]]*:[[:space:]]*\{([^}]*)\} ]] || return 0
+    block=${BASH_REMATCH[1]}
+    own=$block
+    for key in key cert ca; do
+        field="\"$key\"[[:space:]]*:[[:space:]]*\"([^\"]+)\""
+        [[ $own =~ $field ]] || continue
+        field=${BASH_REMATCH[0]}
+        file=${BASH_REMATCH[1]}
+        # From the root, where the server is started.
+        if is_private "$file"; then
+            install -m 400 "$file" "$private/certificate.$key"
+            own=${own/"$field"/"\"$key\": \"$private/certificate.$key\""}
+        fi
+    done
+    if [ "$own" != "$block" ]; then
+        printf '%s\n' "${text%%"$block"*}$own${text#*"$block"}" >"$private/config.json"
+        chmod 400 "$private/config.json"
+        export "$2=$private/config.json"
+    fi
+}
+take "${AWS_SHARED_CREDENTIALS_FILE:-${HOME:-/root}/.aws/credentials}" AWS_SHARED_CREDENTIALS_FILE
+take "$(named S3_LOCATION_FILE locationConfig.json)" S3_LOCATION_FILE
+take "$(named S3AUTH_CONFIG conf/authdata.json)" S3AUTH_CONFIG
+take "$(named S3_CONFIG_FILE config.json)" S3_CONFIG_FILE
+for variable in SALLYPORT_LOCATIONS SALLYPORT_AUTH SALLYPORT_CONFIG; do
+    if [ -n "${!variable:-}" ]; then take "${!variable}" "$variable"; fi
+done
+if [ -n "${SALLYPORT_CONFIG:-}" ]; then
+    take_certificates "$SALLYPORT_CONFIG" SALLYPORT_CONFIG
+else
+    take_certificates "$(named S3_CONFIG_FILE config.json)" S3_CONFIG_FILE
+fi
 if [ -z "${AWS_SHARED_CREDENTIALS_FILE:-}" ] && [ -r "${HOME:-/root}/.aws/credentials" ]; then
     export AWS_SHARED_CREDENTIALS_FILE="${HOME:-/root}/.aws/credentials"
 fi

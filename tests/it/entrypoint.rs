@@ -172,6 +172,71 @@ async fn a_variable_whose_name_no_shell_can_export_reaches_the_server() {
 }
 
 #[tokio::test]
+async fn each_command_that_help_lists_is_the_servers() {
+    let container = Container::new();
+    let help = container.output(&[], &["help"]).await;
+    assert_eq!(help.code, Some(0), "{}", help.errors);
+    let listed =
+        help.output.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert!(commands.contains(&"key") && commands.contains(&"import"), "{commands:?}");
+    for command in commands.into_iter().filter(|command| !["", "help"].contains(command)) {
+        let ran = container.output(&[], &[command, "--help"]).await;
+        assert_eq!(ran.code, Some(0), "{command}: {}", ran.errors);
+        assert!(ran.output.contains(&format!("sallyport {command}")), "{command}: {}", ran.output);
+    }
+}
+
+#[tokio::test]
+async fn what_variables_name_is_handed_over_as_well() {
+    if !is_root() {
+        eprintln!("skipped: the tests do not run as root, and only root can give it up");
+        return;
+    }
+    let container = Container::new();
+    let app = container.app();
+    let place = |name: &str| app.join(name).display().to_string();
+    let certificates =
+        json!({ "port": 0, "certFilePaths": { "key": "tls/server.key", "cert": place("tls/server.crt") } }).to_string();
+    for (name, text) in [
+        ("conf/mine.json", "of-locations"),
+        ("secrets/accounts.json", "of-accounts"),
+        ("secrets/aws", "of-profiles"),
+        ("tls/server.key", "of-the-key"),
+        ("tls/server.crt", "of-the-certificate"),
+        ("secrets/config.json", certificates.as_str()),
+    ] {
+        let file = write(&app, name, text).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    for name in ["data", "metadata"] {
+        std::fs::create_dir(app.join(name)).unwrap();
+    }
+    let (accounts, profiles, config) =
+        (place("secrets/accounts.json"), place("secrets/aws"), place("secrets/config.json"));
+    let (data, metadata) = (place("data"), place("metadata"));
+    let variables = [
+        ("SALLYPORT_USER", "nobody"),
+        ("S3_LOCATION_FILE", "mine.json"),
+        ("S3AUTH_CONFIG", accounts.as_str()),
+        ("AWS_SHARED_CREDENTIALS_FILE", profiles.as_str()),
+        ("S3_CONFIG_FILE", config.as_str()),
+        ("SALLYPORT_DATA_DIR", data.as_str()),
+        ("SALLYPORT_METADATA_DIR", metadata.as_str()),
+    ];
+    let script = "cat \"$S3_LOCATION_FILE\" \"$S3AUTH_CONFIG\" \"$AWS_SHARED_CREDENTIALS_FILE\"; echo; \
+                  grep -o '\"/[^\"]*\"' \"$S3_CONFIG_FILE\" | xargs cat; echo; \
+                  touch \"$SALLYPORT_DATA_DIR/mine\" \"$SALLYPORT_METADATA_DIR/mine\" && echo may-write";
+    let ran = container.output(&variables, &["sh", "-c", script]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.errors);
+    for wanted in ["of-locations", "of-accounts", "of-profiles", "of-the-key", "of-the-certificate", "may-write"] {
+        assert!(ran.output.contains(wanted), "{wanted}:\n{}", ran.output);
+    }
+    let kept = std::fs::metadata(app.join("tls/server.key")).unwrap();
+    assert_eq!((kept.uid(), kept.mode() & 0o777), (0, 0o600), "the mount is the host's own file");
+}
+
+#[tokio::test]
 async fn root_is_given_up_and_what_only_root_may_read_is_handed_over() {
     if !is_root() {
         eprintln!("skipped: the tests do not run as root, and only root can give it up");
