@@ -2,6 +2,7 @@
 
 use sallyport_tests::client::Client;
 use sallyport_tests::gateway::{Gateway, Ran, Setup};
+use sallyport_tests::upstream::Moto;
 use sallyport_tests::wait::until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -163,6 +164,36 @@ async fn a_restored_database_sweeps_nothing_until_fsck_has_run_and_repair_frees_
     let clean = gateway.run(&["fsck"]).await.unwrap();
     assert_eq!(clean.code, Some(0), "{}", clean.output);
     assert!(clean.output.contains("1 segments, 0 lost; 1 stored objects, 0 orphans"), "{}", clean.output);
+}
+
+#[tokio::test]
+async fn an_orphan_is_found_where_the_listing_does_not_show_whose_bytes_are() {
+    let moto = Moto::start().await.unwrap();
+    let backend = moto.client().unwrap();
+    assert_eq!(backend.create_bucket("cloud", "").await.unwrap().status, 200);
+    let details = json!({
+        "awsEndpoint": format!("127.0.0.1:{}", moto.port()), "bucketName": "cloud", "supportsVersioning": false,
+        "credentials": { "accessKey": "testing", "secretKey": "testing" }, "https": false, "pathStyle": true
+    });
+    let cloud = json!({ "type": "aws_s3", "legacyAwsBehavior": true, "details": details });
+    let mut gateway = eager().location("cloud", cloud).start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("bucket", "cloud").await.unwrap().status, 200);
+    put(&client, "bucket/kept", "the bytes of kept").await;
+    assert_eq!(gateway.run(&["backup", "saved.db"]).await.unwrap().code, Some(0));
+    put(&client, "bucket/orphan", "the bytes of orphan").await;
+    put(&backend, "cloud/foreign", "the bytes of others").await;
+    gateway.stop().await.unwrap();
+    std::fs::remove_dir_all(gateway.folder().join("metadata")).unwrap();
+    assert_eq!(gateway.run(&["restore", "saved.db"]).await.unwrap().code, Some(0));
+
+    let repaired = gateway.run(&["fsck", "--repair"]).await.unwrap();
+    assert_eq!(repaired.code, Some(0), "{} {}", repaired.output, repaired.errors);
+    let expected = "1 segments, 0 lost; 3 stored objects, 1 orphans (queued for deletion), 1 foreign";
+    assert!(repaired.output.contains(expected), "{}", repaired.output);
+    gateway.restart().await.unwrap();
+    until("the orphan is freed", async || backend.keys("cloud").await.unwrap() == ["bucket/kept", "foreign"]).await;
+    assert_eq!(gateway.client().unwrap().get("bucket/kept").await.unwrap().text(), "the bytes of kept");
 }
 
 #[tokio::test]

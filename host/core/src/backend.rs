@@ -50,6 +50,12 @@ pub trait Backend: Send + Sync {
         Ok(found.map(|found| Shown { found, write_id: None, object: Projection::default() }))
     }
 
+    /// Whose bytes these are, by the locator of a listing that does not tell. A backend that
+    /// cannot tell either answers with the locator as it is.
+    async fn identify(&self, locator: &Locator) -> Result<Identity, BackendError> {
+        Ok(Identity { locator: locator.clone(), write_id: None })
+    }
+
     /// Opens a backend upload. Needs `traits().multipart`, as do the other four.
     async fn create_upload(&self, request: CreateUpload) -> Result<Token, BackendError>;
 
@@ -305,6 +311,15 @@ pub struct Shown {
     pub write_id: Option<WriteId>,
     /// Content headers, user metadata and tags.
     pub object: Projection,
+}
+
+/// Whose stored bytes are.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Names them as their write was answered.
+    pub locator: Locator,
+    /// The write that stored them, when it was one of a Sallyport.
+    pub write_id: Option<WriteId>,
 }
 
 /// An upload to open.

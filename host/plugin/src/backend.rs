@@ -11,8 +11,8 @@ use crate::state::State;
 use async_trait::async_trait;
 use http_body_util::BodyExt;
 use sallyport_core::backend::{
-    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored,
-    Locator, Name, Projection, Put, PutPart, Shown, Span, Stored, StoredPage, StoredPart, Token, Traits,
+    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, Identity,
+    ListStored, Locator, Name, Projection, Put, PutPart, Shown, Span, Stored, StoredPage, StoredPart, Token, Traits,
 };
 use sallyport_core::body::Body;
 use sallyport_core::names::{BucketName, WriteId};
@@ -47,6 +47,18 @@ impl PluginBackend {
         let call = self.pool.call();
         let answer = self.pool.run(Kind { name, body: None, bytes: 0 }, call.clone(), Box::new(work)).await?;
         answer.map_err(|failure| self.pool.failure(failure, &call))
+    }
+
+    async fn head_with(
+        &self,
+        locator: &Locator,
+        attributes: Vec<(String, String)>,
+    ) -> Result<wit::HeadResponse, BackendError> {
+        let request = wit::HeadRequest { locator: locator.0.clone(), attributes };
+        self.call("head", move |accessor, exports| {
+            Box::pin(async move { exports.base.sallyport_plugin_storage().call_head(accessor, request).await })
+        })
+        .await
     }
 
     /// What is at a place, and what the plugin says beside it.
@@ -232,13 +244,7 @@ impl Backend for PluginBackend {
     }
 
     async fn head(&self, locator: &Locator) -> Result<u64, BackendError> {
-        let request = wit::HeadRequest { locator: locator.0.clone(), attributes: Vec::new() };
-        let answer = self
-            .call("head", move |accessor, exports| {
-                Box::pin(async move { exports.base.sallyport_plugin_storage().call_head(accessor, request).await })
-            })
-            .await?;
-        Ok(answer.size)
+        Ok(self.head_with(locator, Vec::new()).await?.size)
     }
 
     async fn delete(&self, locator: &Locator) -> Result<(), BackendError> {
@@ -259,6 +265,11 @@ impl Backend for PluginBackend {
         let (found, attributes) = self.find_at(name, None, vec![("show".to_owned(), String::new())]).await?;
         let (write_id, object) = convert::shown(attributes);
         Ok(found.map(|found| Shown { found, write_id, object }))
+    }
+
+    async fn identify(&self, locator: &Locator) -> Result<Identity, BackendError> {
+        let answer = self.head_with(locator, vec![("show".to_owned(), String::new())]).await?;
+        convert::identity(locator, answer.attributes)
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Token, BackendError> {

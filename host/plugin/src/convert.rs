@@ -3,8 +3,8 @@
 use crate::bindings::base::sallyport::plugin::types as wit;
 use crate::log::printable;
 use sallyport_core::backend::{
-    BackendError, Digest, Expectation, FailureCode, LOCATION_METADATA, Locator, Name, Place, Projection, Stored,
-    StoredPart, Token,
+    BackendError, Digest, Expectation, FailureCode, Identity, LOCATION_METADATA, Locator, Name, Place, Projection,
+    Stored, StoredPart, Token,
 };
 use sallyport_core::names::WriteId;
 use std::time::Duration;
@@ -121,6 +121,20 @@ pub(crate) fn shown(attributes: Vec<(String, String)>) -> (Option<WriteId>, Proj
     (write_id, object)
 }
 
+/// Whose bytes a plugin says that a listed locator names.
+pub(crate) fn identity(listed: &Locator, attributes: Vec<(String, String)>) -> Result<Identity, BackendError> {
+    let mut identity = Identity { locator: listed.clone(), write_id: None };
+    for (name, value) in attributes {
+        if name == "write-id" {
+            identity.write_id = WriteId::parse(&value).ok();
+        } else if name == "locator" {
+            let bytes = hex::decode(&value).map_err(|_| lie("it answered a locator that is not hexadecimal"))?;
+            identity.locator = locator(bytes)?;
+        }
+    }
+    Ok(identity)
+}
+
 /// A header's name behind its prefix, in lower case.
 fn is_metadata_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -189,6 +203,20 @@ mod tests {
         assert_eq!(object.metadata, [pair("colour", "blue")]);
         assert_eq!(object.tags, [pair("a:b", "1")]);
         assert_eq!(shown(vec![pair("write-id", "mine")]).0, None);
+    }
+
+    #[test]
+    fn an_identity_is_believed_as_far_as_it_can_be() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let listed = Locator(vec![1]);
+        let id = "0123456789abcdef0123456789abcdef";
+        let told = identity(&listed, vec![pair("write-id", id), pair("locator", "01ff"), pair("other", "x")]).unwrap();
+        assert_eq!((told.locator, told.write_id.unwrap().as_str()), (Locator(vec![1, 255]), id));
+        let silent = identity(&listed, vec![pair("write-id", "mine")]).unwrap();
+        assert_eq!((silent.locator, silent.write_id), (Locator(vec![1]), None));
+        for wrong in ["", "0", "xy"] {
+            assert!(identity(&listed, vec![pair("locator", wrong)]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::breaker::{Breaker, Pass, Refusal};
 use async_trait::async_trait;
 use sallyport_core::backend::{
-    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, ListStored,
-    Locator, Name, Projection, Put, PutPart, Shown, Stored, StoredPage, StoredPart, Token, Traits,
+    Backend, BackendError, Checked, CompleteUpload, Copy, CopyPart, CreateUpload, FailureCode, Found, Get, Identity,
+    ListStored, Locator, Name, Projection, Put, PutPart, Shown, Stored, StoredPage, StoredPart, Token, Traits,
 };
 use sallyport_core::body::Body;
 use sallyport_core::names::{BucketName, WriteId};
@@ -124,6 +124,10 @@ impl Backend for Guarded {
 
     async fn look(&self, name: &Name) -> Result<Option<Shown>, BackendError> {
         self.call(self.inner.look(name)).await
+    }
+
+    async fn identify(&self, locator: &Locator) -> Result<Identity, BackendError> {
+        self.call(self.inner.identify(locator)).await
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Token, BackendError> {

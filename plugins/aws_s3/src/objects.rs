@@ -2,7 +2,7 @@
 
 use sallyport_plugin_sdk::http::{Method, Request, Response};
 use sallyport_plugin_sdk::objects::{
-    DeleteRequest, FindRequest, FindResponse, Found, GetRequest, GetResponse, HeadRequest, PutRequest,
+    DeleteRequest, FindRequest, FindResponse, Found, GetRequest, GetResponse, HeadRequest, HeadResponse, PutRequest,
 };
 use sallyport_plugin_sdk::types::{Attributes, Checksum, Expectation, Failure, Stored};
 use sallyport_plugin_sdk::{Body, checksum, failure, shown as sdk_shown};
@@ -77,9 +77,14 @@ fn is_the_one(response: &Response, locator: &Locator) -> Result<(), Failure> {
     }
 }
 
-pub(crate) async fn head(backend: &Backend, request: HeadRequest) -> Result<u64, Failure> {
-    let locator = read_locator(&request.locator)?;
-    Ok(backend.unchanged(&locator).await?.size)
+pub(crate) async fn head(backend: &Backend, request: HeadRequest) -> Result<HeadResponse, Failure> {
+    let seen = backend.unchanged(&read_locator(&request.locator)?).await?;
+    let attributes = if sdk_shown::is_identity_asked_for(&request) {
+        sdk_shown::identity(seen.locator.write.as_deref(), &seen.locator.encode())
+    } else {
+        Vec::new()
+    };
+    Ok(HeadResponse { size: seen.size, attributes })
 }
 
 pub(crate) async fn delete(backend: &Backend, request: DeleteRequest) -> Result<(), Failure> {

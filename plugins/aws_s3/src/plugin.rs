@@ -65,8 +65,7 @@ impl Storage for AwsS3 {
     }
 
     async fn head(&self, request: HeadRequest) -> Result<HeadResponse, Failure> {
-        let size = objects::head(&self.backend, request).await?;
-        Ok(HeadResponse { size, attributes: Vec::new() })
+        objects::head(&self.backend, request).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<DeleteResponse, Failure> {

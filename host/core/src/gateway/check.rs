@@ -1,8 +1,8 @@
 //! Compares rows with bytes, both ways.
 
 use super::Gateway;
-use crate::backend::{BackendError, FailureCode, ListStored, StoredEntry};
-use crate::error::{Error, Result};
+use crate::backend::{Backend, BackendError, FailureCode, Identity, ListStored, StoredEntry};
+use crate::error::Result;
 use crate::metadata::{Segment, Version};
 use crate::names::LocationName;
 
@@ -127,7 +127,11 @@ impl Gateway {
                 }
             };
             for entry in &page.entries {
-                self.check_entry(name, entry, repair, report).await?;
+                report.stored += 1;
+                match self.orphan(name, backend.as_ref(), entry, report).await? {
+                    Some(identity) if repair => self.metadata.queue_deletion(name, &identity.locator).await?,
+                    Some(_) | None => {}
+                }
             }
             progress(report);
             if page.cursor.is_none() || page.cursor == query.cursor {
@@ -137,29 +141,57 @@ impl Gateway {
         }
     }
 
-    async fn check_entry(
+    /// What names an entry's bytes, when they are ours and nothing refers to them.
+    async fn orphan(
         &self,
         location: &LocationName,
+        backend: &dyn Backend,
         entry: &StoredEntry,
-        repair: bool,
         report: &mut CheckReport,
-    ) -> Result<(), Error> {
-        report.stored += 1;
+    ) -> Result<Option<Identity>> {
         // Locations may share a container: what another one refers to is no orphan.
-        for sharer in self.sharers(location) {
-            if self.metadata.is_known(&sharer, &entry.locator, entry.write_id.as_ref()).await? {
-                return Ok(());
+        let sharers = self.sharers(location);
+        let listed = Identity { locator: entry.locator.clone(), write_id: entry.write_id.clone() };
+        if self.is_known_to(&sharers, &listed).await? {
+            return Ok(None);
+        }
+        // Not every listing shows which write stored an object.
+        let asked = if listed.write_id.is_some() { Ok(listed) } else { backend.identify(&listed.locator).await };
+        let identity = match asked {
+            Ok(identity) => identity,
+            // It went, or was overwritten, since it was listed.
+            Err(error) if matches!(error.code(), Some(FailureCode::NotFound | FailureCode::Changed)) => {
+                return Ok(None);
+            }
+            Err(error) => {
+                unchecked(report, location, &error.to_string());
+                return Ok(None);
+            }
+        };
+        let Some(write) = &identity.write_id else {
+            report.foreign += 1;
+            return Ok(None);
+        };
+        if self.is_known_to(&sharers, &identity).await? {
+            return Ok(None);
+        }
+        // A backend may name the same bytes otherwise than when it stored them.
+        for sharer in &sharers {
+            if self.metadata.has_bytes_of(sharer, write).await? {
+                return Ok(None);
             }
         }
-        if entry.write_id.is_none() {
-            report.foreign += 1;
-            return Ok(());
-        }
         report.orphans += 1;
-        if repair {
-            self.metadata.queue_deletion(location, &entry.locator).await?;
+        Ok(Some(identity))
+    }
+
+    async fn is_known_to(&self, locations: &[LocationName], identity: &Identity) -> Result<bool> {
+        for location in locations {
+            if self.metadata.is_known(location, &identity.locator, identity.write_id.as_ref()).await? {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 }
 
