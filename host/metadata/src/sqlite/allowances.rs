@@ -2,10 +2,10 @@
 
 use super::error::failed;
 use super::rows::{bytes, number, signed, size};
-use super::writer::{Operation, Transaction};
+use super::writer::{Operation, Query, Transaction};
 use async_trait::async_trait;
 use sallyport_core::metadata::{Allowance, ConditionFailure, MetadataError, MetadataResult};
-use sallyport_core::names::{BucketName, LocationName, ObjectKey};
+use sallyport_core::names::{BucketName, LocationName, ObjectKey, VersionId};
 use sqlx::SqlitePool;
 
 /// Sets what a bucket may hold, or that there is no limit.
@@ -74,40 +74,41 @@ pub(super) struct Coming<'a> {
     pub(super) location: &'a str,
     pub(super) write: &'a str,
     pub(super) size: u64,
-    /// It replaces the null version.
-    pub(super) is_null: bool,
+    /// The version of the key that goes when it comes.
+    pub(super) replaces: Option<&'a VersionId>,
 }
 
 // What is prepared counts, so that no two writes share what is left.
-const EXCEEDS: &str = "SELECT
-    EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = $1 AND a.most < a.used + $5
-        + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
-            WHERE w.bucket = $1 AND w.prepared IS NOT NULL AND w.unheard IS NULL AND w.id <> $4)
-        - (SELECT coalesce(sum(v.size), 0) FROM version v WHERE $6 AND v.bucket = $1 AND v.key = $2 AND v.id = 'null')
-    ) AS exceeds_bucket,
-    EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3 AND a.most < a.used + $5
-        + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
-            WHERE w.location = $3 AND w.prepared IS NOT NULL AND w.unheard IS NULL AND w.id <> $4)
-    ) AS exceeds_location";
+const EXCEEDS_BUCKET: &str = "SELECT 1 FROM bucket_allowance a WHERE a.bucket = $1 AND a.most < a.used + $4
+    + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
+        WHERE w.bucket = $1 AND w.prepared IS NOT NULL AND w.unheard IS NULL AND w.id <> $3)
+    - (SELECT coalesce(sum(v.size), 0) FROM version v WHERE v.bucket = $1 AND v.key = $2 AND v.id = $5)";
+const EXCEEDS_LOCATION: &str = "SELECT 1 FROM location_allowance a WHERE a.location = $6 AND a.most < a.used + $4
+    + (SELECT coalesce(sum(w.prepared ->> '$.size'), 0) FROM write_intent w
+        WHERE w.location = $6 AND w.prepared IS NOT NULL AND w.unheard IS NULL AND w.id <> $3)
+    - (SELECT coalesce(sum(s.length), 0) FROM version v
+        JOIN segment s ON s.id >= v.first_segment AND s.id < v.first_segment + v.segments
+        WHERE v.bucket = $1 AND v.key = $2 AND v.id = $5 AND s.location = $6)";
+
+impl Coming<'_> {
+    fn asked(&self, sql: &'static str) -> Query {
+        sqlx::query(sql)
+            .bind(self.bucket)
+            .bind(bytes(self.key.as_str()))
+            .bind(self.write.to_owned())
+            .bind(signed(self.size))
+            .bind(self.replaces.map(|version| version.as_str().to_owned()))
+    }
+}
 
 /// Whether there is no room for a version.
 pub(super) async fn exceeds(
     transaction: &mut Transaction<'_>,
-    coming: Coming<'_>,
+    coming: &Coming<'_>,
 ) -> MetadataResult<Option<ConditionFailure>> {
-    let query = sqlx::query(EXCEEDS)
-        .bind(coming.bucket)
-        .bind(bytes(coming.key.as_str()))
-        .bind(coming.location.to_owned())
-        .bind(coming.write.to_owned())
-        .bind(signed(coming.size))
-        .bind(coming.is_null);
-    let Some(row) = transaction.row(query).await? else { return Ok(None) };
-    Ok(if number(&row, "exceeds_bucket")? != 0 {
-        Some(ConditionFailure::BucketFull)
-    } else if number(&row, "exceeds_location")? != 0 {
-        Some(ConditionFailure::LocationFull)
-    } else {
-        None
-    })
+    if transaction.row(coming.asked(EXCEEDS_BUCKET)).await?.is_some() {
+        return Ok(Some(ConditionFailure::BucketFull));
+    }
+    let query = coming.asked(EXCEEDS_LOCATION).bind(coming.location.to_owned());
+    Ok(transaction.row(query).await?.map(|_| ConditionFailure::LocationFull))
 }

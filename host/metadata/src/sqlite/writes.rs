@@ -66,9 +66,9 @@ impl Operation for Begin {
                 location: write.location.as_str(),
                 write: write.id.as_str(),
                 size: version.size,
-                is_null: version.id.is_null(),
+                replaces: Some(&version.id).filter(|id| id.is_null()),
             };
-            if let Some(failure) = exceeds(transaction, coming).await? {
+            if let Some(failure) = exceeds(transaction, &coming).await? {
                 return Ok(Begun::Refused(failure));
             }
         }
@@ -285,9 +285,9 @@ impl Operation for Prepare {
                 location: get(&row, "location")?,
                 write: &id,
                 size: version.size,
-                is_null: version.id.is_null(),
+                replaces: Some(&version.id).filter(|id| id.is_null()),
             };
-            if let Some(failure) = exceeds(transaction, coming).await? {
+            if let Some(failure) = exceeds(transaction, &coming).await? {
                 return Ok(Prepared::Refused(failure));
             }
         }

@@ -66,6 +66,9 @@ pub async fn a_location_takes_no_more_than_its_limit(store: &Store) {
     store.allow_locations(vec![(location(), 100)]).await.unwrap();
     assert_eq!(try_put(store, "b", VersionId::null(), 61).await, Err(ConditionFailure::LocationFull));
     try_put(store, "b", VersionId::null(), 60).await.unwrap();
+    // What is replaced makes room.
+    assert_eq!(try_put(store, "b", VersionId::null(), 61).await, Err(ConditionFailure::LocationFull));
+    try_put(store, "b", VersionId::null(), 60).await.unwrap();
     // A start with the same limit counts nothing twice.
     store.allow_locations(vec![(location(), 101)]).await.unwrap();
     assert_eq!(try_put(store, "c", VersionId::null(), 2).await, Err(ConditionFailure::LocationFull));
