@@ -16,7 +16,7 @@ pub use upload::{Part, PartNumber, Upload};
 pub use version::{ChecksumKind, ObjectChecksum, PartBoundary, Segment, Selector, Version};
 pub use write::{
     Abandoned, Begun, Committed, ConditionFailure, Deleted, Deletion, EtagCondition, NewVersion, NewWrite, OpenWrite,
-    Prepared, Relocation, Seen, WriteConditions, WriteKind,
+    Prepared, Relocated, Relocation, Seen, WriteConditions, WriteKind,
 };
 
 use crate::backend::{Locator, Token};
@@ -107,6 +107,8 @@ pub trait MetadataStore: Send + Sync {
     ) -> MetadataResult<Option<String>>;
     /// Sets how many bytes of live versions locations may hold; all others have no limit.
     async fn allow_locations(&self, limits: Vec<(LocationName, u64)>) -> MetadataResult<()>;
+    /// A location's limit, if it has one.
+    async fn location_allowance(&self, location: &LocationName) -> MetadataResult<Option<Allowance>>;
     /// Names of locations that live segments refer to.
     async fn locations_in_use(&self) -> MetadataResult<Vec<LocationName>>;
     /// Whether anything would be lost with a location: a bucket, bytes, an upload, a write
@@ -222,9 +224,8 @@ pub trait MetadataStore: Send + Sync {
     ) -> MetadataResult<Version>;
     /// Gives a version other segments and another storage class, in place of exactly those
     /// that it has, and queues the old bytes for deletion; with `write` its intent goes in
-    /// the same transaction. Answers false, and does nothing, when the version went or has
-    /// other segments.
-    async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<bool>;
+    /// the same transaction, unless the limit of their location leaves no room for the new ones.
+    async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<Relocated>;
     /// Replaces the locator of a live segment, when it still is `old`.
     async fn replace_locator(&self, location: &LocationName, old: &Locator, new: &Locator) -> MetadataResult<()>;
 

@@ -11,7 +11,7 @@ use crate::backend::{BackendError, Span, Stored};
 use crate::body::{self, Body};
 use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
-use crate::metadata::{Bucket, ChecksumKind, Relocation, Segment, Version, WriteConditions};
+use crate::metadata::{Bucket, ChecksumKind, Relocated, Relocation, Segment, Version, WriteConditions};
 use crate::names::{AccountId, LocationName};
 use crate::notification::EventKind;
 use crate::storage_class;
@@ -68,7 +68,7 @@ impl Gateway {
             None => {
                 let relocation = Relocation::of(bucket, &version, storage_class, version.segments.clone());
                 let _guard = self.keys.lock(&bucket.name, &version.key).await;
-                Ok(self.metadata.relocate(None, relocation).await?)
+                Ok(self.metadata.relocate(None, relocation).await? == Relocated::Done)
             }
             Some(target) => {
                 let (this, bucket) = (Arc::clone(self), bucket.clone());
@@ -90,6 +90,7 @@ impl Gateway {
         // Sealed bytes stay sealed: they move as they are stored.
         let size = version.attributes.stored_size(version.size);
         self.check_size(&target, size)?;
+        self.check_room(&version, &target, size).await?;
         let source = self.reopen_stored(&version, Span { offset: 0, length: size }).await?;
         let draft = draft(bucket, &version, target);
         let (announced, body) = Announced::split(verifying(&version, size, source));
@@ -105,10 +106,14 @@ impl Gateway {
         let relocation = Relocation::of(&draft.bucket, &version, &storage_class, vec![segment]);
         let _guard = self.keys.lock(&draft.bucket.name, &draft.key).await;
         match self.metadata.relocate(Some(&begun.id), relocation).await {
-            Ok(true) => Ok(true),
-            Ok(false) => {
+            Ok(Relocated::Done) => Ok(true),
+            Ok(Relocated::Stale) => {
                 self.roll_back(&begun.id, Some(&stored.locator)).await?;
                 Ok(false)
+            }
+            Ok(Relocated::Full) => {
+                self.roll_back(&begun.id, Some(&stored.locator)).await?;
+                Err(Error::NoSpace(draft.location.clone()))
             }
             Err(error) => {
                 self.leave_to_sweeper(&begun.id).await;
@@ -119,6 +124,18 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Refuses, before its bytes are read, what a location's limit leaves no room for. Decided
+    /// again when they are there.
+    async fn check_room(&self, version: &Version, target: &LocationName, size: u64) -> Result<()> {
+        let Some(allowance) = self.metadata.location_allowance(target).await? else { return Ok(()) };
+        let there = version.segments.iter().filter(|segment| segment.location == *target);
+        let used = allowance.used.saturating_sub(there.map(|segment| segment.length).sum());
+        if used.saturating_add(size) > allowance.most {
+            return Err(Error::NoSpace(target.clone()));
+        }
+        Ok(())
+    }
+
     /// Stores a body that is cut before its end when it is not what it should be.
     async fn store_verified(&self, draft: &Draft, begun: &Begin, announced: Announced, body: Body) -> Result<Stored> {
         let (size, md5) = (announced.size(), announced.md5());

@@ -329,7 +329,7 @@ pub struct Relocation {
     pub sequence: i64,
     /// Where its bytes are.
     pub from: Vec<Segment>,
-    /// Where they are to be.
+    /// Where they are to be: all in one location.
     pub segments: Vec<Segment>,
     /// What it is to be shown as.
     pub storage_class: String,
@@ -337,6 +337,17 @@ pub struct Relocation {
     pub at: i64,
     /// Who is told of it.
     pub announcement: Option<Box<Announcement>>,
+}
+
+/// What became of a relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relocated {
+    /// It is done.
+    Done,
+    /// The version went or has other segments: nothing was done.
+    Stale,
+    /// The location would hold more than its limit: nothing was done.
+    Full,
 }
 
 /// A version as it was seen when somebody decided on it.

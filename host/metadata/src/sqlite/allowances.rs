@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sallyport_core::metadata::{Allowance, ConditionFailure, MetadataError, MetadataResult};
 use sallyport_core::names::{BucketName, LocationName, ObjectKey, VersionId};
 use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteRow;
 
 /// Sets what a bucket may hold, or that there is no limit.
 pub(super) struct AllowBucket {
@@ -39,7 +40,18 @@ impl Operation for AllowBucket {
 pub(super) async fn of_bucket(readers: &SqlitePool, bucket: &BucketName) -> MetadataResult<Option<Allowance>> {
     let sql = "SELECT most, used FROM bucket_allowance WHERE bucket = (SELECT id FROM bucket WHERE name = $1)";
     let row = sqlx::query(sql).bind(bucket.as_str()).fetch_optional(readers).await.map_err(failed)?;
-    row.map(|row| Ok(Allowance { most: size(&row, "most")?, used: size(&row, "used")? })).transpose()
+    row.as_ref().map(allowance).transpose()
+}
+
+/// A location's limit, and what it holds.
+pub(super) async fn of_location(readers: &SqlitePool, location: &LocationName) -> MetadataResult<Option<Allowance>> {
+    let sql = "SELECT most, used FROM location_allowance WHERE location = $1";
+    let row = sqlx::query(sql).bind(location.as_str()).fetch_optional(readers).await.map_err(failed)?;
+    row.as_ref().map(allowance).transpose()
+}
+
+fn allowance(row: &SqliteRow) -> MetadataResult<Allowance> {
+    Ok(Allowance { most: size(row, "most")?, used: size(row, "used")? })
 }
 
 /// Sets what locations may hold; the others have no limit.
@@ -109,6 +121,11 @@ pub(super) async fn exceeds(
     if transaction.row(coming.asked(EXCEEDS_BUCKET)).await?.is_some() {
         return Ok(Some(ConditionFailure::BucketFull));
     }
+    Ok(exceeds_location(transaction, coming).await?.then_some(ConditionFailure::LocationFull))
+}
+
+/// Whether there is no room in its location for a version, whatever its bucket may hold.
+pub(super) async fn exceeds_location(transaction: &mut Transaction<'_>, coming: &Coming<'_>) -> MetadataResult<bool> {
     let query = coming.asked(EXCEEDS_LOCATION).bind(coming.location.to_owned());
-    Ok(transaction.row(query).await?.map(|_| ConditionFailure::LocationFull))
+    Ok(transaction.row(query).await?.is_some())
 }

@@ -10,8 +10,8 @@ use sallyport_core::backend::{Locator, Token};
 use sallyport_core::metadata::{
     Abandoned, Allowance, AttributesChange, Begun, Bucket, BucketCreation, BucketDeletion, Committed, Deleted,
     Deletion, Job, ListQuery, ListedPage, MetadataResult, MetadataStore, NamespaceClaim, NewBucket, NewVersion,
-    NewWrite, OpenWrite, Part, PartNumber, PartPage, Prepared, Relocation, Segment, Selector, SettingsChange, Upload,
-    UploadPage, UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
+    NewWrite, OpenWrite, Part, PartNumber, PartPage, Prepared, Relocated, Relocation, Segment, Selector,
+    SettingsChange, Upload, UploadPage, UploadQuery, Version, VersionPage, VersionQuery, Versioning, WriteConditions,
 };
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, UploadId, VersionId, WriteId};
 use sallyport_core::notification::{Announcement, DestinationName, Event, EventQueue};
@@ -216,7 +216,7 @@ impl MetadataStore for SqliteStore {
         self.write(settings::ChangeAttributes { bucket, key, selector, change, announcement }).await
     }
 
-    async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<bool> {
+    async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<Relocated> {
         self.write(relocate::Relocate { write: write.cloned(), relocation }).await
     }
 
@@ -308,6 +308,10 @@ impl MetadataStore for SqliteStore {
 
     async fn allow_locations(&self, limits: Vec<(LocationName, u64)>) -> MetadataResult<()> {
         self.write(allowances::AllowLocations(limits)).await
+    }
+
+    async fn location_allowance(&self, location: &LocationName) -> MetadataResult<Option<Allowance>> {
+        allowances::of_location(&self.readers, location).await
     }
 
     async fn progress(&self, work: &str) -> MetadataResult<Option<String>> {

@@ -1,5 +1,6 @@
 //! Gives versions other segments.
 
+use super::allowances::{Coming, exceeds_location};
 use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bytes, limit, number};
@@ -7,7 +8,7 @@ use super::versions::read_in;
 use super::writer::{Operation, Transaction};
 use super::writes::{Landing, insert_segment};
 use async_trait::async_trait;
-use sallyport_core::metadata::{MetadataError, MetadataResult, Relocation, Selector};
+use sallyport_core::metadata::{MetadataError, MetadataResult, Relocated, Relocation, Selector};
 use sallyport_core::names::WriteId;
 use sallyport_core::notification::EventObject;
 
@@ -36,9 +37,9 @@ const REPLACE: &str = "
 
 #[async_trait]
 impl Operation for Relocate {
-    type Answer = bool;
+    type Answer = Relocated;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<bool> {
+    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Relocated> {
         let moved = self.relocation;
         transaction.changes(Change::Key(moved.bucket.clone(), moved.key.clone()));
         let selector = Selector::Id(moved.version.clone());
@@ -46,11 +47,14 @@ impl Operation for Relocate {
         let found = found.filter(|found| {
             found.sequence == moved.sequence && !found.is_delete_marker && found.segments == moved.from
         });
-        let Some(version) = found else { return Ok(false) };
+        let Some(version) = found else { return Ok(Relocated::Stale) };
         let sql = "SELECT id FROM bucket WHERE name = $1";
         let row = transaction.row(sqlx::query(sql).bind(moved.bucket.as_str().to_owned())).await?;
         let bucket = number(&row.ok_or(MetadataError::Gone("the bucket"))?, "id")?;
         if let Some(write) = &self.write {
+            if is_too_much(transaction, bucket, write, &moved).await? {
+                return Ok(Relocated::Full);
+            }
             let sql = "DELETE FROM write_intent WHERE id = $1";
             let query = sqlx::query(sql).bind(write.as_str().to_owned());
             if transaction.execute(query).await? == 0 {
@@ -71,8 +75,27 @@ impl Operation for Relocate {
             let object = EventObject { storage_class: Some(moved.storage_class), ..told.object };
             announce(transaction, announcement, Happened { object, ..told }).await?;
         }
-        Ok(true)
+        Ok(Relocated::Done)
     }
+}
+
+/// Whether the location that a version moves to has no room for it.
+async fn is_too_much(
+    transaction: &mut Transaction<'_>,
+    bucket: i64,
+    write: &WriteId,
+    moved: &Relocation,
+) -> MetadataResult<bool> {
+    let Some(first) = moved.segments.first() else { return Ok(false) };
+    let coming = Coming {
+        bucket,
+        key: &moved.key,
+        location: first.location.as_str(),
+        write: write.as_str(),
+        size: moved.segments.iter().map(|segment| segment.length).sum(),
+        replaces: Some(&moved.version),
+    };
+    exceeds_location(transaction, &coming).await
 }
 
 async fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocation) -> MetadataResult<()> {

@@ -108,8 +108,8 @@ pub async fn tags_lists_and_moves_are_told(store: &Store) {
         announcement: to(EventKind::Moved),
     };
     let stale = Relocation { sequence: version.sequence + 1, ..relocation.clone() };
-    assert!(!store.relocate(None, stale).await.unwrap());
-    assert!(store.relocate(None, relocation).await.unwrap());
+    assert_eq!(store.relocate(None, stale).await.unwrap(), Relocated::Stale);
+    assert_eq!(store.relocate(None, relocation).await.unwrap(), Relocated::Done);
     let events = waiting(store, "hooks").await;
     assert_eq!(told(&events), [("k", "ObjectTagging:Put"), ("k", "ObjectAcl:Put"), ("k", "LifecycleTransition")]);
     assert_eq!(events[2].object.storage_class.as_deref(), Some("cold"));

@@ -93,7 +93,8 @@ pub async fn a_moved_version_is_the_same_but_for_its_place(store: &Store) {
     put(store, "k", VersionId::null(), "e1").await;
     let before = current(store, "k").await.unwrap();
     let (write, there) = begun(store).await;
-    assert!(store.relocate(Some(&write), relocation(&before, vec![there.clone()])).await.unwrap());
+    let moved = store.relocate(Some(&write), relocation(&before, vec![there.clone()])).await.unwrap();
+    assert_eq!(moved, Relocated::Done);
     let after = current(store, "k").await.unwrap();
     let expected = Version { segments: vec![there], storage_class: "far".into(), ..before };
     assert_eq!(after, expected);
@@ -105,7 +106,7 @@ pub async fn a_moved_version_is_the_same_but_for_its_place(store: &Store) {
     assert!(matches!(&page.entries[..], [Listed::Object(line)] if line.storage_class == "far"));
     // Only its name changes now.
     let renamed = Relocation { storage_class: "GLACIER".into(), ..relocation(&after, after.segments.clone()) };
-    assert!(store.relocate(None, renamed).await.unwrap());
+    assert_eq!(store.relocate(None, renamed).await.unwrap(), Relocated::Done);
     let last = current(store, "k").await.unwrap();
     assert_eq!(last, Version { storage_class: "GLACIER".into(), ..after });
     assert!(due_deletions(store).await.is_empty());
@@ -117,12 +118,28 @@ pub async fn a_version_that_was_replaced_is_not_moved(store: &Store) {
     let before = current(store, "k").await.unwrap();
     let (write, there) = begun(store).await;
     put(store, "k", VersionId::null(), "e2").await;
-    assert!(!store.relocate(Some(&write), relocation(&before, vec![there.clone()])).await.unwrap());
+    let moved = store.relocate(Some(&write), relocation(&before, vec![there.clone()])).await.unwrap();
+    assert_eq!(moved, Relocated::Stale);
     let now = current(store, "k").await.unwrap();
     assert_eq!(now.etag, "e2");
     store.rollback(&write, Some(&there.locator)).await.unwrap();
     assert!(due_deletions(store).await.contains(&"moved".to_owned()));
     assert_eq!(current(store, "k").await, Some(now));
+}
+
+pub async fn a_version_does_not_move_where_there_is_no_room(store: &Store) {
+    make_bucket(store, "bucket").await;
+    put(store, "k", VersionId::null(), "e1").await;
+    let before = current(store, "k").await.unwrap();
+    let far = LocationName::parse("far").unwrap();
+    let (write, there) = begun(store).await;
+    let moved = relocation(&before, vec![Segment { location: far.clone(), ..there }]);
+    store.allow_locations(vec![(far.clone(), 4)]).await.unwrap();
+    assert_eq!(store.relocate(Some(&write), moved.clone()).await.unwrap(), Relocated::Full);
+    assert_eq!(current(store, "k").await, Some(before));
+    store.allow_locations(vec![(far.clone(), 5)]).await.unwrap();
+    assert_eq!(store.relocate(Some(&write), moved).await.unwrap(), Relocated::Done);
+    assert_eq!(store.location_allowance(&far).await.unwrap(), Some(Allowance { most: 5, used: 5 }));
 }
 
 pub async fn progress_is_kept_until_the_work_is_done(store: &Store) {

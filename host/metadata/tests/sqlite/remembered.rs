@@ -292,7 +292,7 @@ async fn write(store: &Store, step: Step, number: i64, left: &mut Left) {
                 announcement: told(EventKind::Moved),
             };
             let write = picked.map(|_| id);
-            if store.relocate(write.as_ref(), relocation).await.is_ok_and(|moved| moved) {
+            if store.relocate(write.as_ref(), relocation).await.is_ok_and(|moved| moved == Relocated::Done) {
                 left.writes.retain(|(id, _)| Some(id) != write.as_ref());
             }
         }
