@@ -65,22 +65,22 @@ pub async fn fsck(overrides: &Overrides, repair: bool) -> anyhow::Result<bool> {
     };
     let found = app.gateway.check(repair, progress).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let _ = writeln!(std::io::stderr());
-    for lost in &found.lost {
-        say(format_args!("lost: {lost}"))?;
+    for problem in &found.problems {
+        say(format_args!("lost: {problem}"))?;
     }
-    for (location, cause) in &found.unchecked {
-        say(format_args!("not checked: {location}: {cause}"))?;
+    let more = found.lost.saturating_sub(found.problems.len() as u64);
+    if more > 0 {
+        say(format_args!("lost: {more} more"))?;
+    }
+    for (place, cause) in &found.unchecked {
+        say(format_args!("not checked: {place}: {cause}"))?;
     }
     let fate = if repair { "queued for deletion" } else { "left alone; --repair deletes them" };
     say(format_args!(
         "{} segments, {} lost; {} stored objects, {} orphans ({fate}), {} foreign",
-        found.segments,
-        found.lost.len(),
-        found.stored,
-        found.orphans,
-        found.foreign
+        found.segments, found.lost, found.stored, found.orphans, found.foreign
     ))?;
-    Ok(found.lost.is_empty() && found.is_complete())
+    Ok(found.lost == 0 && found.is_complete())
 }
 
 /// Accepts that a location's objects are where it points now.

@@ -2,6 +2,7 @@
 
 use super::Gateway;
 use crate::backend::{Backend, BackendError, FailureCode, Identity, ListStored, StoredEntry};
+use crate::encryption::KeyError;
 use crate::error::Result;
 use crate::metadata::{Segment, Version};
 use crate::names::LocationName;
@@ -11,6 +12,11 @@ const PAGE: usize = 500;
 /// Entries listed per page.
 const LISTED: u32 = 1_000;
 
+/// Most sentences of a report.
+const MOST_PROBLEMS: usize = 1_000;
+/// What stands in a report for whatever opens data keys.
+const KEY_SERVICE: &str = "the key service";
+
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {
@@ -18,20 +24,30 @@ pub struct CheckReport {
     pub segments: u64,
     /// Stored objects that were listed.
     pub stored: u64,
-    /// Versions whose bytes are missing or have another size: the sentence names them.
-    pub lost: Vec<String>,
+    /// Segments whose bytes are missing or have another size, and versions whose data keys do
+    /// not open.
+    pub lost: u64,
+    /// What is wrong with the first of them, by name.
+    pub problems: Vec<String>,
     /// Stored objects of ours that nothing refers to; queued for deletion when repairing.
     pub orphans: u64,
     /// Stored objects that are not ours; they stay.
     pub foreign: u64,
-    /// Locations that could not be asked, and why.
-    pub unchecked: Vec<(LocationName, String)>,
+    /// Locations that could not be asked, or the key service, and why.
+    pub unchecked: Vec<(String, String)>,
 }
 
 impl CheckReport {
     /// Whether everything was looked at, whatever was found.
     pub fn is_complete(&self) -> bool {
         self.unchecked.is_empty()
+    }
+
+    fn lose(&mut self, problem: String) {
+        self.lost += 1;
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(problem);
+        }
     }
 }
 
@@ -73,11 +89,8 @@ impl Gateway {
             for (_, version, segment) in &page {
                 report.segments += 1;
                 // A version's segments follow each other, and share its key.
-                if last_seen.replace(version.sequence) != Some(version.sequence)
-                    && let Err(error) = self.check_key(version).await
-                {
-                    let what = format!("{}/{} version {}", version.bucket, version.key, version.id);
-                    report.lost.push(format!("{what}: it is encrypted, and {error}"));
+                if last_seen.replace(version.sequence) != Some(version.sequence) {
+                    self.check_data_key(version, report).await;
                 }
                 self.check_segment(version, segment, report).await;
             }
@@ -85,19 +98,31 @@ impl Gateway {
         }
     }
 
+    async fn check_data_key(&self, version: &Version, report: &mut CheckReport) {
+        let Err(error) = self.check_key(version).await else { return };
+        match &error {
+            // Who does not answer says nothing of what is lost.
+            KeyError::Unavailable(_) | KeyError::Denied(_) => unchecked(report, KEY_SERVICE, &error.to_string()),
+            KeyError::NotFound(_) | KeyError::Disabled(_) | KeyError::InvalidName(_) | KeyError::Unreadable(_) => {
+                let what = format!("{}/{} version {}", version.bucket, version.key, version.id);
+                report.lose(format!("{what}: it is encrypted, and {error}"));
+            }
+        }
+    }
+
     async fn check_segment(&self, version: &Version, segment: &Segment, report: &mut CheckReport) {
         let backend = match self.backend(&segment.location) {
             Ok(backend) => backend,
-            Err(error) => return unchecked(report, &segment.location, &error.to_string()),
+            Err(error) => return unchecked(report, segment.location.as_str(), &error.to_string()),
         };
         let what = format!("{}/{} version {} in {}", version.bucket, version.key, version.id, segment.location);
         match backend.head(&segment.locator).await {
             Ok(size) if size == segment.stored_size => {}
-            Ok(size) => report.lost.push(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
+            Ok(size) => report.lose(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
             Err(error) => match error.code() {
-                Some(FailureCode::NotFound) => report.lost.push(format!("{what}: its bytes are gone")),
-                Some(FailureCode::Changed) => report.lost.push(format!("{what}: other bytes are in its place")),
-                _ => unchecked(report, &segment.location, &error.to_string()),
+                Some(FailureCode::NotFound) => report.lose(format!("{what}: its bytes are gone")),
+                Some(FailureCode::Changed) => report.lose(format!("{what}: other bytes are in its place")),
+                _ => unchecked(report, segment.location.as_str(), &error.to_string()),
             },
         }
     }
@@ -113,7 +138,7 @@ impl Gateway {
             Ok(backend) if backend.traits().listing => backend,
             Ok(_) => return Ok(()),
             Err(error) => {
-                unchecked(report, name, &error.to_string());
+                unchecked(report, name.as_str(), &error.to_string());
                 return Ok(());
             }
         };
@@ -122,7 +147,7 @@ impl Gateway {
             let page = match backend.list(query.clone()).await {
                 Ok(page) => page,
                 Err(error) => {
-                    unchecked(report, name, &BackendError::to_string(&error));
+                    unchecked(report, name.as_str(), &BackendError::to_string(&error));
                     return Ok(());
                 }
             };
@@ -164,7 +189,7 @@ impl Gateway {
                 return Ok(None);
             }
             Err(error) => {
-                unchecked(report, location, &error.to_string());
+                unchecked(report, location.as_str(), &error.to_string());
                 return Ok(None);
             }
         };
@@ -210,8 +235,22 @@ impl Gateway {
     }
 }
 
-fn unchecked(report: &mut CheckReport, location: &LocationName, cause: &str) {
-    if !report.unchecked.iter().any(|(name, _)| name == location) {
-        report.unchecked.push((location.clone(), cause.to_owned()));
+fn unchecked(report: &mut CheckReport, place: &str, cause: &str) {
+    if !report.unchecked.iter().any(|(name, _)| name == place) {
+        report.unchecked.push((place.to_owned(), cause.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_counts_more_than_it_names() {
+        let mut report = CheckReport::default();
+        for number in 0..=MOST_PROBLEMS {
+            report.lose(number.to_string());
+        }
+        assert_eq!((report.lost, report.problems.len()), (MOST_PROBLEMS as u64 + 1, MOST_PROBLEMS));
     }
 }
