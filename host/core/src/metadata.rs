@@ -225,6 +225,7 @@ pub trait MetadataStore: Send + Sync {
     /// Gives a version other segments and another storage class, in place of exactly those
     /// that it has, and queues the old bytes for deletion; with `write` its intent goes in
     /// the same transaction, unless the limit of their location leaves no room for the new ones.
+    /// Tags that the version got meanwhile are queued to be shown there.
     async fn relocate(&self, write: Option<&WriteId>, relocation: Relocation) -> MetadataResult<Relocated>;
     /// Replaces the locator of a live segment, when it still is `old`.
     async fn replace_locator(&self, location: &LocationName, old: &Locator, new: &Locator) -> MetadataResult<()>;

@@ -218,6 +218,7 @@ impl Relocation {
             sequence: version.sequence,
             from: version.segments.clone(),
             segments,
+            tags: version.object.tags.clone(),
             storage_class: storage_class.to_owned(),
             at: now(),
             announcement: announcement(bucket, &version.key, None, &[EventKind::Moved]),

@@ -331,6 +331,8 @@ pub struct Relocation {
     pub from: Vec<Segment>,
     /// Where they are to be: all in one location.
     pub segments: Vec<Segment>,
+    /// The tags that they are shown with there.
+    pub tags: Vec<(String, String)>,
     /// What it is to be shown as.
     pub storage_class: String,
     /// Milliseconds since 1970.

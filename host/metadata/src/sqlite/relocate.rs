@@ -61,6 +61,9 @@ impl Operation for Relocate {
                 return Err(MetadataError::Gone("the write"));
             }
             replace(transaction, bucket, &moved).await?;
+            if version.object.tags != moved.tags {
+                show_tags(transaction, &moved).await?;
+            }
         }
         let sql = "UPDATE version SET storage_class = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3;
             UPDATE object SET storage_class = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
@@ -121,4 +124,18 @@ async fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocat
         insert_segment(transaction, &landing, id, segment).await?;
     }
     Ok(())
+}
+
+/// Queues the projection of tags that came while the bytes were on their way.
+async fn show_tags(transaction: &mut Transaction<'_>, moved: &Relocation) -> MetadataResult<()> {
+    let Some(first) = moved.segments.first() else { return Ok(()) };
+    let sql =
+        "INSERT INTO job (kind, location, bucket, key, version_id, created, due) VALUES (2, $1, $2, $3, $4, $5, $5)";
+    let query = sqlx::query(sql)
+        .bind(first.location.as_str().to_owned())
+        .bind(moved.bucket.as_str().to_owned())
+        .bind(bytes(moved.key.as_str()))
+        .bind(moved.version.as_str().to_owned())
+        .bind(moved.at);
+    transaction.execute(query).await.map(drop)
 }

@@ -103,6 +103,7 @@ pub async fn tags_lists_and_moves_are_told(store: &Store) {
         sequence: version.sequence,
         from: version.segments.clone(),
         segments: version.segments.clone(),
+        tags: version.object.tags.clone(),
         storage_class: "cold".into(),
         at: 3_000,
         announcement: to(EventKind::Moved),

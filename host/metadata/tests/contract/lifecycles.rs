@@ -75,6 +75,7 @@ fn relocation(version: &Version, segments: Vec<Segment>) -> Relocation {
         sequence: version.sequence,
         from: version.segments.clone(),
         segments,
+        tags: version.object.tags.clone(),
         storage_class: "far".into(),
         at: 3_000,
         announcement: None,
@@ -125,6 +126,22 @@ pub async fn a_version_that_was_replaced_is_not_moved(store: &Store) {
     store.rollback(&write, Some(&there.locator)).await.unwrap();
     assert!(due_deletions(store).await.contains(&"moved".to_owned()));
     assert_eq!(current(store, "k").await, Some(now));
+}
+
+pub async fn a_version_that_was_tagged_on_its_way_shows_its_tags_there(store: &Store) {
+    make_bucket(store, "bucket").await;
+    put(store, "k", VersionId::null(), "e1").await;
+    let before = current(store, "k").await.unwrap();
+    let (write, there) = begun(store).await;
+    let far = LocationName::parse("far").unwrap();
+    let tags = vec![("a".to_owned(), "b".to_owned())];
+    store.set_tags(&bucket_name("bucket"), &key("k"), &Selector::Current, tags, None).await.unwrap();
+    let jobs = store.claim_jobs(i64::MAX, 10).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| &job.location).collect::<Vec<_>>(), [&location()]);
+    let moved = relocation(&before, vec![Segment { location: far.clone(), ..there }]);
+    assert_eq!(store.relocate(Some(&write), moved).await.unwrap(), Relocated::Done);
+    let jobs = store.claim_jobs(i64::MAX, 10).await.unwrap();
+    assert!(jobs.iter().any(|job| job.location == far && matches!(job.kind, JobKind::Tags { .. })), "{jobs:?}");
 }
 
 pub async fn a_version_does_not_move_where_there_is_no_room(store: &Store) {

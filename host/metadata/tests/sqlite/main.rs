@@ -99,6 +99,7 @@ contract! {
     a_marker_that_hides_something_is_not_deleted_as_expired
     a_moved_version_is_the_same_but_for_its_place
     a_version_that_was_replaced_is_not_moved
+    a_version_that_was_tagged_on_its_way_shows_its_tags_there
     a_version_does_not_move_where_there_is_no_room
     progress_is_kept_until_the_work_is_done
     everybodys_buckets_are_paged_by_name

@@ -286,6 +286,7 @@ async fn write(store: &Store, step: Step, number: i64, left: &mut Left) {
                 version: version.id,
                 sequence: version.sequence,
                 segments: vec![segment(&id, &name, &format!("moved-{number}"))],
+                tags: version.object.tags,
                 from: version.segments,
                 storage_class: format!("class-{number}"),
                 at: number,
