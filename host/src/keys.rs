@@ -35,7 +35,7 @@ pub struct EmbeddedKeys {
 #[derive(Clone)]
 struct Cached {
     keys: Arc<Loaded>,
-    stamp: Option<Stamp>,
+    stamp: Stamp,
     looked: Instant,
 }
 
@@ -47,14 +47,20 @@ impl EmbeddedKeys {
 
     /// The keys, at most [`FRESH`] old.
     async fn keys(&self) -> Result<Arc<Loaded>, KeyError> {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(cached) = cached.as_ref().filter(|cached| cached.looked.elapsed() < FRESH) {
-            return Ok(Arc::clone(&cached.keys));
+        match self.cached().filter(|cached| cached.looked.elapsed() < FRESH) {
+            Some(cached) => Ok(cached.keys),
+            None => self.look().await,
         }
-        self.look(cached).await
     }
 
-    async fn look(&self, cached: Option<Cached>) -> Result<Arc<Loaded>, KeyError> {
+    fn cached(&self) -> Option<Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys as they are now. Files that are as they were cost a look at their times: names
+    /// that no key has are for anybody to send.
+    async fn look(&self) -> Result<Arc<Loaded>, KeyError> {
+        let cached = self.cached();
         let looked = Instant::now();
         let store = Arc::clone(&self.store);
         let read = move || {
@@ -80,7 +86,7 @@ impl EmbeddedKeys {
             let (store, name) = (Arc::clone(&self.store), name.to_owned());
             blocking(move || store.create(&name).map(drop)).await?;
         }
-        self.look(None).await
+        self.look().await
     }
 }
 
@@ -98,7 +104,7 @@ impl KeyService for EmbeddedKeys {
         let name = resolved(name)?;
         let mut keys = self.keys().await?;
         if keys.version(name, wrapped.version).is_err() {
-            keys = self.look(None).await?;
+            keys = self.look().await?;
         }
         let key = keys.version(name, wrapped.version)?;
         key.unwrap(&wrapped.bytes, &bound(name, wrapped.version, context))

@@ -40,6 +40,14 @@ impl MasterSource {
         }
     }
 
+    /// What tells whether the file was replaced; `None` when there is none.
+    pub(super) fn stamp(&self) -> Result<Option<file::Stamp>, KeyError> {
+        match self {
+            Self::Given(_) => Ok(None),
+            Self::File(path) => file::stamp(path),
+        }
+    }
+
     /// The keys, made now when there are none.
     pub(super) fn read_or_create(&self) -> Result<MasterKeys, KeyError> {
         if let Some(keys) = self.read()? {

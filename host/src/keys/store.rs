@@ -1,7 +1,6 @@
 //! Named keys with their versions, in a file that holds them sealed.
 
 use super::file;
-pub(super) use super::file::Stamp;
 use super::master::{MasterKeys, MasterSource, broken};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +13,9 @@ use std::path::{Path, PathBuf};
 const FORMAT: u32 = 1;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 2048;
+
+/// What tells whether the file was replaced, or that of the master key.
+pub(super) type Stamp = [Option<file::Stamp>; 2];
 
 /// The file with the keys, and the master key that seals it. Its methods block.
 #[derive(Debug, Clone)]
@@ -105,9 +107,8 @@ impl KeyStore {
         self.master.exposure()
     }
 
-    /// What tells whether the file was replaced.
-    pub(super) fn stamp(&self) -> Result<Option<Stamp>, KeyError> {
-        file::stamp(&self.path)
+    pub(super) fn stamp(&self) -> Result<Stamp, KeyError> {
+        Ok([file::stamp(&self.path)?, self.master.stamp()?])
     }
 
     /// Why versions cannot be opened, one error for each.

@@ -184,3 +184,31 @@ async fn a_version_that_does_not_open_costs_only_what_it_wrapped() {
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("one (version 2") && told[1].contains("two (version 1"), "{told:?}");
 }
+
+#[tokio::test]
+async fn a_name_that_no_key_has_is_not_looked_for_in_a_file_that_stayed() {
+    let folder = tempfile::tempdir().unwrap();
+    store(folder.path()).create("one").unwrap();
+    let keys = EmbeddedKeys::new(store(folder.path()), false);
+    let first = keys.keys_with("absent").await.unwrap();
+    assert!(Arc::ptr_eq(&first, &keys.keys_with("absent").await.unwrap()));
+    store(folder.path()).create("absent").unwrap();
+    assert!(keys.keys_with("absent").await.unwrap().has("absent"));
+}
+
+#[tokio::test]
+async fn a_version_opens_as_soon_as_its_master_key_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = EmbeddedKeys::new(store(folder.path()), false);
+    let (key, wrapped) = wrapped(&keys, "aws/s3").await;
+    let (master, kept, other) =
+        (folder.path().join("master.key"), folder.path().join("kept"), folder.path().join("other"));
+    let foreign = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [7; 32]);
+    std::fs::write(&other, foreign).unwrap();
+    std::fs::rename(&master, &kept).unwrap();
+    std::fs::rename(&other, &master).unwrap();
+    let keys = EmbeddedKeys::new(store(folder.path()), false);
+    assert!(matches!(keys.unwrap("aws/s3", &wrapped, "context").await, Err(KeyError::Unreadable(_))));
+    std::fs::rename(&kept, &master).unwrap();
+    assert_eq!(shown(&keys.unwrap("aws/s3", &wrapped, "context").await.unwrap()), shown(&key));
+}
