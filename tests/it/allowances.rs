@@ -57,6 +57,7 @@ async fn a_read_may_name_the_location_that_it_expects() {
     for wrong in ["us-east-1", "nowhere"] {
         let answer = client.send(get(wrong)).await.unwrap();
         assert_eq!(answer.code(), "InvalidLocationConstraint", "{wrong}");
+        assert!(answer.text().contains(&format!("the object is not in the location {wrong}")), "{}", answer.text());
     }
 }
 

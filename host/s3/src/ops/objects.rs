@@ -117,7 +117,9 @@ async fn require_location(call: &Call, found: &Found) -> Result<(), S3Error> {
     if is_there && call.gateway.has_location(&found.version.bucket, asked).await? {
         return Ok(());
     }
-    Err(sallyport_core::Error::InvalidLocationConstraint(asked.to_owned()).into())
+    // The same of a location that is not for the owner to know of.
+    let message = format!("The specified location-constraint is not valid: the object is not in the location {asked}");
+    Err(S3Error::because(crate::error::Code::InvalidLocationConstraint, message).with("LocationConstraint", asked))
 }
 
 /// All that an answer says of an object.
