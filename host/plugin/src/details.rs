@@ -7,6 +7,9 @@ use crate::secret::{Secret, placeholder};
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// The services of AWS's that store objects, as signatures name them.
+const STORES: [&str; 4] = ["s3", "s3express", "s3-object-lambda", "s3-outposts"];
+
 /// `details` taken apart by the roles of their fields.
 pub(crate) struct Details {
     real: Value,
@@ -82,6 +85,16 @@ impl Details {
         };
         signing.parameters.iter().filter_map(|(name, parameter)| Some((name.clone(), value(parameter)?))).collect()
     }
+
+    /// Whether a plugin of somebody else's has requests signed for a service of AWS's that stores
+    /// nothing: the location's keys may open that as well.
+    pub(crate) fn signs_for_others(&self, signing: &Signing, description: &Description) -> bool {
+        if description.own || signing.scheme != "sigv4" {
+            return false;
+        }
+        let parameters = self.parameters(signing);
+        parameters.get("service").is_some_and(|service| !STORES.contains(&service.reveal()))
+    }
 }
 
 /// The value at a path with dots.
@@ -113,23 +126,50 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_plugin_sees_placeholders_and_signing_sees_secrets() {
-        let description = Description {
+    fn described(fields: Vec<Field>) -> Description {
+        Description {
             name: "x".to_owned(),
             version: "1.0.0".to_owned(),
             limits: StorageLimits { max_put: 0, min_part: 0, max_part: 0, max_parts: 0, max_metadata: 0 },
-            fields: vec![
-                field("credentials.secretKey", "secret"),
-                field("endpoint", "endpoint"),
-                field("absent", "secret"),
-            ],
+            fields,
             keeps_overwritten: false,
             attributes: Vec::new(),
             optional: Vec::new(),
             own: false,
             digest: String::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_strangers_plugin_has_requests_signed_for_stores_alone() {
+        let description = described(vec![field("service", "plain")]);
+        let details = Details::take_apart(json!({ "service": "sts" }), &description, &[]);
+        let literal = |service: &str| Parameter::Literal(service.to_owned());
+        for (services, is_refused) in [
+            (vec![literal("s3")], false),
+            (vec![literal("s3express")], false),
+            (Vec::new(), false),
+            (vec![literal("sts")], true),
+            (vec![literal("S3")], true),
+            (vec![Parameter::Field("service".to_owned())], true),
+            // The last one counts.
+            (vec![literal("s3"), literal("iam")], true),
+        ] {
+            let parameters = services.into_iter().map(|service| ("service".to_owned(), service)).collect();
+            let signing = Signing { scheme: "sigv4".to_owned(), parameters };
+            assert_eq!(details.signs_for_others(&signing, &description), is_refused, "{signing:?}");
+            let own = Description { own: true, ..description.clone() };
+            assert!(!details.signs_for_others(&signing, &own));
+        }
+    }
+
+    #[test]
+    fn a_plugin_sees_placeholders_and_signing_sees_secrets() {
+        let description = described(vec![
+            field("credentials.secretKey", "secret"),
+            field("endpoint", "endpoint"),
+            field("absent", "secret"),
+        ]);
         let real = json!({ "credentials": { "secretKey": "very-secret-indeed" }, "endpoint": "s3.example.com:9000", "other": 1 });
         let details = Details::take_apart(real, &description, &[]);
         assert!(!details.shown.contains("very-secret-indeed") && details.shown.contains("\"other\":1"));

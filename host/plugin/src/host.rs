@@ -203,7 +203,7 @@ impl PluginHost {
         if let Some((folder, _)) = &folder {
             spec.grants.check_folder(folder, &mut problems);
         }
-        let signer = signer(&details, &validation).unwrap_or_else(|problem| {
+        let signer = signer(&plugin.description, &details, &validation).unwrap_or_else(|problem| {
             if !problems.iter().any(|known| known.section == problem.section && known.path == problem.path) {
                 problems.push(problem);
             }
@@ -327,8 +327,16 @@ fn problems(validation: &Validation) -> Vec<Problem> {
     validation.problems.iter().take(100).map(problem).collect()
 }
 
-fn signer(details: &Details, validation: &Validation) -> Result<Option<Signer>, Problem> {
+fn signer(description: &Description, details: &Details, validation: &Validation) -> Result<Option<Signer>, Problem> {
     let Some(signing) = &validation.signing else { return Ok(None) };
+    if details.signs_for_others(signing, description) {
+        return Err(Problem {
+            section: Section::Details,
+            path: String::new(),
+            message: "the plugin wants requests signed for a service of AWS's that stores no objects".to_owned(),
+            fix: "Take a plugin that signs for S3.".to_owned(),
+        });
+    }
     let problem = |unsignable: Unsignable| Problem {
         section: Section::Details,
         path: unsignable.parameter.and_then(|name| field_of(signing, name)).unwrap_or_default(),

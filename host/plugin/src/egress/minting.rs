@@ -9,8 +9,16 @@ use percent_encoding::percent_decode_str;
 const ACTIONS: [&str; 5] =
     ["assumerole", "getsessiontoken", "getfederationtoken", "createaccesskey", "createservicespecificcredential"];
 /// Elements and members by which credentials are known in an answer that was not expected.
-pub(super) const MINTED: [&[u8]; 5] =
-    [b"<SecretAccessKey>", b"<SessionToken>", b"\"SecretAccessKey\"", b"\"secretAccessKey\"", b"<SignedOid>"];
+pub(super) const MINTED: [&[u8]; 7] = [
+    b"<SecretAccessKey>",
+    b"<SessionToken>",
+    b"\"SecretAccessKey\"",
+    b"\"secretAccessKey\"",
+    b"<SignedOid>",
+    // Ceph's users and OAuth's tokens.
+    b"\"secret_key\"",
+    b"\"access_token\"",
+];
 
 /// What a request would have minted, by its name; `None` for all that is fine.
 pub(super) fn minted_by(request: &Parts, sigv4: bool) -> Option<&'static str> {

@@ -294,9 +294,14 @@ mod tests {
 
     #[tokio::test]
     async fn minted_credentials_never_arrive() {
-        let text = "<AssumeRoleResult><Credentials><SecretAccessKey>abc</SecretAccessKey></Credentials>";
-        for size in [1, 7, 1000] {
-            assert!(through(&Redactor::default(), text, size).await.is_err());
+        for text in [
+            "<AssumeRoleResult><Credentials><SecretAccessKey>abc</SecretAccessKey></Credentials>",
+            r#"{"keys":[{"user":"u","access_key":"a","secret_key":"s"}]}"#,
+            r#"{"access_token": "abc"}"#,
+        ] {
+            for size in [1, 7, 1000] {
+                assert!(through(&Redactor::default(), text, size).await.is_err(), "{text}");
+            }
         }
         let harmless = "<Key>SecretAccessKey</Key>";
         assert_eq!(through(&Redactor::default(), harmless, 3).await.ok().as_deref(), Some(harmless));
