@@ -28,7 +28,7 @@ impl Memory {
     /// Takes some, unless there is not as much.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        let fits = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok();
+        let fits = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok();
         if fits {
             // Added to, not set: a location that is opened anew has both figures for a while.
             self.shown.increment(bytes as f64);
