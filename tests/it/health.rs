@@ -120,10 +120,13 @@ fn names_each(report: &str) {
         let start = format!(", location {location}");
         let mut lines = report.lines().filter(|line| line.starts_with("location: "));
         let line = lines.find(|line| line.contains(&start) && line.contains(cause) && line.contains('→'));
-        assert!(line.is_some(), "nothing about {location} ({cause}) in:\n{report}");
+        let line = line.unwrap_or_else(|| panic!("nothing about {location} ({cause}) in:\n{report}"));
+        assert!(line.starts_with("location: locationConfig.json, "), "{line}");
+        let is_told_where = line.contains(", details: ") && line.contains(" on http://127.0.0.1:");
+        assert!(is_told_where || !location.starts_with("dead"), "{line}");
     }
     for location in ["fine", "absent-container", "us-east-1"] {
-        let named = |line: &str| line.starts_with("location: ") && line.contains(&format!("location {location}:"));
+        let named = |line: &str| line.starts_with("location: ") && line.contains(&format!("location {location},"));
         assert!(!report.lines().any(named), "{location} works:\n{report}");
     }
 }

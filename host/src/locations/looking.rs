@@ -15,6 +15,9 @@ pub(super) const START_UP: Duration = Duration::from_secs(5);
 /// How long a reload waits for a location that is configured already.
 const CHANGE: Duration = Duration::from_secs(30);
 
+/// Where a location says what its backend is.
+const DETAILS: &str = "details";
+
 /// What is to serve a location.
 struct Wanted {
     configuration: Arc<LocationConfiguration>,
@@ -45,7 +48,7 @@ impl LocationTable {
                 Err(_) => {
                     let what = format!("its backend did not answer within {} s", CHANGE.as_secs());
                     let fix = "what there is serves on until it answers";
-                    vec![Problem::location("backend", entry.name.as_str(), what, fix)]
+                    vec![of_backend(entry, what, fix)]
                 }
             };
         }
@@ -57,7 +60,7 @@ impl LocationTable {
                 let current = entry.state();
                 entry.settle(&current, State::clone(&current).with_fault(Some(what.clone())));
                 let fix = "check endpoint and network; it is tried again";
-                vec![Problem::location("backend", entry.name.as_str(), what, fix)]
+                vec![of_backend(entry, what, fix)]
             }
         }
     }
@@ -183,7 +186,8 @@ impl LocationTable {
         match opened.backend.check(thorough).await {
             Ok(Checked { warnings, learned }) => {
                 let warnings = warnings.into_iter().filter(|_| thorough);
-                problems.extend(warnings.map(|what| Problem::warning("backend", what, "").of(name.as_str())));
+                let file = entry.wanted().file.clone();
+                problems.extend(warnings.map(|what| Problem::warning(&file, what, "").of(name.as_str()).at(DETAILS)));
                 Ok(learned)
             }
             // Too much work says nothing of whether what serves works: it is as it was.
@@ -192,12 +196,12 @@ impl LocationTable {
                 None => Ok(Learned::new()),
             },
             Err(error) => {
+                let fix = remedy(&error);
                 let what = match error {
                     BackendError::Answered { message, .. } => message,
                     BackendError::Broke(_) | BackendError::Busy(_) | BackendError::Body(_) => error.to_string(),
                 };
-                let fix = "put the backend or the location's details right; it is tried again every few seconds";
-                problems.push(Problem::location("backend", name.as_str(), what.clone(), fix));
+                problems.push(of_backend(entry, what.clone(), fix));
                 Err(what)
             }
         }
@@ -227,6 +231,23 @@ impl LocationTable {
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// What is wrong with the backend that a location's details name.
+fn of_backend(entry: &Entry, what: String, fix: &str) -> Problem {
+    Problem::location(&entry.wanted().file, entry.name.as_str(), what, fix).at(DETAILS)
+}
+
+fn remedy(error: &BackendError) -> &'static str {
+    match error.code() {
+        Some(FailureCode::Denied) => {
+            "put the credentials right, or let them do this; it is tried again every few seconds"
+        }
+        Some(FailureCode::Unavailable) => {
+            "put the endpoint right, or what is to be there; it is tried again every few seconds"
+        }
+        Some(_) | None => "put the backend or the location's details right; it is tried again every few seconds",
     }
 }
 

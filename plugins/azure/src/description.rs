@@ -1,9 +1,11 @@
 //! What the host must know of this type of location.
 
 use sallyport_plugin_sdk::details::field as plain_field;
-use sallyport_plugin_sdk::objects::{Description, Field, Limits, Parameter, Signing, Validation, ValidationRequest};
+use sallyport_plugin_sdk::objects::{
+    Description, Field, Limits, Parameter, Problem, Signing, Validation, ValidationRequest,
+};
 
-use crate::details::{Authentication, Details};
+use crate::details::{self, Authentication, Details};
 
 const MIB: u64 = 1024 * 1024;
 /// Azure drops blocks that were not committed a week after the last one came.
@@ -89,7 +91,7 @@ pub(crate) fn validate(request: &ValidationRequest) -> Validation {
             attributes: details.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)).collect(),
         },
         Err(problems) => Validation {
-            problems,
+            problems: problems.into_iter().map(|problem| of_location(problem, &request.location)).collect(),
             egress: Vec::new(),
             signing: None,
             keeps_overwritten: false,
@@ -97,6 +99,12 @@ pub(crate) fn validate(request: &ValidationRequest) -> Validation {
             attributes: Vec::new(),
         },
     }
+}
+
+/// The problem with the location's variables by their names, spelt as shells can export them.
+fn of_location(problem: Problem, location: &str) -> Problem {
+    let fix = problem.fix.replace(details::LOCATION, &location.replace('-', "_"));
+    Problem { fix, ..problem }
 }
 
 fn signing(authentication: &Authentication) -> Signing {
@@ -144,6 +152,14 @@ mod tests {
         ] {
             assert!(variables.contains(&format!("AZURE_{suffix}")), "{suffix}");
         }
+    }
+
+    #[test]
+    fn a_missing_field_names_the_variable_of_its_location() {
+        let details = r#"{ "azureContainerName": "container", "azureStorageAccountName": "acc" }"#.to_owned();
+        let request = ValidationRequest { location: "azure-test".into(), details, attributes: Vec::new() };
+        let problems = validate(&request).problems;
+        assert!(problems[0].fix.contains("azure_test_AZURE_STORAGE_ACCESS_KEY"), "{}", problems[0].fix);
     }
 
     #[test]

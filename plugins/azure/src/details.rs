@@ -11,6 +11,9 @@ use crate::names::naming;
 /// Where tokens for client secrets come from, unless the operator names a sovereign cloud's.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
+/// Stands in what is to be written for the location's name.
+pub(crate) const LOCATION: &str = "<location>";
+
 const SHARED_KEY: &str = "shared-key";
 const SHARED_ACCESS_SIGNATURE: &str = "shared-access-signature";
 const CLIENT_SECRET: &str = "client-secret";
@@ -135,7 +138,7 @@ impl Reader {
             self.problem(
                 path,
                 "is missing",
-                format!("set \"{path}\" in details or the environment variable <location>_{variable}"),
+                format!("set \"{path}\" in details or the environment variable {LOCATION}_{variable}"),
             );
         }
         text

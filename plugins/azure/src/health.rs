@@ -6,19 +6,30 @@ use sallyport_plugin_sdk::naming::RESERVED;
 use sallyport_plugin_sdk::objects::CheckResponse;
 use sallyport_plugin_sdk::types::Failure;
 
+use crate::details::Details;
 use crate::errors;
 use crate::plugin::Azure;
 use crate::requests::repeat;
 
-/// Looks for the container; a thorough check makes it when it is missing.
+/// Looks for the container; a thorough check makes it when it is missing. A failure says which
+/// container is meant, and where.
 pub(crate) async fn check(azure: &Azure, thorough: bool) -> Result<CheckResponse, Failure> {
+    look(azure, thorough).await.map_err(|failure| named(&azure.details, failure))
+}
+
+fn named(details: &Details, failure: Failure) -> Failure {
+    let message = format!("container '{}' on {}: {}", details.container, details.endpoint.url(), failure.message);
+    Failure { message, ..failure }
+}
+
+async fn look(azure: &Azure, thorough: bool) -> Result<CheckResponse, Failure> {
     let warnings = match repeat(|| azure.container.request(Method::Head, &[])).await {
         Ok(response) => warnings(&response),
         Err(failure) if is_missing(&failure) && thorough => {
             create(azure).await?;
             Vec::new()
         }
-        Err(failure) if is_missing(&failure) => return Err(missing(azure, &failure)),
+        Err(failure) if is_missing(&failure) => return Err(missing(&failure)),
         Err(failure) if may_not_ask(&failure) => {
             probe(azure, thorough).await?;
             Vec::new()
@@ -36,7 +47,7 @@ async fn probe(azure: &Azure, thorough: bool) -> Result<(), Failure> {
         Ok(_) => Ok(()),
         Err(failure) if failure.code == "not-found" => Ok(()),
         Err(failure) if is_missing(&failure) && thorough => create(azure).await,
-        Err(failure) if is_missing(&failure) => Err(missing(azure, &failure)),
+        Err(failure) if is_missing(&failure) => Err(missing(&failure)),
         Err(failure) => Err(failure),
     }
 }
@@ -46,8 +57,8 @@ async fn create(azure: &Azure) -> Result<(), Failure> {
         Ok(_) => Ok(()),
         Err(failure) if errors::is(&failure, "ContainerAlreadyExists") => Ok(()),
         Err(failure) if failure.code == "denied" => Err(failure::denied(format!(
-            "the container \"{}\" does not exist, and these credentials may not create it: create it, or allow that; {}",
-            azure.details.container, failure.message
+            "it does not exist, and these credentials may not create it: create it, or allow that; {}",
+            failure.message
         ))),
         Err(failure) => Err(failure),
     }
@@ -63,9 +74,8 @@ fn may_not_ask(failure: &Failure) -> bool {
         .any(|code| errors::is(failure, code))
 }
 
-fn missing(azure: &Azure, failure: &Failure) -> Failure {
-    let container = &azure.details.container;
-    failure::unavailable(format!("\"{container}\": {}; the next thorough check creates it", failure.message))
+fn missing(failure: &Failure) -> Failure {
+    failure::unavailable(format!("{}; the next thorough check creates it", failure.message))
 }
 
 fn warnings(response: &Response) -> Vec<String> {
@@ -84,6 +94,17 @@ fn warnings(response: &Response) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_says_which_container_is_meant() {
+        let details = r#"{ "azureContainerName": "container", "azureStorageAccountName": "acc",
+            "azureStorageAccessKey": "c2VjcmV0" }"#;
+        let failure = named(&Details::parse(details).unwrap(), failure::unavailable("no answer: it was refused"));
+        assert_eq!(
+            failure.message,
+            "container 'container' on https://acc.blob.core.windows.net: no answer: it was refused"
+        );
+    }
 
     #[test]
     fn a_public_container_deserves_a_look() {
