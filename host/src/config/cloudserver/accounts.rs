@@ -9,8 +9,14 @@ use crate::config::configuration::{AccessKey, Account};
 use crate::config::problem::{Problem, Problems};
 use crate::config::secret::Secret;
 
-/// The access keys that everybody knows, since the documentation prints their secrets.
-const PUBLIC_KEYS: [&str; 2] = ["accessKey1", "accessKey2"];
+/// The access keys that everybody knows with their secrets: CloudServer comes with them.
+const PUBLIC_KEYS: [(&str, &str); 5] = [
+    ("accessKey1", "verySecretKey1"),
+    ("accessKey2", "verySecretKey2"),
+    ("cluesoKey1", "cluesoSecretKey1"),
+    ("replicationKey1", "replicationSecretKey1"),
+    ("lifecycleKey1", "lifecycleSecretKey1"),
+];
 
 /// CloudServer's single account for the keys that the environment gives.
 pub(super) fn from_environment(access: String, secret: String) -> Account {
@@ -24,10 +30,11 @@ pub(super) fn from_environment(access: String, secret: String) -> Account {
     }
 }
 
-/// Whether one of the accounts has a key that the documentation prints.
-pub(super) fn have_public_keys(accounts: &[Account]) -> bool {
-    let mut keys = accounts.iter().flat_map(|account| &account.keys);
-    keys.any(|key| PUBLIC_KEYS.contains(&key.access.as_str()))
+/// The access keys of the accounts whose secrets everybody knows.
+pub(super) fn public_keys(accounts: &[Account]) -> Vec<&str> {
+    let keys = accounts.iter().flat_map(|account| &account.keys);
+    let public = keys.filter(|key| PUBLIC_KEYS.contains(&(key.access.as_str(), key.secret.reveal())));
+    public.map(|key| key.access.as_str()).collect()
 }
 
 /// Reads every account. All mistakes here are fatal: a key that belongs to somebody else
@@ -195,6 +202,17 @@ mod tests {
         assert_eq!(accounts[0].short_id, "123456789012");
         assert_eq!(accounts[0].keys[0].secret.reveal(), "hush-hush");
         assert!(!format!("{accounts:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_key_is_public_by_its_secret() {
+        let keys = json!([
+            { "access": "accessKey1", "secret": "hush-hush" },
+            { "access": "accessKey2", "secret": "verySecretKey2" },
+            { "access": "lifecycleKey1", "secret": "lifecycleSecretKey1" },
+        ]);
+        let (accounts, _) = read_all(json!([changed("keys", keys)]));
+        assert_eq!(public_keys(&accounts), ["accessKey2", "lifecycleKey1"]);
     }
 
     #[test]

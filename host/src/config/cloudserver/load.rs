@@ -105,7 +105,7 @@ impl Reader<'_> {
             }
         }
         let listen = self.listen(&config_file, &server, problems);
-        report_public_keys(&listen, accounts::have_public_keys(&accounts), problems);
+        report_public_keys(&listen, &accounts::public_keys(&accounts), problems);
         let metadata_dir = self.folder(
             self.overrides.metadata_dir.as_deref(),
             self.variables.metadata_path.as_deref(),
@@ -307,13 +307,11 @@ fn parse_address(text: &str, port: u16) -> Option<SocketAddr> {
     text.parse().ok().or_else(|| Some(SocketAddr::new(alone.parse().ok()?, port)))
 }
 
-fn report_public_keys(listen: &[SocketAddr], public: bool, problems: &mut Problems) {
+fn report_public_keys(listen: &[SocketAddr], public: &[&str], problems: &mut Problems) {
     let beyond = listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    if let (Some(address), true) = (beyond, public) {
-        let what = format!(
-            "accessKey1 and accessKey2 have secrets that everybody knows, and the server \
-             listens on {address}"
-        );
+    if let Some(address) = beyond.filter(|_| !public.is_empty()) {
+        let keys = public.join(", ");
+        let what = format!("everybody knows the secrets of {keys}, and the server listens on {address}");
         let fix = "write keys of your own, or set SCALITY_ACCESS_KEY_ID and \
                    SCALITY_SECRET_ACCESS_KEY";
         problems.push(Problem::warning("accounts", what, fix));
