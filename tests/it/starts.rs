@@ -204,6 +204,7 @@ async fn a_cold_location_takes_no_buckets() {
     let client = gateway.client().unwrap();
     let refused = client.create_bucket("frozen", "cold").await.unwrap();
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "InvalidLocationConstraint"));
+    assert!(refused.text().contains("cold is cold, and takes no new buckets"), "{}", refused.text());
     assert_eq!(client.head("frozen").await.unwrap().status, 404);
 }
 

@@ -50,6 +50,9 @@ pub enum Error {
     /// The location of a CreateBucket is not configured.
     #[error("the location constraint {0} is not listed in locationConfig.json")]
     InvalidLocationConstraint(String),
+    /// The location of a CreateBucket is for what is archived.
+    #[error("the location constraint {0} is cold: it takes no new buckets")]
+    ColdLocation(String),
     /// The location of an object's header is not configured.
     #[error("the object's location constraint {0} is not listed in locationConfig.json")]
     InvalidObjectLocation(String),

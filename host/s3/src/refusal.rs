@@ -43,6 +43,11 @@ impl S3Error {
                 ),
             )
             .with("LocationConstraint", location),
+            Error::ColdLocation(location) => Self::because(
+                Code::InvalidLocationConstraint,
+                format!("The specified location-constraint is not valid: {location} is cold, and takes no new buckets"),
+            )
+            .with("LocationConstraint", location),
             Error::InvalidObjectLocation(location) => Self::argument(
                 "x-amz-meta-scal-location-constraint",
                 &location,
@@ -221,6 +226,7 @@ fn for_operator(error: &Error) -> Option<String> {
         | Error::BucketAlreadyOwnedByYou(_)
         | Error::BucketNotEmpty(_)
         | Error::InvalidLocationConstraint(_)
+        | Error::ColdLocation(_)
         | Error::InvalidObjectLocation(_)
         | Error::InvalidStorageClass(_)
         | Error::NoSuchKey { .. }

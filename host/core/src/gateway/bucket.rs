@@ -34,7 +34,7 @@ impl Gateway {
         let location_name = LocationName::parse(location).map_err(|_| unknown())?;
         let location = self.location_for(&caller.account, &location_name).ok_or_else(unknown)?;
         if self.locations.is_cold(&location_name) {
-            return Err(unknown());
+            return Err(Error::ColdLocation(location_name.as_str().to_owned()));
         }
         let bucket = NewBucket {
             name: name.clone(),
