@@ -154,9 +154,13 @@ impl Shelf {
 
     fn missing(&self, kind: &str) -> PluginError {
         let folders: Vec<String> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
-        PluginError::Missing { kind: kind.to_owned(), file: format!("{kind}.wasm"), folders: folders.join(", ") }
+        let folders = if folders.is_empty() { NO_FOLDER.to_owned() } else { folders.join(", ") };
+        PluginError::Missing { kind: kind.to_owned(), file: format!("{kind}.wasm"), folders }
     }
 }
+
+/// In place of the folders, where there are none.
+const NO_FOLDER: &str = "the plugin folders: there is none, neither beside the binary nor by --plugins";
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -184,5 +188,17 @@ fn report(kind: &str, outcome: &Result<Arc<Plugin>, PluginError>) {
     if let Err(error) = outcome {
         metrics::counter!("sallyport_plugin_refused_total", "plugin" => kind.to_owned()).increment(1);
         tracing::error!(plugin = kind, "the file of the plugin {kind} is not taken: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{HostOptions, PluginHost};
+
+    #[tokio::test]
+    async fn that_there_is_no_folder_at_all_is_said() {
+        let host = PluginHost::new(HostOptions::default()).unwrap();
+        let said = host.description("absent").await.unwrap_err().to_string();
+        assert!(said.contains("absent.wasm is in none of the plugin folders: there is none"), "{said}");
     }
 }
