@@ -321,6 +321,7 @@ fn settings_without_effect_are_named_in_warnings() {
         "QUOTA_X",
         "CI_CEPH",
         "AWS_S3_HTTPAGENT_KEEPALIVE",
+        "nfs-one_PFSD_ENDPOINT",
     ];
     let keys = ["clusters", "replicationGroupId", "vaultd", "misspelt"];
     let mut files = Files::new();

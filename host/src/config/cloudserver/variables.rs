@@ -46,6 +46,9 @@ const WITHOUT_EFFECT: &[&str] = &[
     "VAULTD_HOST",
 ];
 
+/// What a variable of a `pfs` location ends with, behind the location's name.
+const OF_PFS: &str = "_PFSD_ENDPOINT";
+
 /// The variables that have an effect.
 #[derive(Debug)]
 pub(super) struct Variables {
@@ -222,7 +225,8 @@ fn presign_expiry(environment: &dyn Environment, problems: &mut Problems) -> Opt
 fn report_without_effect(environment: &dyn Environment, problems: &mut Problems) {
     let mut names: Vec<String> = environment.names();
     names.retain(|name| {
-        WITHOUT_EFFECT.iter().any(|known| name == known || (known.ends_with('_') && name.starts_with(known)))
+        name.ends_with(OF_PFS)
+            || WITHOUT_EFFECT.iter().any(|known| name == known || (known.ends_with('_') && name.starts_with(known)))
     });
     names.sort();
     for name in names {
