@@ -120,6 +120,10 @@ fn the_image_is_made_of_files_that_are_there() {
     for built in ["/src/target/release/sallyport", "/src/target/plugins"] {
         assert!(text.contains(&format!("COPY --from=build {built} ")), "{built}");
     }
+    let left_out = std::fs::read_to_string(tools::root().join(".dockerignore")).unwrap();
+    for built in [".git", "**/target", "tests/.tools"] {
+        assert!(left_out.lines().any(|line| line == built), "{built} would be copied into the build");
+    }
     assert!(text.contains("ENTRYPOINT [\"/usr/src/app/conf/docker-entrypoint.sh\"]"));
     let script = std::fs::metadata(tools::root().join("conf/docker-entrypoint.sh")).unwrap();
     assert_eq!(script.mode() & 0o111, 0o111, "the entry point cannot be executed");
