@@ -372,7 +372,10 @@ fn policy(
         };
         let named = details.endpoints.iter().any(|endpoint| pattern.is_below(endpoint));
         if named || plugin.description.own {
-            let is_operators = details.endpoints.iter().any(|endpoint| pattern.is_named_by(endpoint));
+            // The release's own derive a bucket's host and no other.
+            let is_operators = details.endpoints.iter().any(|endpoint| {
+                pattern.is_named_by(endpoint) || plugin.description.own && pattern.is_below(endpoint)
+            });
             allowed.push(pattern.with_private(is_operators && spec.is_trusted));
         } else {
             let text = printable(text, 256);

@@ -9,15 +9,14 @@ use percent_encoding::percent_decode_str;
 const ACTIONS: [&str; 5] =
     ["assumerole", "getsessiontoken", "getfederationtoken", "createaccesskey", "createservicespecificcredential"];
 /// Elements and members by which credentials are known in an answer that was not expected.
-pub(super) const MINTED: [&[u8]; 7] = [
+pub(super) const MINTED: [&[u8]; 6] = [
     b"<SecretAccessKey>",
     b"<SessionToken>",
     b"\"SecretAccessKey\"",
     b"\"secretAccessKey\"",
     b"<SignedOid>",
-    // Ceph's users and OAuth's tokens.
+    // Ceph's users.
     b"\"secret_key\"",
-    b"\"access_token\"",
 ];
 
 /// What a request would have minted, by its name; `None` for all that is fine.

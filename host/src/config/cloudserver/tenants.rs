@@ -126,7 +126,6 @@ fn without_operators(file: &str, mut map: Map<String, Value>) -> (Map<String, Va
 
 /// The JSON files of a folder by name; one that is being written under another name is left.
 #[expect(clippy::disallowed_methods, reason = "configuration is read where blocking is allowed")]
-/// The files of tenants in a folder, by name.
 pub(super) fn files_of(folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -142,7 +141,16 @@ pub(super) fn files_of(folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
         !hidden && path.extension().is_some_and(|extension| extension == "json")
     });
     paths.sort_unstable();
-    paths
+    paths.into_iter().map(|path| within(folder, &path).unwrap_or(path)).collect()
+}
+
+/// What a link to a file of the same name within the folder leads to: orchestrators that mount a
+/// folder make its files so. No other link is followed.
+#[expect(clippy::disallowed_methods, reason = "configuration is read where blocking is allowed")]
+fn within(folder: &Path, path: &Path) -> Option<PathBuf> {
+    let target = std::fs::canonicalize(path).ok()?;
+    let is_within = target.starts_with(std::fs::canonicalize(folder).ok()?);
+    (path.is_symlink() && is_within && target.file_name() == path.file_name()).then_some(target)
 }
 
 /// The one account of that name, canonical id or account id.
@@ -280,7 +288,7 @@ mod tests {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let names = ["a", "b", "c", "d"];
+        let names = ["a", "b", "c", "d", "e"];
         let people: Vec<Account> = names.iter().map(|name| account(name, name, name)).collect();
         mknodat(CWD, path("a.json"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         std::fs::File::create(path("b.json")).unwrap().set_len(3 << 30).unwrap();
@@ -288,10 +296,14 @@ mod tests {
         std::fs::write(path("elsewhere"), good).unwrap();
         std::os::unix::fs::symlink(path("elsewhere"), path("c.json")).unwrap();
         std::fs::write(path("d.json"), good).unwrap();
+        // As Kubernetes mounts a ConfigMap.
+        std::fs::create_dir(path("..data")).unwrap();
+        std::fs::write(path("..data/e.json"), good.replace("mine", "mounted")).unwrap();
+        std::os::unix::fs::symlink("..data/e.json", path("e.json")).unwrap();
         let mut problems = Problems::default();
         let found = read(folder.path(), &people, RULES, &[], &mut problems);
-        assert_eq!(found.len(), 1, "{problems}");
-        assert_eq!(found[0].accounts.as_deref(), Some(&["d".to_owned()][..]));
+        let owners: Vec<_> = found.iter().filter_map(|location| location.accounts.clone()).collect();
+        assert_eq!(owners, [["d"], ["e"]], "{problems}");
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 3, "{told:?}");
         for (text, words) in told.iter().zip(["no regular file", "more than 1048576 bytes", "symbolic link"]) {
