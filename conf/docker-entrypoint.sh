@@ -98,7 +98,7 @@ take "${AWS_SHARED_CREDENTIALS_FILE:-${HOME:-/root}/.aws/credentials}" AWS_SHARE
 take "$(named S3_LOCATION_FILE locationConfig.json)" S3_LOCATION_FILE
 take "$(named S3AUTH_CONFIG conf/authdata.json)" S3AUTH_CONFIG
 take "$(named S3_CONFIG_FILE config.json)" S3_CONFIG_FILE
-for variable in SALLYPORT_LOCATIONS SALLYPORT_AUTH SALLYPORT_CONFIG; do
+for variable in SALLYPORT_LOCATIONS SALLYPORT_AUTH SALLYPORT_CONFIG SALLYPORT_MASTER_KEY_FILE; do
     if [ -n "${!variable:-}" ]; then take "${!variable}" "$variable"; fi
 done
 if [ -n "${SALLYPORT_CONFIG:-}" ]; then

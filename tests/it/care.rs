@@ -176,10 +176,15 @@ async fn an_orphan_is_found_where_the_listing_does_not_show_whose_bytes_are() {
         "credentials": { "accessKey": "testing", "secretKey": "testing" }, "https": false, "pathStyle": true
     });
     let cloud = json!({ "type": "aws_s3", "legacyAwsBehavior": true, "details": details });
-    let mut gateway = eager().location("cloud", cloud).start().await.unwrap();
+    // The same container by another name, of which nobody knows that it is the same.
+    let mut twin = cloud.clone();
+    twin["details"]["awsEndpoint"] = json!(format!("localhost:{}", moto.port()));
+    let mut gateway = eager().location("cloud", cloud).location("twin", twin).start().await.unwrap();
     let client = gateway.client().unwrap();
-    assert_eq!(client.create_bucket("bucket", "cloud").await.unwrap().status, 200);
-    put(&client, "bucket/kept", "the bytes of kept").await;
+    for (bucket, location) in [("bucket", "cloud"), ("twins", "twin")] {
+        assert_eq!(client.create_bucket(bucket, location).await.unwrap().status, 200);
+        put(&client, &format!("{bucket}/kept"), "the bytes of kept").await;
+    }
     assert_eq!(gateway.run(&["backup", "saved.db"]).await.unwrap().code, Some(0));
     put(&client, "bucket/orphan", "the bytes of orphan").await;
     put(&backend, "cloud/foreign", "the bytes of others").await;
@@ -189,11 +194,16 @@ async fn an_orphan_is_found_where_the_listing_does_not_show_whose_bytes_are() {
 
     let repaired = gateway.run(&["fsck", "--repair"]).await.unwrap();
     assert_eq!(repaired.code, Some(0), "{} {}", repaired.output, repaired.errors);
-    let expected = "1 segments, 0 lost; 3 stored objects, 1 orphans (queued for deletion), 1 foreign";
+    // Each is listed twice, and what the other location has is foreign.
+    let expected = "2 segments, 0 lost; 8 stored objects, 2 orphans (queued for deletion), 4 foreign";
     assert!(repaired.output.contains(expected), "{}", repaired.output);
     gateway.restart().await.unwrap();
-    until("the orphan is freed", async || backend.keys("cloud").await.unwrap() == ["bucket/kept", "foreign"]).await;
-    assert_eq!(gateway.client().unwrap().get("bucket/kept").await.unwrap().text(), "the bytes of kept");
+    let left = ["bucket/kept", "foreign", "twins/kept"];
+    until("the orphan is freed", async || backend.keys("cloud").await.unwrap() == left).await;
+    for bucket in ["bucket", "twins"] {
+        let kept = gateway.client().unwrap().get(&format!("{bucket}/kept")).await.unwrap();
+        assert_eq!(kept.text(), "the bytes of kept");
+    }
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ async fn a_location_that_was_given_to_others_is_gone_for_who_had_it() {
 async fn tenants_bring_locations_in_files_of_their_own() {
     let moto = Moto::start().await.unwrap();
     let (_, mut cloud) = moto.location(false, false).await.unwrap();
-    cloud["details"]["awsEndpoint"] = json!(format!("lisas-cloud.test:{}", moto.port()));
+    cloud["details"]["awsEndpoint"] = json!(format!("localstack.test:{}", moto.port()));
     let own = json!({
         "lisas": cloud,
         "wants-a-folder": { "type": "local", "legacyAwsBehavior": false, "details": {} },
@@ -199,11 +199,12 @@ async fn tenants_bring_locations_in_files_of_their_own() {
             "[operators]\naws_access_key_id = ours\naws_secret_access_key = operators-own-secret\n",
         );
     // As for a name that means a public address.
-    let resolved = format!("lisas-cloud.test=127.0.0.1:{}", moto.port());
+    let resolved = format!("localstack.test=127.0.0.1:{}", moto.port());
     let gateway = setup.environment("SALLYPORT_RESOLVE", &resolved).start().await.unwrap();
     let (bart, lisa) = (gateway.client().unwrap(), lisa(&gateway));
     assert_eq!(lisa.create_bucket("of-lisa", "lisas").await.unwrap().status, 200);
-    assert_eq!(lisa.put("of-lisa/key", "bytes").await.unwrap().status, 200);
+    let put = lisa.put("of-lisa/key", "bytes").await.unwrap();
+    assert_eq!(put.status, 200, "{}", put.text());
     assert_eq!(bart.create_bucket("of-bart", "lisas").await.unwrap().code(), "InvalidLocationConstraint");
     assert_eq!(bart.create_bucket("of-bart", "").await.unwrap().status, 200);
     // Nothing of this machine or its operator's credentials is for such a file.

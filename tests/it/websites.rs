@@ -29,6 +29,15 @@ async fn site(configuration: &str) -> (Gateway, Client) {
     (gateway, client)
 }
 
+#[tokio::test]
+async fn a_website_that_nobody_may_read_tells_of_nothing() {
+    let (_gateway, client) = site("<IndexDocument><Suffix>index.html</Suffix></IndexDocument>").await;
+    assert_eq!(client.put("pages/there", "x").await.unwrap().status, 200);
+    let removed = client.send(Call::new(Method::DELETE, "pages").query("policy", "")).await.unwrap();
+    assert_eq!(removed.status, 204);
+    assert_eq!((get(&client, "there").await.0, get(&client, "absent").await.0), (403, 403));
+}
+
 async fn visit(client: &Client, method: Method, path: &str) -> Answer {
     client.at_host(HOST).send_unsigned(Call::new(method, path)).await.unwrap()
 }

@@ -309,8 +309,8 @@ pub trait MetadataStore: Send + Sync {
         locator: &Locator,
         write: Option<&WriteId>,
     ) -> MetadataResult<bool>;
-    /// Whether a version or part has bytes of this write in a location. Looks at all of them.
-    async fn has_bytes_of(&self, location: &LocationName, write: &WriteId) -> MetadataResult<bool>;
+    /// Whether a version or part has bytes of this write, wherever they are. Looks at all of them.
+    async fn has_bytes_of(&self, write: &WriteId) -> MetadataResult<bool>;
     /// Makes a job that looked for a late write the deletion of what it found, at once.
     async fn found_late(&self, job: i64, locator: &Locator) -> MetadataResult<()>;
     /// Queues bytes that nothing refers to for deletion.

@@ -144,6 +144,11 @@ impl WriteId {
         Self(format!("{milliseconds:012x}{}", hex::encode(random::<10>())))
     }
 
+    /// When its write began, in milliseconds since 1970.
+    pub fn began(&self) -> u64 {
+        self.0.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
+    }
+
     /// Takes an id that was stored; anything else is refused.
     pub fn parse(id: &str) -> Result<Self, InvalidName> {
         if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {

@@ -4,7 +4,7 @@ use crate::bindings::{base, copy, listing, multipart, tagging, versions};
 use crate::call::Call;
 use crate::lane::Lane;
 use crate::limits::Limits;
-use crate::memory::KEPT_GROWTH;
+use crate::memory::{KEPT_GROWTH, Memory};
 use crate::run;
 use crate::state::{Grants, State};
 use std::sync::Arc;
@@ -39,11 +39,17 @@ pub(crate) struct Instance {
     pub(crate) exports: Arc<Exports>,
     /// Calls that it may still serve.
     pub(crate) left: u32,
-    /// Memory that it was made with, in bytes.
+    /// Memory that it had once it was opened, in bytes.
     started_with: usize,
 }
 
 impl Instance {
+    /// It is ready for calls: what it has now is what all of them need.
+    pub(crate) fn is_opened(&mut self, memory: &Memory) {
+        self.started_with = self.store.data().memory();
+        memory.started_with(self.started_with);
+    }
+
     /// Whether it may serve another call.
     pub(crate) fn is_fit(&self) -> bool {
         self.left > 0 && self.store.data().memory() <= self.started_with.saturating_add(KEPT_GROWTH)
@@ -114,7 +120,6 @@ impl Program {
             listing: self.listing.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?,
         };
         let started_with = store.data().memory();
-        grants.memory.started_with(started_with);
         Ok(Instance { store, exports: Arc::new(exports), left: limits.reuse, started_with })
     }
 }

@@ -1,5 +1,6 @@
 //! What a plugin may use up; every figure can be configured.
 
+use crate::call::Call;
 use crate::error::{Problem, Section};
 use crate::memory::Memory;
 use crate::whose::Whose;
@@ -265,7 +266,6 @@ pub(crate) fn overrun(why: &str) -> Option<&'static str> {
 }
 
 /// Counts what a store has grown to.
-#[derive(Debug)]
 pub(crate) struct Meter {
     memory: usize,
     memory_limit: usize,
@@ -275,11 +275,15 @@ pub(crate) struct Meter {
     memories: usize,
     /// What all stores of the location have together.
     location: Arc<Memory>,
+    /// What was taken of it last.
+    grown: usize,
+    /// The call that is served, which is told when the location has no more.
+    call: Arc<Call>,
     whose: Whose,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits, location: Arc<Memory>, whose: Whose) -> Self {
+    pub(crate) fn new(limits: &Limits, location: Arc<Memory>, call: Arc<Call>, whose: Whose) -> Self {
         Self {
             memory: 0,
             memory_limit: limits.memory,
@@ -288,8 +292,15 @@ impl Meter {
             tables: limits.tables,
             memories: limits.memories,
             location,
+            grown: 0,
+            call,
             whose,
         }
+    }
+
+    /// Another call is served from now on.
+    pub(crate) fn begin(&mut self, call: Arc<Call>) {
+        self.call = call;
     }
 
     /// All memories of the store, in bytes.
@@ -315,10 +326,20 @@ impl wasmtime::ResourceLimiter for Meter {
         }
         if !self.location.take(grows) {
             self.whose.hit("locationMemoryBytes");
+            self.call.run_short();
             return Ok(false);
         }
         self.memory = sum;
+        self.grown = grows;
         Ok(true)
+    }
+
+    /// The system had no memory, or the module wants no more, though it might have had it.
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.location.give_back(self.grown);
+        self.memory = self.memory.saturating_sub(self.grown);
+        self.grown = 0;
+        Ok(())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -348,7 +369,8 @@ mod tests {
     use wasmtime::ResourceLimiter;
 
     fn meter(limits: &Limits, location: &Arc<Memory>) -> Meter {
-        Meter::new(limits, Arc::clone(location), Whose::new("k", "l"))
+        let call = Arc::new(Call::new(Duration::ZERO, Duration::ZERO));
+        Meter::new(limits, Arc::clone(location), call, Whose::new("k", "l"))
     }
 
     #[test]
@@ -367,6 +389,10 @@ mod tests {
         assert!(first.memory_growing(0, 60, None).unwrap_or_default());
         assert!(!second.memory_growing(0, 60, None).unwrap_or_default());
         assert_eq!((first.memory(), second.memory()), (60, 0));
+        assert!((second.call.is_short(), first.call.is_short()) == (true, false));
+        assert!(second.memory_growing(0, 40, None).unwrap_or_default());
+        assert!(second.memory_grow_failed(wasmtime::Error::msg("none left")).is_ok());
+        assert!(first.memory_growing(60, 100, None).unwrap_or_default(), "what was not had is given back");
         drop(first);
         assert!(second.memory_growing(0, 100, None).unwrap_or_default());
     }

@@ -4,7 +4,7 @@ use crate::whose::Whose;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What an instance may have grown by and still be kept, in bytes. No module gives memory back:
+/// What an instance may have grown by since it was opened and still be kept, in bytes. No module gives memory back:
 /// what one call needed once would stay with all later ones, which need it no more.
 pub(crate) const KEPT_GROWTH: usize = 8 << 20;
 
@@ -13,7 +13,7 @@ pub(crate) const KEPT_GROWTH: usize = 8 << 20;
 pub(crate) struct Memory {
     limit: usize,
     used: AtomicUsize,
-    /// The most that an instance had when it was made.
+    /// The most that an instance had when it was opened.
     start: AtomicUsize,
     shown: metrics::Gauge,
 }
@@ -21,7 +21,12 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(limit: usize, whose: &Whose) -> Arc<Self> {
         let (plugin, location) = (whose.plugin.to_string(), whose.location.to_string());
-        let shown = metrics::gauge!("sallyport_plugin_memory_bytes", "plugin" => plugin, "location" => location);
+        // A plugin that is only looked at has none.
+        let shown = if location.is_empty() {
+            metrics::Gauge::noop()
+        } else {
+            metrics::gauge!("sallyport_plugin_memory_bytes", "plugin" => plugin, "location" => location)
+        };
         Arc::new(Self { limit, used: AtomicUsize::new(0), start: AtomicUsize::new(0), shown })
     }
 
@@ -41,7 +46,7 @@ impl Memory {
         self.shown.decrement(bytes as f64);
     }
 
-    /// An instance was made, and has so much.
+    /// An instance was made and opened, and has so much.
     pub(crate) fn started_with(&self, bytes: usize) {
         self.start.fetch_max(bytes, Ordering::Relaxed);
     }

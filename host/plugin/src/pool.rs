@@ -171,8 +171,10 @@ impl Pool {
             pool.keep(instance);
             drop(held);
         };
+        let served = call.clone();
         let ran = run::run(instance, lane, call, &self.limits, bytes, work, done).await;
-        ran.map_err(|broke| self.broke(kind.name, &broke))
+        // What has no more memory because others of its location have it is no plugin that breaks.
+        ran.map_err(|broke| if served.is_short() { short() } else { self.broke(kind.name, &broke) })
     }
 
     async fn permit(&self, kind: Kind) -> Result<OwnedSemaphorePermit, BackendError> {
@@ -211,12 +213,7 @@ impl Pool {
     /// A plugin's no to a call.
     pub(crate) fn failure(&self, failure: Failure, call: &Call) -> BackendError {
         if call.is_short() {
-            // Not busy: an earlier request of the same call may have done something.
-            return BackendError::Answered {
-                code: FailureCode::Throttled,
-                message: "its connections are all in use".to_owned(),
-                retry_after: None,
-            };
+            return short();
         }
         if failure.message.len() > self.limits.error_bytes {
             self.whose.hit("errorBytes");
@@ -286,7 +283,7 @@ impl Pool {
         self.may_make().await?;
         if !self.grants.memory.has_room() {
             self.whose.hit("locationMemoryBytes");
-            return Err(BackendError::Busy("its instances have all of its memory".to_owned()));
+            return Err(full());
         }
         let call = self.call();
         let limits = &self.limits;
@@ -295,7 +292,7 @@ impl Pool {
         let instance = instance
             .map_err(|_| Broke::Late(limits.wall))
             .and_then(|made| made.map_err(|error| run::broke(&error)))
-            .map_err(|broke| self.broke("instantiate", &broke))?;
+            .map_err(|broke| if call.is_short() { full() } else { self.broke("instantiate", &broke) })?;
         let (plugin, location) = (self.whose.plugin.to_string(), self.whose.location.to_string());
         metrics::counter!("sallyport_plugin_instances_total", "plugin" => plugin, "location" => location).increment(1);
         let request = OpenRequest {
@@ -311,7 +308,7 @@ impl Pool {
         let (lane, opening) = (self.lane.clone(), call.clone());
         let done = move |instance: Instance| drop(sender.send((instance, held)));
         let answer = run::run(instance, lane, call, limits, 0, work, done).await;
-        let answer = answer.map_err(|broke| self.broke("open", &broke))?;
+        let answer = answer.map_err(|broke| if opening.is_short() { full() } else { self.broke("open", &broke) })?;
         if let Err(failure) = answer {
             self.failures.fetch_add(1, Ordering::Relaxed);
             return Err(crate::convert::failure(failure, limits.error_bytes));
@@ -319,6 +316,10 @@ impl Pool {
         self.failures.store(0, Ordering::Relaxed);
         // Where it runs on another thread, its answer comes a moment before the instance.
         let opened = tokio::time::timeout(limits.grace, opened).await.ok().and_then(Result::ok);
+        let opened = opened.map(|(mut instance, held): (Instance, Held)| {
+            instance.is_opened(&self.grants.memory);
+            (instance, held)
+        });
         opened.ok_or_else(|| {
             opening.cut_off();
             BackendError::Answered {
@@ -376,5 +377,19 @@ async fn cool(pool: Weak<Pool>, every: Duration) {
         if !pool.upgrade().is_some_and(|pool| pool.cool()) {
             return;
         }
+    }
+}
+/// No instance can be made now.
+fn full() -> BackendError {
+    BackendError::Busy("its instances have all of its memory".to_owned())
+}
+
+/// A call met an end of what its location has. Not busy: an earlier request of the same call may
+/// have done something.
+fn short() -> BackendError {
+    BackendError::Answered {
+        code: FailureCode::Throttled,
+        message: "its connections, or its memory, are all in use".to_owned(),
+        retry_after: None,
     }
 }

@@ -56,8 +56,8 @@ impl State {
             table,
             wasi: wasi.build(),
             http,
+            meter: Meter::new(limits, grants.memory.clone(), call.clone(), grants.whose.clone()),
             hooks: Hooks { egress: grants.egress.clone(), call },
-            meter: Meter::new(limits, grants.memory.clone(), grants.whose.clone()),
             whose: grants.whose.clone(),
             folder: grants.folder.clone(),
             log: grants.log.clone(),
@@ -85,6 +85,7 @@ impl State {
 
     /// Makes the store serve another call, with a fresh budget of processor time.
     pub(crate) fn begin(&mut self, call: Arc<Call>, cpu: Duration) -> Arc<Budget> {
+        self.meter.begin(call.clone());
         self.hooks.call = call;
         self.budget.refill(cpu);
         self.budget.clone()

@@ -262,6 +262,7 @@ impl S3Service {
             host_id: Arc::clone(&shared.host_id),
             is_form: false,
             signature: identity.signature,
+            payload: identity.payload.clone(),
         };
         let caller = Caller {
             account: identity.account.clone(),

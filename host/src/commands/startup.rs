@@ -40,8 +40,6 @@ async fn of_metadata(folder: &Path) -> Option<Problem> {
     let above = folder.ancestors().find(|above| above.exists()).unwrap_or_else(|| Path::new("."));
     let error = if !above.is_dir() {
         io::Error::from(io::ErrorKind::NotADirectory)
-    } else if above == folder {
-        return None;
     } else {
         let probe = above.join(format!(".sallyport-{}", std::process::id()));
         let made = tokio::fs::create_dir(&probe).await;

@@ -76,11 +76,15 @@ impl Loaded {
         self.0.contains_key(name)
     }
 
-    /// The version that wraps.
+    /// The version that wraps: the newest that opens.
     pub(super) fn current(&self, name: &str) -> Result<(u32, &WrappingKey), KeyError> {
-        let newest = self.usable(name)?.versions.last_key_value();
-        let (version, key) = newest.ok_or_else(|| KeyError::NotFound(name.to_owned()))?;
-        Ok((*version, key.as_ref().map_err(KeyError::clone)?))
+        let versions = &self.usable(name)?.versions;
+        let mut opened = versions.iter().rev().filter_map(|(version, key)| Some((*version, key.as_ref().ok()?)));
+        if let Some(newest) = opened.next() {
+            return Ok(newest);
+        }
+        let fault = versions.values().next_back().and_then(|key| key.as_ref().err()).cloned();
+        Err(fault.unwrap_or_else(|| KeyError::NotFound(name.to_owned())))
     }
 
     /// A version that may have wrapped something.

@@ -16,6 +16,8 @@ const PREFACE: usize = 24;
 const QUIET: Duration = Duration::from_secs(2);
 /// The same with HTTP/2, where whoever reads slowly tells of it only now and then.
 const QUIET_HTTP2: Duration = Duration::from_secs(10);
+/// How long it is closed for good at the latest, whatever it sends.
+const LINGER: Duration = Duration::from_secs(30);
 /// Bytes that are thrown away at most.
 const DISCARDED: usize = 64 << 20;
 
@@ -36,7 +38,8 @@ pub(super) struct Guarded<S> {
     is_http2: bool,
     /// When a byte last came or went.
     active: Instant,
-    is_shut: bool,
+    /// When our side ended.
+    shut: Option<Instant>,
     discarded: usize,
 }
 
@@ -51,7 +54,7 @@ impl<S> Guarded<S> {
             waiting: false,
             is_http2: false,
             active: Instant::now(),
-            is_shut: false,
+            shut: None,
             discarded: 0,
         }
     }
@@ -79,8 +82,8 @@ impl<S> Guarded<S> {
 }
 
 impl<S: AsyncRead + Unpin> Guarded<S> {
-    /// Reads until the client has ended its side, too, or is silent.
-    fn discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Reads until the client has ended its side, too, or is silent, or has had its time.
+    fn discard(&mut self, shut: Instant, context: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0_u8; 8 << 10];
         while self.discarded < DISCARDED {
             let mut buffer = ReadBuf::new(&mut bytes);
@@ -94,7 +97,7 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
                 Poll::Pending => {
                     let quiet = if self.is_http2 { QUIET_HTTP2 } else { QUIET };
                     // Nothing is written any more, so that the timer is free.
-                    self.stalled.as_mut().reset(self.active + quiet);
+                    self.stalled.as_mut().reset((self.active + quiet).min(shut + LINGER));
                     return self.stalled.as_mut().poll(context);
                 }
             }
@@ -153,11 +156,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if !this.is_shut {
-            let outcome = Pin::new(&mut this.stream).poll_shutdown(context);
-            ready!(this.watch(context, outcome))?;
-            this.is_shut = true;
-        }
-        this.discard(context).map(Ok)
+        let shut = match this.shut {
+            Some(shut) => shut,
+            None => {
+                let outcome = Pin::new(&mut this.stream).poll_shutdown(context);
+                ready!(this.watch(context, outcome))?;
+                *this.shut.insert(Instant::now())
+            }
+        };
+        this.discard(shut, context).map(Ok)
     }
 }

@@ -129,12 +129,7 @@ class Storage(exports.Storage):
 
     async def delete(self, request):
         write_id, _ = read_locator(request.locator)
-        answer = await self.ask("DELETE", file_of(write_id))
-        for pause in (10, 50, 200):
-            # 423: another delete of the same file is under way.
-            if answer.status == 423:
-                await monotonic_clock.wait_for(pause * 1_000_000)
-                answer = await self.ask("DELETE", file_of(write_id))
+        answer = await self.ask_insistently("DELETE", file_of(write_id))
         if not 200 <= answer.status < 300 and answer.status != 404:
             raise refused("DELETE", answer)
         return storage.DeleteResponse(attributes=[])
@@ -164,8 +159,17 @@ class Storage(exports.Storage):
         if not 200 <= answer.status < 300:
             raise refused("MOVE", answer)
 
+    async def ask_insistently(self, method, path):
+        answer = await self.ask(method, path)
+        for pause in (10, 50, 200):
+            # 423: another request for the same place is under way.
+            if answer.status == 423:
+                await monotonic_clock.wait_for(pause * 1_000_000)
+                answer = await self.ask(method, path)
+        return answer
+
     async def make_collection(self, path):
-        answer = await self.ask("MKCOL", path)
+        answer = await self.ask_insistently("MKCOL", path)
         # 405: it is there already.
         if not 200 <= answer.status < 300 and answer.status != 405:
             raise refused("MKCOL", answer)

@@ -162,8 +162,10 @@ async fn what_a_presigned_url_brings_counts_as_headers() {
         assert_eq!(head.header(name), value, "{name}");
     }
     assert_eq!(bench.anonymous(Method::GET, "bucket/presigned").await, 200);
-    let wrong = Call::new(Method::PUT, "bucket/presigned").query("x-amz-checksum-crc32", "AAAAAA==").body("x");
-    assert_eq!(bench.owner.send_presigned(wrong, 60).await.unwrap().code(), "BadDigest");
+    // As the SDK for JavaScript signs it: the checksum of no body.
+    let empty = Call::new(Method::PUT, "bucket/presigned").query("x-amz-checksum-crc32", "AAAAAA==");
+    let empty = empty.query("x-amz-sdk-checksum-algorithm", "CRC32").body("x");
+    assert_eq!(bench.owner.send_presigned(empty, 60).await.unwrap().status, 200);
     let key = Call::new(Method::GET, "bucket/key").query("x-amz-server-side-encryption-customer-key", "a2V5");
     assert_eq!(bench.owner.send_presigned(key, 60).await.unwrap().code(), "InvalidArgument");
     let copy = Call::new(Method::PUT, "bucket/copied").query("x-amz-copy-source", "/bucket/key");

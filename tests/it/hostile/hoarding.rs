@@ -2,6 +2,7 @@
 
 use super::{Siege, repetitions};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn b1_memory_ends_at_its_limit() {
@@ -73,10 +74,18 @@ async fn b7_an_instance_that_leaks_handles_is_replaced() {
 async fn b8_memory_that_is_held_ends_at_the_limit_of_its_location() {
     let siege = Siege::of(json!({}), json!({ "locationMemoryBytes": 100 << 20 })).await;
     // Each within its own limit, and two of them together within that of the location.
-    let codes = siege.repeat("hold/40", repetitions().div_ceil(10)).await;
+    let most = async {
+        let mut most = 0;
+        for _ in 0..20 {
+            most = most.max(siege.counted("sallyport_plugin_memory_bytes", "").await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        most
+    };
+    let (codes, most) = tokio::join!(siege.repeat("hold/40", repetitions().div_ceil(10)), most);
     assert!(codes.contains(&String::new()), "{codes:?}");
-    assert!(codes.iter().all(|code| ["", "InternalError", "SlowDown"].contains(&code.as_str())), "{codes:?}");
+    assert!(codes.iter().all(|code| ["", "SlowDown"].contains(&code.as_str())), "{codes:?}");
     assert!(siege.hits("locationMemoryBytes").await >= 1);
-    assert!(siege.counted("sallyport_plugin_memory_bytes", "").await <= 100 << 20);
+    assert!((40 << 20..=100 << 20).contains(&most), "{most} bytes were held");
     siege.ends_well().await;
 }

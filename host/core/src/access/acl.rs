@@ -111,7 +111,7 @@ impl Grantee {
     }
 
     /// Whether people of whom nothing is known are meant; everybody who does not sign is one account.
-    fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         match self {
             Self::AllUsers | Self::AuthenticatedUsers => true,
             Self::Account(account) => account.is_anonymous(),

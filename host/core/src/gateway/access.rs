@@ -3,7 +3,9 @@
 use super::authorize::{Asks, Target, bucket_list, decide, lists_are_disabled, version_list};
 use super::notifications::announcement;
 use super::{Gateway, shown_version};
-use crate::access::{AccessControlList, Action, Caller, ObjectOwnership, Policy, PublicAccessBlock, RequestedAcl};
+use crate::access::{
+    AccessControlList, Action, Caller, Grant, Grantee, ObjectOwnership, Policy, PublicAccessBlock, RequestedAcl,
+};
 use crate::error::{Error, Result};
 use crate::metadata::{Bucket, BucketSettings, MetadataError, Selector};
 use crate::names::{AccountId, BucketName, ObjectKey, VersionId};
@@ -42,7 +44,10 @@ fn is_harmless(acl: &RequestedAcl) -> bool {
 
 pub(super) fn refuse_public(settings: &BucketSettings, list: &AccessControlList) -> Result<()> {
     let blocks = settings.public_access_block.is_some_and(|block| block.block_public_acls);
-    if blocks && list.is_public() { Err(Error::AccessDenied) } else { Ok(()) }
+    // What everybody has who does not sign is its owner's own.
+    let is_own = |grant: &Grant| grant.grantee == Grantee::Account(list.owner.clone());
+    let opens = list.grants.iter().any(|grant| grant.grantee.is_public() && !is_own(grant));
+    if blocks && opens { Err(Error::AccessDenied) } else { Ok(()) }
 }
 
 impl Gateway {

@@ -183,7 +183,8 @@ impl Gateway {
                 if policy_says(caller, action, &target) == Verdict::Denied {
                     return Err(Error::AccessDenied);
                 }
-                if !tells_absence {
+                // A website tells whoever may read what is not there.
+                if !(tells_absence && decide(caller, action, Target { existing: None, ..target }).is_ok()) {
                     let list = Target { key: None, prefix: Some(key.as_str()), facts: Facts::default(), ..target };
                     decide(caller, Action::ListBucket, list)?;
                 }

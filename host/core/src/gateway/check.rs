@@ -5,7 +5,7 @@ use crate::backend::{Backend, BackendError, FailureCode, Identity, ListStored, S
 use crate::encryption::KeyError;
 use crate::error::Result;
 use crate::metadata::{Segment, Version};
-use crate::names::LocationName;
+use crate::names::{LocationName, WriteId};
 
 /// Rows looked at per page.
 const PAGE: usize = 500;
@@ -16,6 +16,8 @@ const LISTED: u32 = 1_000;
 const MOST_PROBLEMS: usize = 1_000;
 /// What stands in a report for whatever opens data keys.
 const KEY_SERVICE: &str = "the key service";
+/// How long after a write began its bytes may be stored, in milliseconds.
+const LONGEST_WRITE: u64 = 24 * 60 * 60 * 1000;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -188,23 +190,35 @@ impl Gateway {
             Err(error) if matches!(error.code(), Some(FailureCode::NotFound | FailureCode::Changed)) => {
                 return Ok(None);
             }
+            // Somebody else's, whom the backend shows it to.
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some(FailureCode::Denied | FailureCode::Invalid | FailureCode::Unsupported)
+                ) =>
+            {
+                report.foreign += 1;
+                return Ok(None);
+            }
             Err(error) => {
                 unchecked(report, location.as_str(), &error.to_string());
                 return Ok(None);
             }
         };
-        let Some(write) = &identity.write_id else {
+        // A copy that somebody made of an object has its metadata, and is theirs.
+        let own = identity.write_id.as_ref().filter(|write| is_of_its_time(write, entry.last_modified));
+        let Some(write) = own else {
             report.foreign += 1;
             return Ok(None);
         };
         if self.is_known_to(&sharers, &identity).await? {
             return Ok(None);
         }
-        // A backend may name the same bytes otherwise than when it stored them.
-        for sharer in &sharers {
-            if self.metadata.has_bytes_of(sharer, write).await? {
-                return Ok(None);
-            }
+        // A backend may name the same bytes otherwise than when it stored them. A location may
+        // have the container under another name, have a copy of it, or have left the configuration.
+        if self.metadata.has_bytes_of(write).await? {
+            report.foreign += 1;
+            return Ok(None);
         }
         report.orphans += 1;
         Ok(Some(identity))
@@ -235,6 +249,11 @@ impl Gateway {
     }
 }
 
+/// Whether bytes were stored when their write was under way, as far as is known.
+fn is_of_its_time(write: &WriteId, stored: Option<u64>) -> bool {
+    stored.is_none_or(|stored| stored.abs_diff(write.began()) <= LONGEST_WRITE)
+}
+
 fn unchecked(report: &mut CheckReport, place: &str, cause: &str) {
     if !report.unchecked.iter().any(|(name, _)| name == place) {
         report.unchecked.push((place.to_owned(), cause.to_owned()));
@@ -244,6 +263,21 @@ fn unchecked(report: &mut CheckReport, place: &str, cause: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_stored_long_after_its_write_is_a_copy() {
+        let write = WriteId::random();
+        let day = LONGEST_WRITE;
+        for (stored, is_its_own) in [
+            (None, true),
+            (Some(write.began()), true),
+            (Some(write.began() + day), true),
+            (Some(write.began() - day), true),
+            (Some(write.began() + day + 1), false),
+        ] {
+            assert_eq!(is_of_its_time(&write, stored), is_its_own, "{stored:?}");
+        }
+    }
 
     #[test]
     fn a_report_counts_more_than_it_names() {

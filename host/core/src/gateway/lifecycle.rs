@@ -13,6 +13,7 @@ use crate::names::{BucketName, ObjectKey, VersionId};
 use crate::notification::EventKind;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Versions, uploads or buckets looked at a time.
@@ -179,19 +180,25 @@ impl Gateway {
     async fn carry_out(self: &Arc<Self>, bucket: &Bucket, decisions: Vec<Decision>, report: &mut LifecycleReport) {
         let outcomes = stream::iter(decisions).map(|decision| async move {
             let outcome = self.follow(bucket, &decision).await;
-            if let Err(error) = &outcome {
-                tracing::warn!(
-                    bucket.name = %bucket.name, object.key = %decision.version.key,
-                    "a lifecycle rule could not be followed: {error}"
-                );
-            }
-            outcome
+            (decision.version.key, outcome)
         });
+        // What keeps one from being moved keeps all others, too.
+        let mut told = HashSet::new();
         let mut outcomes = std::pin::pin!(outcomes.buffer_unordered(CONCURRENCY));
-        while let Some(outcome) = outcomes.next().await {
+        while let Some((key, outcome)) = outcomes.next().await {
             match outcome {
                 Ok(done) => report.done += usize::from(done),
-                Err(_) => report.failed += 1,
+                Err(error) => {
+                    report.failed += 1;
+                    let cause = error.to_string();
+                    if !told.contains(&cause) {
+                        tracing::warn!(
+                            bucket.name = %bucket.name, object.key = %key,
+                            "a lifecycle rule could not be followed here, perhaps elsewhere: {cause}"
+                        );
+                        told.insert(cause);
+                    }
+                }
             }
         }
     }

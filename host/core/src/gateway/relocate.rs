@@ -90,7 +90,7 @@ impl Gateway {
         // Sealed bytes stay sealed: they move as they are stored.
         let size = version.attributes.stored_size(version.size);
         self.check_size(&target, size)?;
-        self.check_room(&version, &target, size).await?;
+        self.check_room(&version, &target).await?;
         let source = self.reopen_stored(&version, Span { offset: 0, length: size }).await?;
         let draft = draft(bucket, &version, target);
         let (announced, body) = Announced::split(verifying(&version, size, source));
@@ -126,11 +126,12 @@ impl Gateway {
 impl Gateway {
     /// Refuses, before its bytes are read, what a location's limit leaves no room for. Decided
     /// again when they are there.
-    async fn check_room(&self, version: &Version, target: &LocationName, size: u64) -> Result<()> {
+    async fn check_room(&self, version: &Version, target: &LocationName) -> Result<()> {
         let Some(allowance) = self.metadata.location_allowance(target).await? else { return Ok(()) };
         let there = version.segments.iter().filter(|segment| segment.location == *target);
         let used = allowance.used.saturating_sub(there.map(|segment| segment.length).sum());
-        if used.saturating_add(size) > allowance.most {
+        // A limit is of what clients stored, sealed or not.
+        if used.saturating_add(version.size) > allowance.most {
             return Err(Error::NoSpace(target.clone()));
         }
         Ok(())

@@ -106,15 +106,10 @@ pub(super) async fn is_known(
     Ok(query.fetch_optional(readers).await.map_err(failed)?.is_some())
 }
 
-/// Whether a version or part has bytes of a write.
-pub(super) async fn has_bytes_of(
-    readers: &SqlitePool,
-    location: &LocationName,
-    write: &WriteId,
-) -> MetadataResult<bool> {
-    let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM segment WHERE location = $1 AND write_id = $2)
-        OR EXISTS (SELECT 1 FROM part WHERE locator IS NOT NULL AND location = $1
-            AND detail ->> '$.segment.write_id' = $2)";
-    let query = sqlx::query(sql).bind(location.as_str()).bind(write.as_str());
+/// Whether a version or part has bytes of a write, wherever they are.
+pub(super) async fn has_bytes_of(readers: &SqlitePool, write: &WriteId) -> MetadataResult<bool> {
+    let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM segment WHERE write_id = $1)
+        OR EXISTS (SELECT 1 FROM part WHERE locator IS NOT NULL AND detail ->> '$.segment.write_id' = $1)";
+    let query = sqlx::query(sql).bind(write.as_str());
     Ok(query.fetch_optional(readers).await.map_err(failed)?.is_some())
 }

@@ -343,8 +343,8 @@ impl MetadataStore for SqliteStore {
         care::is_known(&self.readers, location, locator, write).await
     }
 
-    async fn has_bytes_of(&self, location: &LocationName, write: &WriteId) -> MetadataResult<bool> {
-        care::has_bytes_of(&self.readers, location, write).await
+    async fn has_bytes_of(&self, write: &WriteId) -> MetadataResult<bool> {
+        care::has_bytes_of(&self.readers, write).await
     }
 
     async fn found_late(&self, job: i64, locator: &Locator) -> MetadataResult<()> {

@@ -62,7 +62,7 @@ const OPERATIONS: [&str; 35] = [
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 24] = [
+const READS: [&str; 26] = [
     "abandoned_writes",
     "known_uploads",
     "abandoned_writes_of",
@@ -73,12 +73,14 @@ const READS: [&str; 24] = [
     "completed_upload",
     "event_queues",
     "events",
+    "has_bytes_of",
     "is_known",
     "is_location_used",
     "is_restored",
     "list",
     "list_uploads",
     "list_versions",
+    "location_allowance",
     "locations_in_use",
     "parts",
     "progress",

@@ -149,7 +149,7 @@ pub(super) fn normal(host: &str) -> String {
 ///
 /// <https://www.iana.org/assignments/special-use-domain-names>
 fn is_within_a_network(host: &str) -> bool {
-    host.rsplit_once('.').is_some_and(|(_, last)| matches!(last, "internal" | "local" | "localhost" | "test"))
+    [".internal", ".local", ".localhost", ".test"].iter().any(|domain| host.ends_with(domain))
 }
 
 /// Where an authority ends, for those who write `\` for `/` too.

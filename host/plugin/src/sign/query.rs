@@ -14,11 +14,18 @@ impl Query {
         Self(Secret::new(sas.reveal().trim_start_matches('?')))
     }
 
-    /// What nobody else may know: the whole, and each value but those that say what a signature
-    /// is good for, which answers are full of.
+    /// What nobody else may know: the whole, and its signature; without one, each value but those
+    /// that say what a signature is good for, which answers are full of.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
-        let pairs = self.0.reveal().split('&').filter(|pair| !is_sas(pair));
-        let values = pairs.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let is_signature = |pair: &str| pair.starts_with("sig=");
+        let is_signed = self.0.reveal().split('&').any(is_signature);
+        let is_secret = |pair: &&str| if is_signed { is_signature(pair) } else { !is_sas(pair) };
+        let values = self
+            .0
+            .reveal()
+            .split('&')
+            .filter(is_secret)
+            .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
         std::iter::once(self.0.clone()).chain(values.map(Secret::new)).collect()
     }
 
@@ -42,9 +49,36 @@ impl Query {
 
 /// Parameters of a signature, as opposed to `comp`, `restype`, `prefix` and their like.
 fn is_sas(pair: &str) -> bool {
-    const NAMES: [&str; 21] = [
-        "sv", "ss", "srt", "sp", "se", "st", "spr", "sip", "sr", "si", "sdd", "skoid", "sktid", "skt", "ske", "sks",
-        "skv", "saoid", "suoid", "scid", "ses",
+    const NAMES: [&str; 29] = [
+        "sv",
+        "ss",
+        "srt",
+        "sp",
+        "se",
+        "st",
+        "spr",
+        "sip",
+        "sr",
+        "si",
+        "sdd",
+        "skoid",
+        "sktid",
+        "skt",
+        "ske",
+        "sks",
+        "skv",
+        "saoid",
+        "suoid",
+        "scid",
+        "ses",
+        "skdutid",
+        "sduoid",
+        "rscc",
+        "rscd",
+        "rsce",
+        "rscl",
+        "rsct",
+        "api-version",
     ];
     NAMES.contains(&pair.split('=').next().unwrap_or_default())
 }

@@ -157,6 +157,8 @@ pub(crate) struct Seen {
     pub(crate) host_id: Arc<str>,
     pub(crate) is_form: bool,
     pub(crate) signature: Option<Signature>,
+    /// What the signature says of the body.
+    pub(crate) payload: Option<String>,
 }
 
 impl RequestContext for Seen {
@@ -169,6 +171,10 @@ impl RequestContext for Seen {
     }
 
     fn header(&self, name: &str) -> Option<String> {
+        // A presigned URL has it in its query, or not at all.
+        if name == "x-amz-content-sha256" && self.payload.is_some() {
+            return self.payload.clone();
+        }
         self.head.joined(name)
     }
 

@@ -103,6 +103,7 @@ fn as_put(call: &Call, identity: Identity, key: &str, head: Head) -> Call {
         host_id: Arc::clone(&call.host_id),
         is_form: true,
         signature: identity.signature,
+        payload: identity.payload.clone(),
     });
     let caller = if identity.is_anonymous() {
         Caller::anonymous(seen)

@@ -84,7 +84,8 @@ impl Rule {
 /// through to something else. Only an object is read whatever browsers add to its name
 /// (`?v1`, `font.eot?iefix`), as S3 lets it.
 fn refuse_unknown(head: &Head, level: Level) -> Result<(), S3Error> {
-    if let Some(kind) = head.query.value("list-type").filter(|kind| !matches!(*kind, "1" | "2")) {
+    let listing = head.query.value("list-type").filter(|_| level == Level::Bucket && head.method == Method::GET);
+    if let Some(kind) = listing.filter(|kind| !matches!(*kind, "1" | "2")) {
         return Err(S3Error::argument("list-type", kind, "The listings that there are have the types 1 and 2."));
     }
     if level == Level::Object && matches!(head.method, Method::GET | Method::HEAD) {

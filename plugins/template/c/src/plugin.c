@@ -81,9 +81,24 @@ bool exports_storage_open(exports_storage_open_request_t *request, exports_stora
     return wrong == NULL || fail(failure, "invalid", wrong);
 }
 
+/// Sends again what finds the place locked: another request for the same one is under way.
+static bool send_insistently(const char *method, const char *path, answer_t *answer, types_failure_t *failure) {
+    static const uint64_t PAUSES[] = {10, 50, 200, 0};
+    for (size_t tried = 0;; tried++) {
+        if (!dav_send(&SERVER, method, path, NO_HEADERS, NULL, answer, failure)) {
+            return false;
+        }
+        if (answer->status != 423 || PAUSES[tried] == 0) {
+            return true;
+        }
+        answer_close(answer);
+        clock_wait_for(PAUSES[tried] * 1000000);
+    }
+}
+
 static bool make_collection(const char *path, types_failure_t *failure) {
     answer_t answer;
-    if (!dav_send(&SERVER, "MKCOL", path, NO_HEADERS, NULL, &answer, failure)) {
+    if (!send_insistently("MKCOL", path, &answer, failure)) {
         return false;
     }
     // 405: it is there already.
@@ -328,7 +343,6 @@ bool exports_storage_head(exports_storage_head_request_t *request, exports_stora
 
 bool exports_storage_delete(exports_storage_delete_request_t *request, exports_storage_delete_response_t *response,
                             types_failure_t *failure) {
-    static const uint64_t PAUSES[] = {10, 50, 200, 0};
     memset(response, 0, sizeof *response);
     stored_t stored;
     bool legal = read_locator(&request->locator, &stored, failure);
@@ -338,16 +352,7 @@ bool exports_storage_delete(exports_storage_delete_request_t *request, exports_s
     }
     char *file = stored_file(&stored);
     answer_t answer;
-    bool answered;
-    for (size_t tried = 0;; tried++) {
-        answered = dav_send(&SERVER, "DELETE", file, NO_HEADERS, NULL, &answer, failure);
-        // 423: another delete of the same file is under way.
-        if (!answered || answer.status != 423 || PAUSES[tried] == 0) {
-            break;
-        }
-        answer_close(&answer);
-        clock_wait_for(PAUSES[tried] * 1000000);
-    }
+    bool answered = send_insistently("DELETE", file, &answer, failure);
     free(file);
     if (!answered) {
         return false;

@@ -199,12 +199,15 @@ impl Server {
     }
 
     async fn make_collection(&self, path: &str) -> Result<(), Failure> {
-        let answer = self.request(Method::Other("MKCOL".to_owned()), path).send().await?;
-        match answer.status() {
-            // 405: it is there already.
-            200..300 | 405 => Ok(()),
-            _ => Err(refused("MKCOL", &answer)),
-        }
+        let make = || async {
+            let answer = self.request(Method::Other("MKCOL".to_owned()), path).send().await?;
+            match answer.status() {
+                // 405: it is there already.
+                200..300 | 405 => Ok(()),
+                _ => Err(refused("MKCOL", &answer)),
+            }
+        };
+        Retry::default().run(make).await
     }
 
     async fn present(&self, stored: &Stored) -> Result<(), Failure> {

@@ -26,6 +26,7 @@ const OTHERS_ON_BUCKETS: &[&str] = &[
     "getbucketabac",
     "getbucketmetadatatableconfiguration",
     "listtagsforresource",
+    "pausereplication",
     "putanalyticsconfiguration",
     "putbucketabac",
     "putintelligenttieringconfiguration",
