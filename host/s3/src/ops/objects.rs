@@ -237,7 +237,9 @@ pub(crate) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
         return Err(S3Error::argument("x-amz-object-attributes", unknown, "Invalid attribute name specified."));
     }
     let wants = |name: &str| asked.iter().any(|one| one == name);
-    let found = call.gateway.object_attributes(&read_request(call)?).await?;
+    // It is told of the whole object.
+    let request = GetObject { range: None, ..read_request(call)? };
+    let found = call.gateway.object_attributes(&request).await?;
     let version = &found.version;
     let document = crate::xml::Document::s3("GetObjectAttributesResponse", |root| {
         if wants("ETag") {
