@@ -32,7 +32,7 @@ const FOLDED: &str = "WITH RECURSIVE step(key) AS (
     SELECT CASE instr(substr(step.key, $6 + 1), $5) WHEN 0 THEN NULL
             ELSE substr(step.key, 1, $6 + instr(substr(step.key, $6 + 1), $5) - 1 + length($5)) END AS folded, o.*
     FROM step LEFT JOIN object o ON o.bucket = (SELECT id FROM bucket WHERE name = $1)
-        AND o.key = step.key AND instr(substr(step.key, $6 + 1), $5) = 0
+        AND o.key = CASE instr(substr(step.key, $6 + 1), $5) WHEN 0 THEN step.key END
     WHERE step.key IS NOT NULL";
 
 /// A page of current objects.
