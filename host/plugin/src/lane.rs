@@ -1,8 +1,8 @@
 //! Where calls run: in their caller's task as long as they are short, and else on threads that give way to all others.
 
+use crate::priority::give_way;
 use crate::state::Budget;
 use crate::usage;
-use rustix::process::nice;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,8 +18,6 @@ const PART: f64 = 0.25;
 const SAVED: f64 = 0.5;
 /// Who had a call within this is at work.
 const RECENT: Duration = Duration::from_secs(1);
-/// How far the others' threads come first: a quarter of a processor is left to these when all are busy.
-const NICE: i32 = 5;
 
 /// The threads beside, which all locations share, and who is at work.
 pub(crate) struct Lanes {
@@ -59,10 +57,8 @@ impl Lanes {
         let start = || {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(self.processors).thread_name("plugins-beside").enable_all();
-            // On Linux a thread has a priority of its own. Without it, it is one thread among many.
-            builder.on_thread_start(|| {
-                let _ = nice(NICE);
-            });
+            // On Linux a thread has a priority of its own.
+            builder.on_thread_start(give_way);
             let started = builder.build();
             started.inspect_err(|error| tracing::error!(%error, "no threads for plugins that compute")).ok()
         };
@@ -197,6 +193,8 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::priority::NICE;
+    use rustix::process::nice;
     use tokio::sync::oneshot;
 
     #[tokio::test]

@@ -29,6 +29,7 @@ mod log;
 mod memory;
 mod plugin;
 mod pool;
+mod priority;
 mod regular;
 mod run;
 mod scan;

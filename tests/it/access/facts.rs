@@ -192,7 +192,9 @@ async fn what_nobody_signed_can_be_closed_again() {
 async fn a_policy_that_misspells_is_refused() {
     let bench = Bench::start().await;
     let misspelled = with(other(&["s3:GetObject"]), "Deny", json!({ "StringEquals": { "s3:VersionID2": "x" } }));
-    for statement in [other(&["s3:GetObejct"]), other(&["s3:ListBucket"]), misspelled] {
+    let mut pointless = other(&["s3:ListBucket"]);
+    pointless["Effect"] = json!("Deny");
+    for statement in [other(&["s3:GetObejct"]), pointless, misspelled] {
         let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
         assert_eq!(bench.configure("policy", &policy).await.code(), "MalformedPolicy", "{policy}");
     }

@@ -151,8 +151,8 @@ impl Levels {
 }
 
 impl Policy {
-    /// Refuses a policy with an action or a condition key that S3 does not have, or with an
-    /// action that is done to none of its statement's resources. Not asked of policies that
+    /// Refuses a policy with an action or a condition key that S3 does not have, or with a
+    /// deny of an action that is done to none of its statement's resources. Not asked of policies that
     /// are stored, which hold as they are.
     ///
     /// # Errors
@@ -169,9 +169,9 @@ impl Statement {
             let Some(levels) = of_action(action) else {
                 return Err(MalformedPolicy("Policy has invalid action".to_owned()));
             };
-            // What `NotAction` and `NotResource` leave is never nothing.
-            let is_plain = !self.actions.is_negated && !self.resources.is_negated;
-            if is_plain && !resources.iter().any(|resource| resource.meet(levels)) {
+            // What `NotAction` and `NotResource` leave is never nothing, and an allow of nothing opens nothing.
+            let is_checked = !self.allows && !self.actions.is_negated && !self.resources.is_negated;
+            if is_checked && !resources.iter().any(|resource| resource.meet(levels)) {
                 return Err(MalformedPolicy("Action does not apply to any resource(s) in statement".to_owned()));
             }
         }
@@ -259,6 +259,9 @@ mod tests {
         ] {
             assert_eq!(of(&action, &resource).is_ok(), fits, "{action} {resource}");
         }
+        let allow =
+            json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b" });
+        assert_eq!(check(&allow), Ok(()));
         let all_but =
             json!({ "Effect": "Deny", "Principal": "*", "NotAction": "s3:GetObject", "Resource": "arn:aws:s3:::b" });
         assert_eq!(check(&all_but), Ok(()));
