@@ -10,6 +10,7 @@ use sallyport_tests::upstream::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite, Dav};
 use sallyport_tests::wait::until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -40,10 +41,12 @@ async fn fsck_sees_what_no_object_refers_to(plugin: &Path, dav: &Dav, mut locati
     }
     // Through the server, which remembers what its folders hold.
     let others = Client::new(&dav.endpoint(), "nobody", "nothing").unwrap();
-    let orphan = "shelf/ef/0123456789abcdef0123456789abcdef";
+    // A write's id tells when it began: bytes that are much younger would be somebody's copy.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let orphan = format!("shelf/ef/{now:012x}0123456789abcdef01ef");
     let made = others.send_unsigned(Call::new(Method::from_bytes(b"MKCOL").unwrap(), "shelf/ef")).await.unwrap();
     assert!([201, 405].contains(&made.status.as_u16()), "{}", made.text());
-    let put = others.send_unsigned(Call::new(Method::PUT, orphan).body("bytes of none")).await.unwrap();
+    let put = others.send_unsigned(Call::new(Method::PUT, &orphan).body("bytes of none")).await.unwrap();
     assert_eq!(put.status, 201, "{}", put.text());
     let orphan = dav.folder().join(orphan);
     gateway.stop().await.unwrap();
