@@ -13,6 +13,7 @@
 mod access;
 mod allowances;
 mod care;
+#[path = "../compat/clients.rs"]
 mod clients;
 mod command_line;
 mod consistency;

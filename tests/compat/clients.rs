@@ -1,4 +1,4 @@
-//! The clients that people use, each at its real work.
+//! The clients that people use, each at its real work. boto3 and aws-sdk-s3 are at theirs in the walkthroughs.
 
 use sallyport_tests::commands::{aws, javascript, program, rclone, s3cmd, s5cmd};
 use sallyport_tests::gateway::{Gateway, Setup};
