@@ -232,10 +232,10 @@ impl From<wit::Field> for Field {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn field(path: &str, role: &str) -> wit::Field {
+    pub(crate) fn field(path: &str, role: &str) -> wit::Field {
         wit::Field {
             path: path.to_owned(),
             kind: "string".to_owned(),

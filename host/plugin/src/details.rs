@@ -113,17 +113,7 @@ mod tests {
     use serde_json::json;
 
     fn field(path: &str, role: &str) -> Field {
-        Field {
-            path: path.to_owned(),
-            kind: "string".to_owned(),
-            required: false,
-            default: None,
-            role: role.to_owned(),
-            environment: None,
-            profile: None,
-            help: String::new(),
-            attributes: Vec::new(),
-        }
+        crate::description::tests::field(path, role).into()
     }
 
     fn described(fields: Vec<Field>) -> Description {
