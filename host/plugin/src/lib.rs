@@ -38,6 +38,7 @@ mod shares;
 mod shelf;
 mod sign;
 mod state;
+mod tally;
 mod trust;
 mod usage;
 mod whose;

@@ -9,6 +9,7 @@ use crate::limits::{Limits, overrun};
 use crate::run::{self, Broke, Work};
 use crate::shares::{Rate, Share, Spare, Used};
 use crate::state::Grants;
+use crate::tally::Tally;
 use crate::usage::Usage;
 use crate::whose::Whose;
 use sallyport_core::backend::{BackendError, FailureCode};
@@ -46,6 +47,7 @@ pub(crate) struct Pool {
     /// Failed openings in a row; they are spaced out.
     failures: AtomicU32,
     usage: Arc<Usage>,
+    tally: Tally,
 }
 
 /// A warm instance that serves no call.
@@ -91,6 +93,7 @@ impl Pool {
         limits.show(&grants.whose);
         Arc::new(Self {
             program,
+            tally: Tally::new(grants.whose.clone()),
             whose: grants.whose.clone(),
             grants,
             share,
@@ -132,19 +135,7 @@ impl Pool {
     ) -> Result<T, BackendError> {
         let started = tokio::time::Instant::now();
         let ran = self.run_inner(kind, call, work).await;
-        let outcome = match &ran {
-            Ok(_) => "returned",
-            Err(BackendError::Busy(_)) => "busy",
-            Err(BackendError::Answered { .. } | BackendError::Broke(_) | BackendError::Body(_)) => "broke",
-        };
-        let (plugin, location) = (self.whose.plugin.to_string(), self.whose.location.to_string());
-        metrics::counter!(
-            "sallyport_plugin_calls_total",
-            "plugin" => plugin.clone(), "location" => location.clone(), "call" => kind.name, "outcome" => outcome
-        )
-        .increment(1);
-        metrics::histogram!("sallyport_plugin_call_seconds", "plugin" => plugin, "location" => location, "call" => kind.name)
-            .record(started.elapsed().as_secs_f64());
+        self.tally.count(kind.name, &ran, started.elapsed());
         ran
     }
 

@@ -1,11 +1,13 @@
 //! What is said of each request once it is over: a line in the log, and the numbers.
 
 use crate::log_line::{LogLine, Removed};
+use crate::tally::Tally;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use sallyport_core::body::{Body, BodyError};
 use sallyport_core::names::AccountId;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 
@@ -30,6 +32,8 @@ pub(crate) struct Access {
     pub(crate) batch: Vec<Removed>,
     /// The object's size in bytes, when the request was about one.
     pub(crate) object_size: Option<u64>,
+    /// Where it is counted.
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Access {
@@ -66,12 +70,7 @@ impl Drop for Access {
             self.operation,
             self.status,
         );
-        let labels = [("operation", self.operation.to_owned()), ("status", self.status.to_string())];
-        metrics::counter!("sallyport_s3_requests_total", &labels).increment(1);
-        metrics::histogram!("sallyport_s3_request_seconds", "operation" => self.operation)
-            .record(duration.as_secs_f64());
-        metrics::counter!("sallyport_s3_bytes_received_total").increment(self.bytes_in);
-        metrics::counter!("sallyport_s3_bytes_sent_total").increment(self.bytes_out);
+        self.tally.count(self.operation, self.status, duration, (self.bytes_in, self.bytes_out));
     }
 }
 

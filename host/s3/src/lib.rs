@@ -16,6 +16,7 @@ mod ops;
 mod payload;
 mod refusal;
 mod router;
+mod tally;
 mod uri;
 mod xml;
 

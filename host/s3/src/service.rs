@@ -10,6 +10,7 @@ use crate::ops::answer::{self, Answer, error_document};
 use crate::ops::call::{Call, Seen, bucket_name};
 use crate::ops::{self, cors, encryption, headers, website};
 use crate::router::{self, Hosts, Operation, Resolved, Target};
+use crate::tally::Tally;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
@@ -17,6 +18,7 @@ use http_body_util::BodyExt;
 use sallyport_core::Gateway;
 use sallyport_core::access::Caller;
 use sallyport_core::body::{Body, BodyError};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -83,6 +85,7 @@ struct Shared {
     hosts: Hosts,
     host_id: Arc<str>,
     spool: Arc<Spool>,
+    tally: Arc<Tally>,
 }
 
 impl S3Service {
@@ -99,7 +102,8 @@ impl S3Service {
             ..options
         };
         let spool = Arc::new(Spool::new(options.spool_folder.clone(), options.spool_limit));
-        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24).into(), spool }) }
+        let tally = Arc::new(Tally::new());
+        Self { shared: Arc::new(Shared { gateway, options, hosts, host_id: random_hex(24).into(), spool, tally }) }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -129,6 +133,7 @@ impl S3Service {
             line: None,
             batch: Vec::new(),
             object_size: None,
+            tally: Arc::clone(&self.shared.tally),
         };
         let outcome = self.answer(&parts, body, peer, &mut access).await;
         let mut answer = outcome.unwrap_or_else(|error| {
@@ -377,7 +382,15 @@ fn length(parts: &http::request::Parts, name: &str) -> Option<u64> {
 
 /// Without random numbers ids repeat, which harms nobody but who reads the log.
 fn random_hex(length: usize) -> String {
-    let mut bytes = vec![0_u8; length];
-    let _ = getrandom::fill(&mut bytes);
-    hex::encode(bytes)
+    thread_local! {
+        /// Random bytes for some requests to come: one call to the system for all of them.
+        static LEFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    LEFT.with_borrow_mut(|left| {
+        if left.len() < length {
+            left.resize(length.max(1_024), 0);
+            let _ = getrandom::fill(left);
+        }
+        hex::encode(left.split_off(left.len() - length))
+    })
 }
