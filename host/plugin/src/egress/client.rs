@@ -291,9 +291,9 @@ fn nothing() -> WasiBody {
 fn reads_object(request: &http::Request<WasiBody>) -> bool {
     const OF_OBJECTS: [&str; 5] = ["versionid", "snapshot", "partnumber", "x-id", ""];
     let query = request.uri().query().unwrap_or_default();
-    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     request.method() == http::Method::GET
-        && names.into_iter().all(|name| OF_OBJECTS.contains(&name.to_ascii_lowercase().as_str()))
+        && names.all(|name| OF_OBJECTS.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// Whether the answer may be compressed: only where it is an object's own bytes, which come as

@@ -22,7 +22,7 @@ pub(super) const MINTED: [&[u8]; 6] = [
 /// What a request would have minted, by its name; `None` for all that is fine.
 pub(super) fn minted_by(request: &Parts, sigv4: bool) -> Option<&'static str> {
     let query = request.uri.query().unwrap_or_default();
-    for pair in query.split('&') {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().to_ascii_lowercase();
         match (decode(name).as_str(), decode(value).as_str()) {
@@ -38,16 +38,18 @@ pub(super) fn minted_by(request: &Parts, sigv4: bool) -> Option<&'static str> {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // S3 has no such bodies at this path, and the action of STS stands in them, out of sight. An
     // object may well be of that type: its path has a key.
-    let is_form = header(CONTENT_TYPE.as_str()).to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
-    if is_form && request.method == http::Method::POST && matches!(request.uri.path(), "" | "/") {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let is_form = |text: &str| text.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM));
+    let may_be = request.method == http::Method::POST && matches!(request.uri.path(), "" | "/");
+    if may_be && is_form(header(CONTENT_TYPE.as_str())) {
         return Some("a form of AWS's query interfaces");
     }
     let target = header("x-amz-target").to_ascii_lowercase();
     if ["securitytoken", "credential", "accesskey"].iter().any(|word| target.contains(word)) {
         return Some("credentials");
     }
-    let host = request.uri.host().unwrap_or_default().to_ascii_lowercase();
-    host.split('.').take(2).any(|label| label == "sts").then_some("STS")
+    let mut labels = request.uri.host().unwrap_or_default().split('.').take(2);
+    labels.any(|label| label.eq_ignore_ascii_case("sts")).then_some("STS")
 }
 
 #[cfg(test)]

@@ -41,6 +41,9 @@ impl Narrowing {
         if names_other(&OTHER_PATHS) {
             return Some("path");
         }
+        if self.paths.is_none() && self.copy_sources.is_none() {
+            return None;
+        }
         let exceeds = |value: &http::HeaderValue, granted: &Option<Vec<String>>| {
             let fits = |granted: &Vec<String>| path_of(value, policy).is_some_and(|path| begins(&path, granted));
             granted.as_ref().is_some_and(|granted| !fits(granted))

@@ -105,12 +105,11 @@ impl Policy {
     /// Whether the location may talk to this name, and whether private addresses are fine.
     pub(crate) fn admit(&self, scheme: &str, host: &str, port: u16) -> Option<Admission> {
         let host = normal(host);
-        let fitting: Vec<&Pattern> = self.allowed.iter().filter(|it| it.matches(scheme, &host, port)).collect();
-        let admission = Admission {
-            private: fitting.iter().any(|pattern| pattern.private),
-            granted: fitting.iter().any(|pattern| pattern.granted),
-        };
-        (!fitting.is_empty()).then_some(admission)
+        let fitting = self.allowed.iter().filter(|it| it.matches(scheme, &host, port));
+        fitting.fold(None, |so_far, pattern| {
+            let Admission { private, granted } = so_far.unwrap_or(Admission { private: false, granted: false });
+            Some(Admission { private: private || pattern.private, granted: granted || pattern.granted })
+        })
     }
 }
 

@@ -79,6 +79,9 @@ impl Redactor {
     /// Replaces what headers repeat.
     pub(crate) fn headers(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut() {
+            if !self.occurs(value.as_bytes()) {
+                continue;
+            }
             let mut bytes = value.as_bytes().to_vec();
             if self.bytes(&mut bytes)
                 && let Ok(replaced) = HeaderValue::from_bytes(&bytes)
@@ -86,6 +89,10 @@ impl Redactor {
                 *value = replaced;
             }
         }
+    }
+
+    fn occurs(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|(secret, _)| position(bytes, secret.reveal().as_bytes()).is_some())
     }
 
     /// Replaces in place; answers whether there was anything.

@@ -113,23 +113,22 @@ fn check_payload(request: &http::request::Parts) -> Result<(), String> {
 
 /// The canonical request and the names of its signed headers.
 fn canonical_request(request: &http::request::Parts, service: &str) -> (String, String) {
-    let mut headers: Vec<(&str, String)> = Vec::with_capacity(request.headers.len());
-    for name in request.headers.keys() {
-        let values: Vec<String> = request.headers.get_all(name).iter().map(|value| trimmed(value.as_bytes())).collect();
-        if is_signed(name) {
-            headers.push((name.as_str(), values.join(",")));
-        }
-    }
-    headers.sort_unstable();
-    let signed = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+    let mut names: Vec<&HeaderName> = request.headers.keys().filter(|name| is_signed(name)).collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    let signed = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(";");
     let mut text = String::with_capacity(1024);
     let path = request.uri.path();
     let path = if path.is_empty() { "/" } else { path };
     // S3 signs the path as it is sent, every other service encodes it once more.
     let path = if service == "s3" { encoded_path(path) } else { encoded_path(&encoded_path(path).replace('%', "%25")) };
     let _ = write!(text, "{}\n{path}\n{}\n", request.method, canonical_query(request.uri.query().unwrap_or_default()));
-    for (name, value) in &headers {
-        let _ = writeln!(text, "{name}:{value}");
+    for name in names {
+        text.push_str(name.as_str());
+        for (index, value) in request.headers.get_all(name).iter().enumerate() {
+            text.push(if index == 0 { ':' } else { ',' });
+            push_trimmed(&mut text, value.as_bytes());
+        }
+        text.push('\n');
     }
     let content = request.headers.get(CONTENT).and_then(|value| value.to_str().ok()).unwrap_or(UNSIGNED);
     let _ = write!(text, "\n{signed}\n{content}");
@@ -148,6 +147,10 @@ fn is_signed(name: &HeaderName) -> bool {
 }
 
 fn encoded_path(path: &str) -> String {
+    let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
+    if path.bytes().all(is_encoded) {
+        return path.to_owned();
+    }
     // What the plugin left unencoded upstreams read as one and the same, but sign encoded.
     let mut text = String::with_capacity(path.len());
     for (index, segment) in path.split('/').enumerate() {
@@ -183,16 +186,14 @@ fn canonical_query(query: &str) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-fn trimmed(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    let mut words = String::with_capacity(text.len());
-    for (index, word) in text.split_ascii_whitespace().enumerate() {
+/// Appends a header's value without the space around its words, but for one between them.
+fn push_trimmed(text: &mut String, value: &[u8]) {
+    for (index, word) in String::from_utf8_lossy(value).split_ascii_whitespace().enumerate() {
         if index > 0 {
-            words.push(' ');
+            text.push(' ');
         }
-        words.push_str(word);
+        text.push_str(word);
     }
-    words
 }
 
 fn hmac(key: &[u8], data: &[u8]) -> Result<[u8; 32], String> {
