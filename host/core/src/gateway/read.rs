@@ -11,12 +11,15 @@ use crate::encryption::{self, DataKey, Plan};
 use crate::error::{Error, Result};
 use crate::lifecycle::{Expiry, Standing};
 use crate::metadata::{Bucket, Segment, Version};
-use crate::names::BucketName;
+use crate::names::{BucketName, LocationName};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 /// How often a read follows a version that is replaced while it opens.
 pub(super) const FOLLOWED: usize = 3;
@@ -118,30 +121,33 @@ impl Gateway {
         let Some(first) = cuts.next() else {
             return Ok(body::empty());
         };
-        let head = self.open_cut(&version.bucket, &first).await?;
+        let head = self.open_cut(&version.bucket, first).await?;
         let rest: Vec<Cut> = cuts.collect();
         if rest.is_empty() {
-            return Ok(counted(head, first.get.length()));
+            return Ok(head);
         }
         let this = Arc::clone(self);
-        let (bucket, first_part) = (version.bucket.clone(), counted(head, first.get.length()));
+        let bucket = version.bucket.clone();
         let tail = stream::iter(rest).then(move |cut| {
             let (this, bucket) = (Arc::clone(&this), bucket.clone());
             async move {
-                match this.open_cut(&bucket, &cut).await {
-                    Ok(body) => Ok(chunks(counted(body, cut.get.length()))),
+                match this.open_cut(&bucket, cut).await {
+                    Ok(body) => Ok(chunks(body)),
                     Err(Opening::Refused(error)) => Err(BodyError::Backend(error.to_string())),
                     Err(Opening::Backend(_, error)) => Err(BodyError::Backend(error.to_string())),
                 }
             }
         });
-        Ok(body::from_stream(chunks(first_part).chain(tail.try_flatten())))
+        Ok(body::from_stream(chunks(head).chain(tail.try_flatten())))
     }
 
-    async fn open_cut(&self, bucket: &BucketName, cut: &Cut) -> Result<Body, Opening> {
-        let backend = self.backend_of(bucket, &cut.segment.location).await.map_err(Opening::Refused)?;
-        let get = cut.get.clone();
-        backend.get(get).await.map_err(|error| Opening::Backend(cut.segment.location.clone(), error))
+    async fn open_cut(&self, bucket: &BucketName, Cut { location, get }: Cut) -> Result<Body, Opening> {
+        let backend = self.backend_of(bucket, &location).await.map_err(Opening::Refused)?;
+        let length = get.length();
+        match backend.get(get).await {
+            Ok(body) => Ok(counted(body, length)),
+            Err(error) => Err(Opening::Backend(location, error)),
+        }
     }
 
     /// The stored bytes of a version again, to move them.
@@ -158,7 +164,7 @@ impl Gateway {
 /// Why a version's bytes could not be opened.
 pub(super) enum Opening {
     Refused(Error),
-    Backend(crate::names::LocationName, BackendError),
+    Backend(LocationName, BackendError),
 }
 
 impl From<Opening> for Error {
@@ -172,7 +178,7 @@ impl From<Opening> for Error {
 
 /// What to read of one stored object.
 struct Cut {
-    segment: Segment,
+    location: LocationName,
     get: Get,
 }
 
@@ -194,7 +200,7 @@ fn cuts(segments: &[Segment], span: Span) -> Vec<Cut> {
             let whole = part.offset == 0 && part.length == segment.stored_size;
             let get =
                 Get { locator: segment.locator.clone(), size: segment.stored_size, span: (!whole).then_some(part) };
-            cuts.push(Cut { segment: segment.clone(), get });
+            cuts.push(Cut { location: segment.location.clone(), get });
         }
         start += segment.length;
     }
@@ -207,21 +213,58 @@ fn chunks(body: Body) -> BoxStream<'static, Result<Bytes, BodyError>> {
 
 /// A body that ends in an error when it has more or fewer bytes than it should.
 fn counted(body: Body, expected: u64) -> Body {
-    let state = (body, 0_u64);
-    body::from_stream(stream::try_unfold(state, move |(mut body, mut actual)| async move {
-        while let Some(frame) = body.frame().await {
-            let Ok(bytes) = frame?.into_data() else { continue };
-            actual += bytes.len() as u64;
-            if actual > expected {
-                return Err(BodyError::Length { expected, actual });
+    Counted { body, expected, actual: 0, failed: false }.boxed_unsync()
+}
+
+struct Counted {
+    body: Body,
+    expected: u64,
+    actual: u64,
+    failed: bool,
+}
+
+impl Counted {
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.failed = true;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if self.failed {
+                return Poll::Ready(None);
             }
-            return Ok(Some((bytes, (body, actual))));
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            let (expected, actual) = (self.expected, self.actual);
+            match frame {
+                Some(Ok(frame)) => {
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    self.actual = actual + bytes.len() as u64;
+                    if self.actual > expected {
+                        let actual = self.actual;
+                        return self.fail(BodyError::Length { expected, actual });
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Some(Err(error)) => return self.fail(error),
+                None if actual < expected => return self.fail(BodyError::Length { expected, actual }),
+                None => return Poll::Ready(None),
+            }
         }
-        if actual < expected {
-            return Err(BodyError::Length { expected, actual });
-        }
-        Ok(None)
-    }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.failed || (self.actual == self.expected && self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.expected.saturating_sub(self.actual))
+    }
 }
 
 /// How many tags an object has is for those to know who may read them.
