@@ -225,6 +225,7 @@ impl PluginHost {
         );
         let policy = policy(granted, plugin, &spec, &details, &validation, &mut warnings);
         let whose = Whose::new(&spec.kind, spec.name.as_str());
+        let lane = self.lanes.lane();
         let egress = Egress::new(EgressParts {
             whose: whose.clone(),
             policy,
@@ -238,6 +239,7 @@ impl PluginHost {
             replacements: Replacements::new(details.in_queries.clone()),
             authorities: details.authorities.as_deref(),
             limits: &limits,
+            lane: lane.clone(),
             diversion: self.options.diversion.clone(),
         })?;
         let grants = Grants {
@@ -249,7 +251,7 @@ impl PluginHost {
         };
         let open = OpenParts { location: spec.name.as_str().to_owned(), tenant: spec.tenant, details: details.shown };
         let traits = traits(&plugin.description, &validation);
-        let parts = (self.shares.share(), self.lanes.lane());
+        let parts = (self.shares.share(), lane);
         let pool = Pool::new(plugin.program.clone(), grants, limits, parts, open);
         let (target, usage) = (traits.target.clone(), pool.usage());
         Ok(OpenedLocation {

@@ -4,7 +4,7 @@ use crate::priority::give_way;
 use crate::state::Budget;
 use crate::usage;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// The part of the machine that one location's short calls may take while others have calls.
-const PART: f64 = 0.25;
+const PART: f64 = 0.1;
 /// How long a location may do more than that: what it saved up while it did less.
 const SAVED: f64 = 0.5;
 /// Who had a call within this is at work.
@@ -26,6 +26,10 @@ pub(crate) struct Lanes {
     next: AtomicUsize,
     /// The two locations that had a call last, and when.
     last: Mutex<[Option<(usize, Instant)>; 2]>,
+    /// When the last call began, others than its location's had been there.
+    is_shared: AtomicBool,
+    /// Where calls begin, unless they begin beside.
+    among: OnceLock<Handle>,
 }
 
 /// One location's way to a processor.
@@ -43,6 +47,8 @@ impl Lanes {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             next: AtomicUsize::new(0),
             last: Mutex::default(),
+            is_shared: AtomicBool::new(false),
+            among: OnceLock::new(),
         })
     }
 
@@ -87,13 +93,48 @@ impl Lane {
             *newest = Some((self.number, now));
             before.is_some_and(|(_, seen)| now.saturating_duration_since(seen) < RECENT)
         };
+        self.all.is_shared.store(others, Ordering::Relaxed);
+        self.all.among.get_or_init(Handle::current);
         let left = self.count(now, 0.0);
         others && left <= 0.0
     }
 
-    /// Notes what a call took of its caller's task.
-    fn spend(&self, took: Duration) {
+    /// Whether others than the location had calls of late, by the last call that began.
+    pub(crate) fn has_others(&self) -> bool {
+        self.all.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// Whether it took more than its part while others have calls.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.has_others() && self.count(now, 0.0) <= 0.0
+    }
+
+    /// Whether it has been modest for long enough to run among the others again.
+    pub(crate) fn may_return(&self, now: Instant) -> bool {
+        !self.has_others() || self.count(now, 0.0) >= SAVED / 2.0
+    }
+
+    /// Where all others run; called from a task, here or beside.
+    pub(crate) fn among(&self) -> Handle {
+        let here = Handle::current();
+        let beside = self.all.runtime.get().and_then(Option::as_ref);
+        let is_beside = beside.is_some_and(|runtime| runtime.handle().id() == here.id());
+        self.all.among.get().filter(|_| is_beside).cloned().unwrap_or(here)
+    }
+
+    /// The threads beside, where they start.
+    pub(crate) fn beside(&self) -> Option<Handle> {
+        self.all.beside().map(|runtime| runtime.handle().clone())
+    }
+
+    /// Notes what was taken of the others' threads.
+    pub(crate) fn spend(&self, took: Duration) {
         self.count(Instant::now(), took.as_secs_f64());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn give(&self, saved: Duration) {
+        self.count(Instant::now(), -saved.as_secs_f64());
     }
 
     fn count(&self, now: Instant, spent: f64) -> f64 {
@@ -130,7 +171,7 @@ impl<F: Future<Output: Send> + Send + 'static> Moving<F> {
     }
 
     fn go_beside(&mut self) {
-        if let Some(handle) = self.lane.all.beside().map(|runtime| runtime.handle().clone()) {
+        if let Some(handle) = self.lane.beside() {
             self.go(&handle);
         }
     }

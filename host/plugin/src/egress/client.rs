@@ -8,8 +8,10 @@ use super::policy::Policy;
 use super::proxy::Proxies;
 use super::redact::Redactor;
 use super::resolver::Resolver;
+use super::tasks::Connections;
 use crate::call::Call;
 use crate::error::PluginError;
+use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::sign::{Replacements, Signer};
@@ -19,7 +21,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::collections::HashMap;
@@ -71,6 +73,7 @@ pub(crate) struct EgressParts<'a> {
     /// A PEM file with further authorities.
     pub(crate) authorities: Option<&'a str>,
     pub(crate) limits: &'a Limits,
+    pub(crate) lane: Arc<Lane>,
     pub(crate) diversion: Option<Arc<dyn Diversion>>,
 }
 
@@ -92,7 +95,7 @@ impl Egress {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
+        let client = Client::builder(Connections(parts.lane))
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)

@@ -10,6 +10,7 @@ pub(crate) mod policy;
 mod proxy;
 mod redact;
 mod resolver;
+mod tasks;
 
 pub(crate) use client::{Egress, EgressParts, Plain};
 pub use connector::Diversion;
