@@ -7,7 +7,7 @@ use crate::compile::Compiler;
 use crate::description::Description;
 use crate::details::Details;
 use crate::egress::policy::{Pattern, Policy};
-use crate::egress::{Diversion, Egress, EgressParts, LookUps, Proxies, ProxySettings, Resolver};
+use crate::egress::{Diversion, Egress, EgressParts, LookUps, Proxies, ProxySettings, Resolver, SystemRoots};
 use crate::engine::{STORES, TickingEngine};
 use crate::error::{OpenError, PluginError, Problem, Section};
 use crate::files::Folder;
@@ -102,6 +102,7 @@ pub struct PluginHost {
     proxies: Arc<Proxies>,
     overrides: Arc<HashMap<String, SocketAddr>>,
     look_ups: LookUps,
+    roots: SystemRoots,
     shares: Arc<Shares>,
     lanes: Arc<Lanes>,
     shelf: Shelf,
@@ -142,6 +143,7 @@ impl PluginHost {
             proxies: Arc::new(Proxies::new(&options.proxies)),
             overrides: Arc::new(overrides.collect()),
             look_ups: LookUps::new(),
+            roots: SystemRoots::default(),
             shelf: Shelf::new(options.plugin_folders.clone(), workshop),
             options,
             shares: Shares::new(STORES as usize),
@@ -237,6 +239,7 @@ impl PluginHost {
             resolver: self.options.resolver.clone().unwrap_or_else(|| Arc::new(self.look_ups.of_location())),
             signer,
             replacements: Replacements::new(details.in_queries.clone()),
+            roots: &self.roots,
             authorities: details.authorities.as_deref(),
             limits: &limits,
             lane: lane.clone(),

@@ -8,6 +8,7 @@ use super::policy::Policy;
 use super::proxy::Proxies;
 use super::redact::Redactor;
 use super::resolver::Resolver;
+use super::roots::SystemRoots;
 use super::tasks::Connections;
 use crate::call::Call;
 use crate::error::PluginError;
@@ -70,6 +71,7 @@ pub(crate) struct EgressParts<'a> {
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) signer: Option<Signer>,
     pub(crate) replacements: Replacements,
+    pub(crate) roots: &'a SystemRoots,
     /// A PEM file with further authorities.
     pub(crate) authorities: Option<&'a str>,
     pub(crate) limits: &'a Limits,
@@ -91,7 +93,7 @@ impl Egress {
             queue: parts.limits.queue,
         };
         let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls(parts.authorities)?)
+            .with_tls_config(tls(parts.roots, parts.authorities)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -389,11 +391,10 @@ fn copy(request: &http::Request<WasiBody>) -> http::Request<WasiBody> {
     copy
 }
 
-fn tls(authorities: Option<&str>) -> Result<rustls::ClientConfig, PluginError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
+fn tls(system: &SystemRoots, authorities: Option<&str>) -> Result<rustls::ClientConfig, PluginError> {
+    let mut roots = system.get();
     if let Some(file) = authorities {
+        let roots = Arc::make_mut(&mut roots);
         let failed = |why: String| PluginError::Host(format!("the authorities in {file} cannot be read: {why}"));
         let certificates = CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))?;
         for certificate in certificates {

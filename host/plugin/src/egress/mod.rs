@@ -10,6 +10,7 @@ pub(crate) mod policy;
 mod proxy;
 mod redact;
 mod resolver;
+mod roots;
 mod tasks;
 
 pub(crate) use client::{Egress, EgressParts, Plain};
@@ -18,6 +19,7 @@ pub(crate) use proxy::Proxies;
 pub use proxy::ProxySettings;
 pub(crate) use resolver::LookUps;
 pub use resolver::Resolver;
+pub(crate) use roots::SystemRoots;
 
 use crate::call::Call;
 use std::sync::Arc;
