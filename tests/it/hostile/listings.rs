@@ -51,7 +51,13 @@ impl Siege {
 
     async fn after(&self, more: u64) {
         let wanted = self.listings().await + more;
-        until("it is listed", async || self.listings().await >= wanted).await;
+        let mut had = self.listings().await;
+        while had < wanted {
+            // However many there are to be, some have to come in time.
+            let next = wanted.min(had + 10);
+            until("it is listed", async || self.listings().await >= next).await;
+            had = self.listings().await;
+        }
     }
 
     async fn keys(&self, bucket: &str) -> Vec<String> {
