@@ -69,6 +69,9 @@ impl SqliteOptions {
 pub struct SqliteStore {
     writer: Mutex<Option<Writer>>,
     pub(super) readers: SqlitePool,
+    /// Read what takes milliseconds, so that what takes microseconds does not wait for it. As many as were needed at
+    /// once: who lists alone has one whose pages are in the processor's caches.
+    pub(super) pages: SqlitePool,
     pub(super) known: Arc<Known>,
     pub(super) owner: i64,
     pub(super) events_queued: watch::Receiver<u64>,
@@ -105,18 +108,10 @@ impl SqliteStore {
         // From here on the syncer waits for the disk, and the connection does not.
         sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
         let (writer, task) = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known), syncer);
-        let readers = SqlitePoolOptions::new()
-            .min_connections(1)
-            .max_connections(options.readers.max(1))
-            .acquire_timeout(Duration::from_secs(10))
-            // One worker thread each, which does not go away: asking it costs a hop per read.
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(read_options(&file))
-            .await?;
+        let readers = read_pool(&file, options.readers).await?;
+        let pages = read_pool(&file, options.readers).await?;
         let (writer, task) = (Mutex::new(Some(writer)), Mutex::new(Some(task)));
-        Ok(Self { writer, readers, known, owner, events_queued, task, _lock: lock })
+        Ok(Self { writer, readers, pages, known, owner, events_queued, task, _lock: lock })
     }
 
     /// Runs a mutation in the writer.
@@ -135,6 +130,7 @@ impl SqliteStore {
             let _ = task.await;
         }
         self.readers.close().await;
+        self.pages.close().await;
     }
 }
 
@@ -171,6 +167,20 @@ pub(super) fn read_options(file: &Path) -> SqliteConnectOptions {
         // A page of a listing has a thousand rows; a small buffer wakes the reader for each few.
         .row_buffer_size(1024)
         .disable_statement_logging()
+}
+
+/// Connections that read, opened when all that are there are busy.
+async fn read_pool(file: &Path, most: u32) -> Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new()
+        .min_connections(1)
+        .max_connections(most.max(1))
+        .acquire_timeout(Duration::from_secs(10))
+        // One worker thread each, which does not go away: asking it costs a hop per read.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(read_options(file))
+        .await
 }
 
 /// Becomes the owner: its number, greater than all before. Jobs that ran when an earlier

@@ -103,11 +103,11 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn list(&self, query: &ListQuery) -> MetadataResult<ListedPage> {
-        listing::objects(&self.readers, query).await
+        listing::objects(&self.pages, query).await
     }
 
     async fn list_versions(&self, query: &VersionQuery) -> MetadataResult<VersionPage> {
-        listing::versions(&self.readers, query).await
+        listing::versions(&self.pages, query).await
     }
 
     async fn begin(&self, write: NewWrite) -> MetadataResult<Begun> {
@@ -251,7 +251,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn list_uploads(&self, query: &UploadQuery) -> MetadataResult<UploadPage> {
-        listing::uploads(&self.readers, query).await
+        listing::uploads(&self.pages, query).await
     }
 
     async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, id: &UploadId) -> MetadataResult<bool> {
