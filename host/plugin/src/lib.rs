@@ -41,6 +41,7 @@ mod state;
 mod tally;
 mod trust;
 mod usage;
+mod wakes;
 mod whose;
 
 pub use compile::{Compiler, compile_alone};
