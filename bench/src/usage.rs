@@ -1,6 +1,7 @@
 //! What a process has used, as the kernel counts it.
 
 use anyhow::{Context, Result};
+use std::path::Path;
 use std::time::Duration;
 
 /// Processor time of a process, user and system together. The kernel counts it in ticks of
@@ -17,13 +18,20 @@ pub(crate) fn processor_time(process: u32) -> Result<Duration> {
 /// Processor time of all threads of this process that are there now, by the scheduler's own
 /// clock, which counts nanoseconds.
 pub(crate) fn processor_time_of_this_process() -> Result<Duration> {
-    let mut nanoseconds = 0;
-    for thread in std::fs::read_dir("/proc/self/task")? {
-        let path = thread?.path().join("schedstat");
-        let Ok(text) = std::fs::read_to_string(path) else { continue };
-        nanoseconds += text.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-    }
-    Ok(Duration::from_nanos(nanoseconds))
+    let threads = std::fs::read_dir("/proc/self/task")?;
+    Ok(threads.filter_map(Result::ok).filter_map(|thread| scheduled(&thread.path()).ok()).sum())
+}
+
+/// Processor time of the calling thread, by the same clock.
+pub(crate) fn processor_time_of_this_thread() -> Result<Duration> {
+    scheduled(Path::new("/proc/thread-self"))
+}
+
+fn scheduled(thread: &Path) -> Result<Duration> {
+    let path = thread.join("schedstat");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let nanoseconds = text.split_whitespace().next().and_then(|text| text.parse().ok());
+    Ok(Duration::from_nanos(nanoseconds.with_context(|| format!("{} has no time", path.display()))?))
 }
 
 /// Resident memory in bytes: now, and the most so far.

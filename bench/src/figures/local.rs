@@ -1,6 +1,6 @@
 //! (c) Objects in a folder, synced before the answer, against servers that keep theirs in one too.
 
-use super::{Effort, Objects, measure, megabytes_per_second};
+use super::{Effort, Objects, files_alone, measure, megabytes_per_second};
 use crate::load::Until;
 use crate::report::{Report, median};
 use crate::servers;
@@ -70,6 +70,11 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
     }
     for server in contenders {
         server.stop().await?;
+    }
+    // Last, since a file system is slow for a while after so many files were removed.
+    for (size, _, connections, _) in CASES.iter().rev().filter(|(_, _, _, wanted)| wanted.is_some()) {
+        let (rate, cost) = files_alone::run(*size, *connections, effort.load)?;
+        report.row("c", &format!("PUT {}", sized(*size)), "files alone", &[("req/s", rate), ("cpu_us/req", cost)]);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The figures, a file each.
 
 pub(crate) mod bodies;
+mod files_alone;
 mod hosted;
 pub(crate) mod instances;
 pub(crate) mod limits;
