@@ -13,6 +13,7 @@ mod listing;
 mod locations;
 mod lock;
 mod open;
+mod pages;
 mod port;
 mod references;
 mod relocate;

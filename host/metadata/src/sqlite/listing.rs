@@ -1,6 +1,7 @@
 //! Pages of objects, versions and uploads.
 
 use super::error::failed;
+use super::pages::Pages;
 use super::rows::{bytes, get, limit, listed, number, text, version};
 use super::uploads::upload;
 use super::walk::{Position, Verdict, Walk};
@@ -9,7 +10,7 @@ use sallyport_core::metadata::{
 };
 use sallyport_core::names::BucketName;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection};
 
 const OBJECTS: &str = "SELECT * FROM object WHERE bucket = (SELECT id FROM bucket WHERE name = $1)
     AND key >= $2 AND key < $3 ORDER BY key LIMIT $4";
@@ -36,7 +37,7 @@ const FOLDED: &str = "WITH RECURSIVE step(key) AS (
     WHERE step.key IS NOT NULL";
 
 /// A page of current objects.
-pub(super) async fn objects(readers: &SqlitePool, query: &ListQuery) -> MetadataResult<ListedPage> {
+pub(super) async fn objects(pages: &Pages, query: &ListQuery) -> MetadataResult<ListedPage> {
     if query.limit == 0 {
         return Ok(ListedPage::default());
     }
@@ -53,7 +54,9 @@ pub(super) async fn objects(readers: &SqlitePool, query: &ListQuery) -> Metadata
         Some(delimiter) => page.bind(bytes(delimiter)).bind(limit(query.prefix.len())),
         None => page,
     };
-    let rows = page.fetch_all(readers).await.map_err(failed)?;
+    let mut connection = pages.acquire().await.map_err(failed)?;
+    let rows = page.fetch_all(&mut *connection).await.map_err(failed)?;
+    drop(connection);
     let is_truncated = rows.len() > query.limit;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows.iter().take(query.limit) {
@@ -76,12 +79,13 @@ const OLDER: &str = "SELECT v.*, NOT EXISTS (SELECT 1 FROM version n WHERE n.buc
     AND v.key = $2 AND v.sequence < $3 ORDER BY v.sequence DESC LIMIT $4";
 
 /// A page of versions, newest first within a key.
-pub(super) async fn versions(readers: &SqlitePool, query: &VersionQuery) -> MetadataResult<VersionPage> {
+pub(super) async fn versions(pages: &Pages, query: &VersionQuery) -> MetadataResult<VersionPage> {
     let mut page = VersionPage::default();
     if query.limit == 0 {
         return Ok(page);
     }
-    let mut snapshot = readers.begin().await.map_err(failed)?;
+    let mut connection = pages.acquire().await.map_err(failed)?;
+    let mut snapshot = connection.begin().await.map_err(failed)?;
     let mut last = version_marker(&mut snapshot, query).await?;
     let key_marker = query.key_marker.as_deref();
     let within = query.version_marker.is_some();
@@ -146,12 +150,13 @@ const LATER: &str = "SELECT u.*, $1 AS bucket_name FROM upload u
     AND u.key = $2 AND (u.initiated, u.id) > ($3, $5) ORDER BY u.initiated, u.id LIMIT $4";
 
 /// A page of open uploads, by key, then in the order of their initiation.
-pub(super) async fn uploads(readers: &SqlitePool, query: &UploadQuery) -> MetadataResult<UploadPage> {
+pub(super) async fn uploads(pages: &Pages, query: &UploadQuery) -> MetadataResult<UploadPage> {
     let mut page = UploadPage::default();
     if query.limit == 0 {
         return Ok(page);
     }
-    let mut snapshot = readers.begin().await.map_err(failed)?;
+    let mut connection = pages.acquire().await.map_err(failed)?;
+    let mut snapshot = connection.begin().await.map_err(failed)?;
     let mut last = upload_marker(&mut snapshot, query).await?;
     let key_marker = query.key_marker.as_deref();
     let within = query.upload_marker.is_some();

@@ -3,10 +3,11 @@
 use super::error::SqliteError;
 use super::known::Known;
 use super::lock::FolderLock;
+use super::pages::{self, Pages};
 use super::syncer::Syncer;
 use super::writer::{Numbers, Operation, Settings, Writer, now};
 use sallyport_core::metadata::{MetadataError, MetadataResult};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,7 @@ pub struct SqliteOptions {
     pub deletion_delay: Duration,
     /// How many events may wait for a destination: beyond it the oldest are dropped.
     pub most_events: u32,
-    /// Connections that read.
+    /// Connections that read single rows at most, and as many that read pages.
     pub readers: u32,
 }
 
@@ -69,9 +70,8 @@ impl SqliteOptions {
 pub struct SqliteStore {
     writer: Mutex<Option<Writer>>,
     pub(super) readers: SqlitePool,
-    /// Read what takes milliseconds, so that what takes microseconds does not wait for it. As many as were needed at
-    /// once: who lists alone has one whose pages are in the processor's caches.
-    pub(super) pages: SqlitePool,
+    /// Read what takes milliseconds, so that what takes microseconds does not wait for it.
+    pub(super) pages: Pages,
     pub(super) known: Arc<Known>,
     pub(super) owner: i64,
     pub(super) events_queued: watch::Receiver<u64>,
@@ -108,8 +108,10 @@ impl SqliteStore {
         // From here on the syncer waits for the disk, and the connection does not.
         sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
         let (writer, task) = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known), syncer);
-        let readers = read_pool(&file, options.readers).await?;
-        let pages = read_pool(&file, options.readers).await?;
+        let reading = read_options(&file);
+        let pages = Pages::new(&reading, options.readers);
+        let readers =
+            pages::reading().min_connections(1).max_connections(options.readers.max(1)).connect_with(reading).await?;
         let (writer, task) = (Mutex::new(Some(writer)), Mutex::new(Some(task)));
         Ok(Self { writer, readers, pages, known, owner, events_queued, task, _lock: lock })
     }
@@ -167,20 +169,6 @@ pub(super) fn read_options(file: &Path) -> SqliteConnectOptions {
         // A page of a listing has a thousand rows; a small buffer wakes the reader for each few.
         .row_buffer_size(1024)
         .disable_statement_logging()
-}
-
-/// Connections that read, opened when all that are there are busy.
-async fn read_pool(file: &Path, most: u32) -> Result<SqlitePool, sqlx::Error> {
-    SqlitePoolOptions::new()
-        .min_connections(1)
-        .max_connections(most.max(1))
-        .acquire_timeout(Duration::from_secs(10))
-        // One worker thread each, which does not go away: asking it costs a hop per read.
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(read_options(file))
-        .await
 }
 
 /// Becomes the owner: its number, greater than all before. Jobs that ran when an earlier
