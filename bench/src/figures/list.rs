@@ -38,17 +38,17 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
     let address = gateway.endpoint().strip_prefix("http://").context("an endpoint without http")?.parse()?;
     let server = server.moved_to(address)?;
     for (case, delimiter) in [("flat", None), ("with delimiter", Some("/"))] {
-        let mut medians = Vec::new();
-        for size in sizes {
-            let requests = Arc::new(pages(&server, size, delimiter));
-            let mut rounds = Vec::new();
-            for _ in 0..effort.rounds {
-                let outcome = load::run(server.address, Arc::clone(&requests), 1, Until::Sent(PAGES)).await?;
+        let pages: Vec<_> = sizes.iter().map(|size| Arc::new(pages(&server, *size, delimiter))).collect();
+        let mut rounds = vec![Vec::new(); sizes.len()];
+        for _ in 0..effort.rounds {
+            for (requests, rounds) in pages.iter().zip(&mut rounds) {
+                let outcome = load::run(server.address, Arc::clone(requests), 1, Until::Sent(PAGES)).await?;
                 rounds.push(outcome.latency(0.5).as_secs_f64() * 1e3);
             }
-            let middle = median(rounds);
-            report.row("e", &format!("page {case}, {size} keys"), server.name, &[("p50_ms", middle)]);
-            medians.push(middle);
+        }
+        let medians: Vec<f64> = rounds.into_iter().map(median).collect();
+        for (size, middle) in sizes.iter().zip(&medians) {
+            report.row("e", &format!("page {case}, {size} keys"), server.name, &[("p50_ms", *middle)]);
         }
         let ratio = medians.iter().copied().fold(0.0, f64::max) / medians.first().copied().unwrap_or(f64::NAN);
         let promise = format!("a page {case} of the largest bucket within {ALLOWED}x of the smallest");

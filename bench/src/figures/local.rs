@@ -4,8 +4,9 @@ use super::{Effort, Objects, files_alone, measure, megabytes_per_second};
 use crate::load::Until;
 use crate::report::{Report, median};
 use crate::servers;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
+use tokio::process::Command;
 
 /// Size in bytes, objects, connections, and how many times as fast as the fastest peer it has to be.
 const CASES: [(u64, usize, usize, Option<f64>); 3] =
@@ -37,6 +38,7 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
             for _ in 0..effort.rounds.min(3) {
                 for (server, objects) in contenders.iter().zip(&objects) {
                     let requests = if case == "GET" { &objects.gets } else { &objects.puts };
+                    settle().await?;
                     let measured = measure(server, requests, connections, Until::Elapsed(effort.load)).await?;
                     rates.entry(server.name).or_default().push(measured.outcome.rate());
                     *failed.entry(server.name).or_default() += measured.outcome.failed;
@@ -76,6 +78,13 @@ pub(crate) async fn run(report: &mut Report, effort: Effort) -> Result<()> {
         let (rate, cost) = files_alone::run(*size, *connections, effort.load)?;
         report.row("c", &format!("PUT {}", sized(*size)), "files alone", &[("req/s", rate), ("cpu_us/req", cost)]);
     }
+    Ok(())
+}
+
+/// Puts on the disk what the servers before have not: it would be written while the next one is measured.
+async fn settle() -> Result<()> {
+    let synced = Command::new("sync").status().await?;
+    ensure!(synced.success(), "sync: {synced}");
     Ok(())
 }
 
