@@ -7,7 +7,7 @@ use crate::bindings::base::sallyport::plugin::types::Failure;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{Advice, AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::io::{IoSlice, Write};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use wasmtime_wasi_http::WasiBody;
 
 /// A body of at most this many bytes is collected first and written in one turn.
 const SMALL: u64 = 1 << 20;
+/// Of files from this many bytes on nothing stays in memory once it is on the disk.
+const UNCACHED: u64 = 256 << 10;
 /// What is written in one turn of a larger body.
 const BATCH: usize = 512 << 10;
 
@@ -174,6 +176,8 @@ struct Unfinished {
     file: std::fs::File,
     temporary: String,
     path: String,
+    /// Bytes that it has so far.
+    size: u64,
     published: bool,
 }
 
@@ -187,7 +191,7 @@ impl Unfinished {
             rustix::fs::openat(&root, temporary.as_str(), flags, Mode::from_raw_mode(0o640)).map_err(from_errno)?;
         // Where locks are not known, age alone tells the dead from the living.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-        Ok(Self { folder, root, file: file.into(), temporary, path, published: false })
+        Ok(Self { folder, root, file: file.into(), temporary, path, size: 0, published: false })
     }
 
     /// Space that is missing shows now and not after an hour; where it cannot be reserved,
@@ -207,6 +211,7 @@ impl Unfinished {
             if written == 0 {
                 return Err(failure("no-space", "nothing more can be written"));
             }
+            self.size += written as u64;
             IoSlice::advance_slices(&mut left, written);
         }
         Ok(())
@@ -216,6 +221,10 @@ impl Unfinished {
     /// is there, and the folder before anybody hears of it.
     fn publish(mut self, replace: bool) -> Result<(), Failure> {
         rustix::fs::fdatasync(&self.file).map_err(from_errno)?;
+        if self.size >= UNCACHED {
+            // A hint: what does not heed it keeps the bytes.
+            let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
+        }
         let path = FilePath::parse(&self.path)?;
         // A removal may take away an empty folder between these two steps: it is made again.
         for _ in 0..8 {
