@@ -36,6 +36,9 @@ pub(crate) struct Effort {
     pub(crate) keys: u64,
 }
 
+/// More than any load takes, so that a server that hangs ends its figure, and nothing else.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// What one load cost the server.
 #[derive(Debug, Clone)]
 struct Measured {
@@ -53,8 +56,9 @@ impl Measured {
 async fn measure(server: &Server, requests: &Arc<Vec<Prepared>>, connections: usize, until: Until) -> Result<Measured> {
     let used = |server: &Server| server.process.map_or(Ok(Duration::ZERO), usage::processor_time);
     let before = used(server)?;
-    let outcome = load::run(server.address, Arc::clone(requests), connections, until)
+    let outcome = tokio::time::timeout(LONGEST, load::run(server.address, Arc::clone(requests), connections, until))
         .await
+        .with_context(|| format!("{} hangs", server.name))?
         .with_context(|| server.name.to_owned())?;
     Ok(Measured { outcome, processor: used(server)?.saturating_sub(before) })
 }

@@ -49,7 +49,7 @@ pub struct SqliteOptions {
     pub deletion_delay: Duration,
     /// How many events may wait for a destination: beyond it the oldest are dropped.
     pub most_events: u32,
-    /// Connections that read single rows at most, and as many that read pages.
+    /// Most connections that read single rows, and most that read pages of listings.
     pub readers: u32,
 }
 
