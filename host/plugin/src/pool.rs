@@ -11,6 +11,7 @@ use crate::shares::{Rate, Share, Spare, Used};
 use crate::state::Grants;
 use crate::tally::Tally;
 use crate::usage::Usage;
+use crate::wakes::at_once;
 use crate::whose::Whose;
 use sallyport_core::backend::{BackendError, FailureCode};
 use std::collections::VecDeque;
@@ -163,7 +164,7 @@ impl Pool {
             drop(held);
         };
         let served = call.clone();
-        let ran = run::run(instance, lane, call, &self.limits, bytes, work, done).await;
+        let ran = at_once(run::run(instance, lane, call, &self.limits, bytes, work, done)).await;
         // What has no more memory because others of its location have it is no plugin that breaks.
         ran.map_err(|broke| if served.is_short() { short() } else { self.broke(kind.name, &broke) })
     }

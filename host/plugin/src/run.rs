@@ -6,7 +6,6 @@ use crate::lane::{Lane, Moving};
 use crate::limits::{Limits, overrun};
 use crate::state::{Budget, State};
 use crate::usage;
-use crate::wakes::at_once;
 use crate::whose::Whose;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -52,18 +51,6 @@ pub(crate) fn cpu(limits: &Limits, body: u64) -> Duration {
 /// trap or a deadline it does not come back. Dropping the future drops the store with
 /// whatever was going on in it. What `done` holds goes with the store, and not before.
 pub(crate) async fn run<T: Send + 'static>(
-    instance: Instance,
-    lane: Arc<Lane>,
-    call: Arc<Call>,
-    limits: &Limits,
-    body: u64,
-    work: Work<T>,
-    done: impl FnOnce(Instance) + Send + 'static,
-) -> Result<T, Broke> {
-    at_once(answered(instance, lane, call, limits, body, work, done)).await
-}
-
-async fn answered<T: Send + 'static>(
     mut instance: Instance,
     lane: Arc<Lane>,
     call: Arc<Call>,
