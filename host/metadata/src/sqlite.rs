@@ -19,6 +19,7 @@ mod references;
 mod relocate;
 mod rows;
 mod settings;
+mod statement;
 mod syncer;
 mod tags;
 mod unheard;

@@ -2,8 +2,8 @@
 
 use super::error::failed;
 use super::rows::{bytes, number, signed, size};
-use super::writer::{Operation, Query, Transaction};
-use async_trait::async_trait;
+use super::statement::Query;
+use super::writer::{Operation, Transaction};
 use sallyport_core::metadata::{Allowance, ConditionFailure, MetadataError, MetadataResult};
 use sallyport_core::names::{BucketName, LocationName, ObjectKey, VersionId};
 use sqlx::SqlitePool;
@@ -15,24 +15,23 @@ pub(super) struct AllowBucket {
     pub(super) most: Option<u64>,
 }
 
-#[async_trait]
 impl Operation for AllowBucket {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "SELECT id FROM bucket WHERE name = $1";
-        let row = transaction.row(sqlx::query(sql).bind(self.bucket.as_str().to_owned())).await?;
+        let row = transaction.row(Query::of(sql).bind(self.bucket.as_str().to_owned()))?;
         let bucket = number(&row.ok_or(MetadataError::Gone("the bucket"))?, "id")?;
         let query = match self.most {
-            Some(most) => sqlx::query(
+            Some(most) => Query::of(
                 "INSERT OR REPLACE INTO bucket_allowance (bucket, most, used)
                 SELECT $1, $2, coalesce(sum(size), 0) FROM version WHERE bucket = $1",
             )
             .bind(bucket)
             .bind(signed(most)),
-            None => sqlx::query("DELETE FROM bucket_allowance WHERE bucket = $1").bind(bucket),
+            None => Query::of("DELETE FROM bucket_allowance WHERE bucket = $1").bind(bucket),
         };
-        transaction.execute(query).await.map(drop)
+        transaction.execute(query).map(drop)
     }
 }
 
@@ -57,23 +56,22 @@ fn allowance(row: &SqliteRow) -> MetadataResult<Allowance> {
 /// Sets what locations may hold; the others have no limit.
 pub(super) struct AllowLocations(pub(super) Vec<(LocationName, u64)>);
 
-#[async_trait]
 impl Operation for AllowLocations {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         // A limit that was there keeps its sum: counting is for new ones.
         let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         let sql = "DELETE FROM location_allowance WHERE location NOT IN (SELECT value FROM json_each($1))";
-        transaction.execute(sqlx::query(sql).bind(super::rows::to_json(&names)?)).await?;
+        transaction.execute(Query::of(sql).bind(super::rows::to_json(&names)?))?;
         for (location, most) in self.0 {
             let sql = "INSERT INTO location_allowance (location, most, used)
                     SELECT $1, $2, coalesce(sum(length), 0) FROM segment WHERE location = $1
                         AND NOT EXISTS (SELECT 1 FROM location_allowance WHERE location = $1)
                 ON CONFLICT (location) DO NOTHING;
                 UPDATE location_allowance SET most = $2 WHERE location = $1";
-            let query = sqlx::query(sql).bind(location.as_str().to_owned()).bind(signed(most));
-            transaction.execute(query).await?;
+            let query = Query::of(sql).bind(location.as_str().to_owned()).bind(signed(most));
+            transaction.execute(query)?;
         }
         Ok(())
     }
@@ -104,7 +102,7 @@ const EXCEEDS_LOCATION: &str = "SELECT 1 FROM location_allowance a WHERE a.locat
 
 impl Coming<'_> {
     fn asked(&self, sql: &'static str) -> Query {
-        sqlx::query(sql)
+        Query::of(sql)
             .bind(self.bucket)
             .bind(bytes(self.key.as_str()))
             .bind(self.write.to_owned())
@@ -114,18 +112,18 @@ impl Coming<'_> {
 }
 
 /// Whether there is no room for a version.
-pub(super) async fn exceeds(
+pub(super) fn exceeds(
     transaction: &mut Transaction<'_>,
     coming: &Coming<'_>,
 ) -> MetadataResult<Option<ConditionFailure>> {
-    if transaction.row(coming.asked(EXCEEDS_BUCKET)).await?.is_some() {
+    if transaction.row(coming.asked(EXCEEDS_BUCKET))?.is_some() {
         return Ok(Some(ConditionFailure::BucketFull));
     }
-    Ok(exceeds_location(transaction, coming).await?.then_some(ConditionFailure::LocationFull))
+    Ok(exceeds_location(transaction, coming)?.then_some(ConditionFailure::LocationFull))
 }
 
 /// Whether there is no room in its location for a version, whatever its bucket may hold.
-pub(super) async fn exceeds_location(transaction: &mut Transaction<'_>, coming: &Coming<'_>) -> MetadataResult<bool> {
+pub(super) fn exceeds_location(transaction: &mut Transaction<'_>, coming: &Coming<'_>) -> MetadataResult<bool> {
     let query = coming.asked(EXCEEDS_LOCATION).bind(coming.location.to_owned());
-    Ok(transaction.row(query).await?.is_some())
+    Ok(transaction.row(query)?.is_some())
 }

@@ -3,9 +3,9 @@
 use super::error::{failed, unreadable};
 use super::known::Change;
 use super::rows::{bucket, limit, number, to_json, versioning_number};
+use super::statement::Query;
 use super::uploads::abort_all;
 use super::writer::{Operation, Transaction};
-use async_trait::async_trait;
 use sallyport_core::metadata::{
     Bucket, BucketCreation, BucketDeletion, MetadataError, MetadataResult, NewBucket, Versioning,
 };
@@ -43,26 +43,25 @@ pub(super) async fn all(readers: &SqlitePool, after: Option<&str>, most: usize) 
 /// Makes a bucket.
 pub(super) struct Create(pub(super) NewBucket);
 
-#[async_trait]
 impl Operation for Create {
     type Answer = BucketCreation;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketCreation> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketCreation> {
         let new = self.0;
         transaction.changes(Change::Bucket(new.name.clone()));
-        if let Some(row) = transaction.row(sqlx::query(BY_NAME).bind(new.name.as_str().to_owned())).await? {
+        if let Some(row) = transaction.row(Query::of(BY_NAME).bind(new.name.as_str().to_owned()))? {
             return Ok(BucketCreation::Exists(bucket(&row)?));
         }
         let sql = "INSERT INTO bucket (name, owner, location, created, settings, versioning)
             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(new.name.as_str().to_owned())
             .bind(new.owner.as_str().to_owned())
             .bind(new.location.as_str().to_owned())
             .bind(new.created)
             .bind(to_json(&new.settings)?)
             .bind(versioning_number(new.versioning));
-        let row = transaction.row(query).await?.ok_or_else(|| unreadable("a bucket that was made"))?;
+        let row = transaction.row(query)?.ok_or_else(|| unreadable("a bucket that was made"))?;
         Ok(BucketCreation::Created(Bucket {
             number: number(&row, "id")?,
             name: new.name,
@@ -78,24 +77,23 @@ impl Operation for Create {
 /// Removes an empty bucket.
 pub(super) struct Delete(pub(super) BucketName);
 
-#[async_trait]
 impl Operation for Delete {
     type Answer = BucketDeletion;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketDeletion> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<BucketDeletion> {
         transaction.changes(Change::Bucket(self.0.clone()));
         let sql = "SELECT id, EXISTS (SELECT 1 FROM version WHERE bucket = b.id)
             OR EXISTS (SELECT 1 FROM write_intent WHERE bucket = b.id) AS is_used
             FROM bucket b WHERE name = $1";
-        let Some(row) = transaction.row(sqlx::query(sql).bind(self.0.as_str().to_owned())).await? else {
+        let Some(row) = transaction.row(Query::of(sql).bind(self.0.as_str().to_owned()))? else {
             return Ok(BucketDeletion::Absent);
         };
         if number(&row, "is_used")? != 0 {
             return Ok(BucketDeletion::NotEmpty);
         }
         let id = number(&row, "id")?;
-        abort_all(transaction, id).await?;
-        transaction.execute(sqlx::query("DELETE FROM bucket WHERE id = $1").bind(id)).await?;
+        abort_all(transaction, id)?;
+        transaction.execute(Query::of("DELETE FROM bucket WHERE id = $1").bind(id))?;
         Ok(BucketDeletion::Deleted)
     }
 }
@@ -103,15 +101,14 @@ impl Operation for Delete {
 /// Sets the versioning state.
 pub(super) struct SetVersioning(pub(super) BucketName, pub(super) Versioning);
 
-#[async_trait]
 impl Operation for SetVersioning {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         transaction.changes(Change::Bucket(self.0.clone()));
         let sql = "UPDATE bucket SET versioning = $2 WHERE name = $1";
-        let query = sqlx::query(sql).bind(self.0.as_str().to_owned()).bind(versioning_number(self.1));
-        match transaction.execute(query).await? {
+        let query = Query::of(sql).bind(self.0.as_str().to_owned()).bind(versioning_number(self.1));
+        match transaction.execute(query)? {
             0 => Err(MetadataError::Gone("the bucket")),
             _ => Ok(()),
         }

@@ -2,8 +2,8 @@
 
 use super::error::failed;
 use super::rows::{bucket_name, get, limit, number, segment, version};
+use super::statement::Query;
 use super::writer::{Operation, Transaction};
-use async_trait::async_trait;
 use sallyport_core::backend::Locator;
 use sallyport_core::metadata::{MetadataResult, Segment, Version};
 use sallyport_core::names::{LocationName, WriteId};
@@ -21,12 +21,11 @@ pub(super) async fn is_restored(readers: &SqlitePool) -> MetadataResult<bool> {
 /// The check was done.
 pub(super) struct MarkChecked;
 
-#[async_trait]
 impl Operation for MarkChecked {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
-        transaction.execute(sqlx::query("DELETE FROM meta WHERE name = 'restored'")).await.map(drop)
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        transaction.execute(Query::of("DELETE FROM meta WHERE name = 'restored'")).map(drop)
     }
 }
 
@@ -43,19 +42,16 @@ pub(super) struct NoteProgress {
     pub(super) progress: Option<String>,
 }
 
-#[async_trait]
 impl Operation for NoteProgress {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let name = meta_name(&self.work);
         let query = match self.progress {
-            Some(text) => {
-                sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ($1, $2)").bind(name).bind(text)
-            }
-            None => sqlx::query("DELETE FROM meta WHERE name = $1").bind(name),
+            Some(text) => Query::of("INSERT OR REPLACE INTO meta (name, value) VALUES ($1, $2)").bind(name).bind(text),
+            None => Query::of("DELETE FROM meta WHERE name = $1").bind(name),
         };
-        transaction.execute(query).await.map(drop)
+        transaction.execute(query).map(drop)
     }
 }
 

@@ -39,6 +39,9 @@ pub enum SqliteError {
     /// SQLite refused.
     #[error("SQLite: {0}")]
     Sqlite(#[from] sqlx::Error),
+    /// SQLite refused the connection that writes.
+    #[error("SQLite: {0}")]
+    Writer(#[from] rusqlite::Error),
     /// The schema could not be brought up to date, or is newer than this program.
     #[error("the schema: {0}")]
     Schema(#[from] sqlx::migrate::MigrateError),
@@ -56,20 +59,45 @@ impl SqliteError {
 #[error("the database holds {0} that cannot be read")]
 pub(super) struct Unreadable(pub(super) &'static str);
 
-/// SQLite's failure as the port has it.
+/// Why a transaction did not take place.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    /// SQLite refused.
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Its log could not be synced.
+    #[error("the log: {0}")]
+    Log(#[from] std::io::Error),
+    /// An operation without a savepoint has changed something.
+    #[error("an operation failed midway")]
+    Midway,
+}
+
+impl Lost {
+    /// Whether the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if is_full(error))
+    }
+}
+
+/// A reader's failure as the port has it.
 pub(super) fn failed(error: sqlx::Error) -> MetadataError {
     match error {
         sqlx::Error::PoolTimedOut => MetadataError::Busy,
-        full if is_full(&full) => MetadataError::Full,
+        sqlx::Error::Database(full) if matches!(full.code().as_deref(), Some("13" | "4874")) => MetadataError::Full,
         other => MetadataError::Store(Box::new(other)),
     }
 }
 
+/// The writer's failure as the port has it.
+pub(super) fn refused(error: rusqlite::Error) -> MetadataError {
+    if is_full(&error) { MetadataError::Full } else { MetadataError::Store(Box::new(error)) }
+}
+
 /// Whether the disk is full: SQLITE_FULL, or SQLITE_IOERR_SHMSIZE where the index of the
 /// log cannot grow.
-pub(super) fn is_full(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("13" | "4874"))
+fn is_full(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if matches!(failure.extended_code, 13 | 4874))
 }
 
 /// Something stored is not what was written.

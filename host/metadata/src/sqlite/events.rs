@@ -2,8 +2,8 @@
 
 use super::error::failed;
 use super::rows::{from_json, limit, number, size, text, to_json};
+use super::statement::Query;
 use super::writer::{Operation, Transaction, now};
-use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataResult, Version};
 use sallyport_core::names::{BucketName, ObjectKey, VersionId};
 use sallyport_core::notification::{Announcement, DestinationName, Event, EventObject, EventQueue};
@@ -46,7 +46,7 @@ const QUEUE: &str = "
 
 /// Queues what the listeners of an announcement are told. To be called once for a change, in
 /// its transaction.
-pub(super) async fn announce(
+pub(super) fn announce(
     transaction: &mut Transaction<'_>,
     announcement: &Announcement,
     happened: Happened<'_>,
@@ -65,12 +65,12 @@ pub(super) async fn announce(
             object: EventObject { version: version.clone(), ..happened.object.clone() },
             sequencer,
         };
-        let query = sqlx::query(QUEUE)
+        let query = Query::of(QUEUE)
             .bind(id)
             .bind(listener.destination.as_str().to_owned())
             .bind(to_json(&event)?)
             .bind(transaction.most_events());
-        transaction.execute(query).await?;
+        transaction.execute(query)?;
         transaction.queued_events();
     }
     Ok(())
@@ -103,16 +103,15 @@ pub(super) struct Forget {
     pub(super) unwanted: Vec<i64>,
 }
 
-#[async_trait]
 impl Operation for Forget {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE event_queue SET dropped = dropped + (SELECT count(*) FROM event e
                 WHERE e.destination = event_queue.destination AND e.id IN (SELECT value FROM json_each($2)))
                 WHERE $2 <> '[]';
             DELETE FROM event WHERE id IN (SELECT value FROM json_each($1) UNION ALL SELECT value FROM json_each($2))";
-        let query = sqlx::query(sql).bind(to_json(&self.delivered)?).bind(to_json(&self.unwanted)?);
-        transaction.execute(query).await.map(drop)
+        let query = Query::of(sql).bind(to_json(&self.delivered)?).bind(to_json(&self.unwanted)?);
+        transaction.execute(query).map(drop)
     }
 }

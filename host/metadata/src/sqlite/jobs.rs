@@ -1,14 +1,13 @@
 //! The queue of what is to be done on backends.
 
 use super::error::{failed, unreadable};
-use super::rows::{bucket_name, from_json, get, key, limit, location_name, number, write_id};
+use super::rows::{Columns, bucket_name, from_json, get, key, limit, location_name, number, write_id};
+use super::statement::Query;
 use super::writer::{Operation, Transaction, now};
-use async_trait::async_trait;
 use sallyport_core::backend::{Locator, Token};
 use sallyport_core::metadata::{Job, JobKind, MetadataResult};
 use sallyport_core::names::{LocationName, VersionId};
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteRow;
 
 /// Takes due jobs.
 pub(super) struct Claim {
@@ -35,21 +34,20 @@ const TOUCH: &str = "UPDATE job SET attempts = 1 WHERE id IN (
             AND other.location = claimed.location AND other.locator = claimed.locator
         WHERE claimed.owner = $1 AND claimed.kind = 0 AND other.owner = 0 AND other.attempts = 0)";
 
-#[async_trait]
 impl Operation for Claim {
     type Answer = Vec<Job>;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Vec<Job>> {
-        let query = sqlx::query(CLAIM).bind(transaction.owner()).bind(self.now).bind(limit(self.limit));
-        let jobs: Vec<Job> = transaction.rows(query).await?.iter().map(job).collect::<MetadataResult<_>>()?;
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Vec<Job>> {
+        let query = Query::of(CLAIM).bind(transaction.owner()).bind(self.now).bind(limit(self.limit));
+        let jobs: Vec<Job> = transaction.rows(query)?.iter().map(job).collect::<MetadataResult<_>>()?;
         if !jobs.is_empty() {
-            transaction.execute(sqlx::query(TOUCH).bind(transaction.owner())).await?;
+            transaction.execute(Query::of(TOUCH).bind(transaction.owner()))?;
         }
         Ok(jobs)
     }
 }
 
-fn job(row: &SqliteRow) -> MetadataResult<Job> {
+fn job(row: &impl Columns) -> MetadataResult<Job> {
     let kind = match number(row, "kind")? {
         0 => JobKind::Delete { locator: Locator(get(row, "locator")?) },
         1 => JobKind::Abort { upload: Token(get(row, "locator")?) },
@@ -79,12 +77,11 @@ fn job(row: &SqliteRow) -> MetadataResult<Job> {
 /// Removes a job that is done.
 pub(super) struct Finish(pub(super) i64);
 
-#[async_trait]
 impl Operation for Finish {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
-        transaction.execute(sqlx::query("DELETE FROM job WHERE id = $1").bind(self.0)).await.map(drop)
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+        transaction.execute(Query::of("DELETE FROM job WHERE id = $1").bind(self.0)).map(drop)
     }
 }
 
@@ -95,13 +92,12 @@ pub(super) struct Retry {
     pub(super) error: String,
 }
 
-#[async_trait]
 impl Operation for Retry {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE job SET owner = 0, due = $2, error = $3 WHERE id = $1";
-        transaction.execute(sqlx::query(sql).bind(self.id).bind(self.at).bind(self.error)).await.map(drop)
+        transaction.execute(Query::of(sql).bind(self.id).bind(self.at).bind(self.error)).map(drop)
     }
 }
 
@@ -119,18 +115,17 @@ pub(super) struct QueueDeletion {
     pub(super) locator: Locator,
 }
 
-#[async_trait]
 impl Operation for QueueDeletion {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "INSERT INTO job (kind, location, locator, created, due) SELECT 0, $1, $2, $3, $4
             WHERE NOT EXISTS (SELECT 1 FROM job WHERE kind = 0 AND location = $1 AND locator = $2)";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(self.location.as_str().to_owned())
             .bind(self.locator.0)
             .bind(now())
             .bind(transaction.due());
-        transaction.execute(query).await.map(drop)
+        transaction.execute(query).map(drop)
     }
 }

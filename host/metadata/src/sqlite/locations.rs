@@ -2,8 +2,8 @@
 
 use super::error::failed;
 use super::rows::{bucket_name, get, location_name, number, text};
+use super::statement::Query;
 use super::writer::{Operation, Transaction};
-use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult, NamespaceClaim};
 use sallyport_core::names::{BucketName, LocationName};
 use sqlx::SqlitePool;
@@ -15,14 +15,13 @@ pub(super) struct Claim {
     pub(super) namespace: String,
 }
 
-#[async_trait]
 impl Operation for Claim {
     type Answer = NamespaceClaim;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<NamespaceClaim> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<NamespaceClaim> {
         let known = "SELECT id FROM bucket WHERE name = $1";
         let bucket = self.bucket.as_str().to_owned();
-        if transaction.row(sqlx::query(known).bind(bucket.clone())).await?.is_none() {
+        if transaction.row(Query::of(known).bind(bucket.clone()))?.is_none() {
             return Err(MetadataError::Gone("the bucket"));
         }
         // A bucket that is gone holds its places until the last of its bytes is.
@@ -31,17 +30,17 @@ impl Operation for Claim {
                     AND j.location = namespace.location AND j.is_plain = 1);
             INSERT OR IGNORE INTO namespace (bucket, location, namespace) VALUES ($1, $2, $3)";
         let claim =
-            sqlx::query(sql).bind(bucket.clone()).bind(self.location.as_str().to_owned()).bind(self.namespace.clone());
-        transaction.execute(claim).await?;
+            Query::of(sql).bind(bucket.clone()).bind(self.location.as_str().to_owned()).bind(self.namespace.clone());
+        transaction.execute(claim)?;
         let sql = "SELECT other.bucket, other.location FROM namespace mine, namespace other
             WHERE mine.bucket = $1 AND mine.location = $2 AND mine.namespace = $3 AND other.id < mine.id
             AND (other.bucket <> $1 OR other.location <> $2)
             AND (substr(other.namespace, 1, length($3)) = $3
                 OR substr($3, 1, length(other.namespace)) = other.namespace)
             ORDER BY other.id";
-        let query = sqlx::query(sql).bind(bucket).bind(self.location.as_str().to_owned()).bind(self.namespace);
+        let query = Query::of(sql).bind(bucket).bind(self.location.as_str().to_owned()).bind(self.namespace);
         let mut others = Vec::new();
-        for row in transaction.rows(query).await? {
+        for row in transaction.rows(query)? {
             others.push((bucket_name(get(&row, "bucket")?)?, location_name(get(&row, "location")?)?));
         }
         Ok(NamespaceClaim { plain: others.is_empty(), others })
@@ -55,17 +54,16 @@ pub(super) struct Bind {
     pub(super) rebind: bool,
 }
 
-#[async_trait]
 impl Operation for Bind {
     type Answer = Option<String>;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Option<String>> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Option<String>> {
         let sql = "SELECT target, EXISTS (SELECT 1 FROM segment WHERE location = $1)
             OR EXISTS (SELECT 1 FROM part WHERE location = $1 AND locator IS NOT NULL)
             OR EXISTS (SELECT 1 FROM upload WHERE location = $1) AS is_used
             FROM location WHERE name = $1";
         let name = self.location.as_str().to_owned();
-        let before = transaction.row(sqlx::query(sql).bind(name.clone())).await?;
+        let before = transaction.row(Query::of(sql).bind(name.clone()))?;
         let mut other = None;
         if let Some(row) = before {
             let target = text(&row, "target")?;
@@ -79,7 +77,7 @@ impl Operation for Bind {
             other = self.rebind.then_some(target);
         }
         let sql = "INSERT OR REPLACE INTO location (name, target) VALUES ($1, $2)";
-        transaction.execute(sqlx::query(sql).bind(name).bind(self.target)).await?;
+        transaction.execute(Query::of(sql).bind(name).bind(self.target))?;
         Ok(other)
     }
 }
@@ -107,5 +105,5 @@ pub(super) async fn in_use(readers: &SqlitePool) -> MetadataResult<Vec<LocationN
         SELECT name FROM used WHERE name IS NOT NULL
         UNION SELECT location FROM part WHERE locator IS NOT NULL ORDER BY 1";
     let rows = sqlx::query(sql).fetch_all(readers).await.map_err(failed)?;
-    rows.iter().map(|row| location_name(get(row, 0)?)).collect()
+    rows.iter().map(|row| location_name(get(row, "name")?)).collect()
 }

@@ -6,14 +6,15 @@ use super::lock::FolderLock;
 use super::pages::{self, Pages};
 use super::syncer::Syncer;
 use super::writer::{Numbers, Operation, Settings, Writer, now};
+use rusqlite::OpenFlags;
 use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// The database's file in its folder.
 pub(super) const FILE: &str = "metadata.sqlite";
@@ -24,9 +25,18 @@ pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrat
 /// SQLite's page cache, for each connection, in KiB.
 const CACHE: &str = "-16384";
 
-/// Pages of the log after which they go to the database's file: the same pages change again and
-/// again, and go there once. 16 MiB of log are read at once after a crash.
-const CHECKPOINT: &str = "4096";
+/// What a connection that writes is set to.
+const WRITING: [(&str, &str); 4] = [
+    ("foreign_keys", "ON"),
+    ("cache_size", CACHE),
+    // What a savepoint may have to restore, which would be a file for each group otherwise.
+    ("temp_store", "MEMORY"),
+    // Pages of the log after which they go to the database's file: the same pages change again and
+    // again, and go there once. 16 MiB of log are read at once after a crash.
+    ("wal_autocheckpoint", "4096"),
+];
+/// How long somebody waits who finds the database locked.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// What an acknowledged call survives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,7 +85,7 @@ pub struct SqliteStore {
     pub(super) known: Arc<Known>,
     pub(super) owner: i64,
     pub(super) events_queued: watch::Receiver<u64>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     _lock: FolderLock,
 }
 
@@ -105,15 +115,18 @@ impl SqliteStore {
             Durability::PowerLoss => Some(Syncer::start(folder.join(LOG)).map_err(SqliteError::file(&folder))?),
             Durability::ProcessCrash => None,
         };
-        // From here on the syncer waits for the disk, and the connection does not.
-        sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
-        let (writer, task) = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known), syncer);
+        sqlx::Connection::close(connection).await?;
+        let writing = file.clone();
+        let opened = tokio::task::spawn_blocking(move || connection_that_writes(&writing)).await;
+        let connection = opened.map_err(|error| SqliteError::file(&file)(error.into()))??;
+        let started = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known), syncer);
+        let (writer, thread) = started.map_err(SqliteError::file(&folder))?;
         let reading = read_options(&file);
         let pages = Pages::new(&reading, options.readers);
         let readers =
             pages::reading().min_connections(1).max_connections(options.readers.max(1)).connect_with(reading).await?;
-        let (writer, task) = (Mutex::new(Some(writer)), Mutex::new(Some(task)));
-        Ok(Self { writer, readers, pages, known, owner, events_queued, task, _lock: lock })
+        let (writer, thread) = (Mutex::new(Some(writer)), Mutex::new(Some(thread)));
+        Ok(Self { writer, readers, pages, known, owner, events_queued, thread, _lock: lock })
     }
 
     /// Runs a mutation in the writer.
@@ -128,8 +141,8 @@ impl SqliteStore {
     /// Finishes what was begun and closes the files; later calls fail.
     pub async fn close(&self) {
         take(&self.writer);
-        if let Some(task) = take(&self.task) {
-            let _ = task.await;
+        if let Some(thread) = take(&self.thread) {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
         self.readers.close().await;
         self.pages.close().await;
@@ -140,23 +153,33 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Options for the connection that writes.
+/// The connection of the writer's thread. It waits for the disk when it puts the log into the database, and not when
+/// it commits: see [`Syncer`].
+fn connection_that_writes(file: &Path) -> rusqlite::Result<rusqlite::Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY)?;
+    for (pragma, value) in WRITING {
+        connection.pragma_update(None, pragma, value)?;
+    }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+/// Options for a connection that migrates, copies or repairs a database.
 pub(super) fn write_options(file: &Path, durability: Durability) -> SqliteConnectOptions {
     let synchronous = match durability {
         Durability::PowerLoss => SqliteSynchronous::Full,
         Durability::ProcessCrash => SqliteSynchronous::Normal,
     };
-    SqliteConnectOptions::new()
+    let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
-        .busy_timeout(Duration::from_secs(10))
-        .pragma("cache_size", CACHE)
-        // What a savepoint may have to restore, which would be a file for each group otherwise.
-        .pragma("temp_store", "MEMORY")
-        .pragma("wal_autocheckpoint", CHECKPOINT)
-        .disable_statement_logging()
+        .busy_timeout(BUSY)
+        .disable_statement_logging();
+    WRITING.into_iter().fold(options, |options, (pragma, value)| options.pragma(pragma, value))
 }
 
 /// Options for a connection that only reads.
@@ -164,7 +187,7 @@ pub(super) fn read_options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .read_only(true)
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(BUSY)
         .pragma("cache_size", CACHE)
         // A page of a listing has a thousand rows; a small buffer wakes the reader for each few.
         .row_buffer_size(1024)

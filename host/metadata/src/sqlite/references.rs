@@ -1,15 +1,16 @@
 //! Bytes that several versions share: who is the last to refer to them frees them.
 
 use super::rows::{number, to_json};
+use super::statement::Query;
 use super::writer::Transaction;
 use sallyport_core::metadata::{MetadataError, MetadataResult, Segment};
 use sallyport_core::names::WriteId;
 
 /// Whether bytes that were stored before are kept: something refers to them, or their deletion
 /// has not begun (see [`super::jobs::Claim`]), and does not once something does.
-pub(super) async fn are_kept(
+pub(super) fn are_kept<'s>(
     transaction: &mut Transaction<'_>,
-    segments: impl Iterator<Item = &Segment>,
+    segments: impl Iterator<Item = &'s Segment>,
 ) -> MetadataResult<()> {
     let of = |segment: &Segment| (segment.location.as_str().to_owned(), hex::encode(&segment.locator.0));
     let wanted: Vec<_> = segments.map(of).collect();
@@ -23,7 +24,7 @@ pub(super) async fn are_kept(
             AND p.locator = e.locator)
         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 0 AND j.owner = 0 AND j.attempts = 0
             AND j.location = e.location AND j.locator = e.locator)";
-    let row = transaction.row(sqlx::query(sql).bind(to_json(&wanted)?)).await?;
+    let row = transaction.row(Query::of(sql).bind(to_json(&wanted)?))?;
     match row.map(|row| number(&row, "gone")).transpose()? {
         Some(0) => Ok(()),
         _ => Err(MetadataError::Gone("a part of the bytes")),

@@ -4,10 +4,10 @@ use super::allowances::{Coming, exceeds_location};
 use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bytes, limit, number};
+use super::statement::Query;
 use super::versions::read_in;
 use super::writer::{Operation, Transaction};
 use super::writes::{Landing, insert_segment};
-use async_trait::async_trait;
 use sallyport_core::metadata::{MetadataError, MetadataResult, Relocated, Relocation, Selector};
 use sallyport_core::names::WriteId;
 use sallyport_core::notification::EventObject;
@@ -35,55 +35,54 @@ const REPLACE: &str = "
         WHERE v.bucket = $1 AND v.key = $2 AND v.sequence = $3);
     UPDATE version SET first_segment = $7, segments = $8 WHERE bucket = $1 AND key = $2 AND sequence = $3";
 
-#[async_trait]
 impl Operation for Relocate {
     type Answer = Relocated;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Relocated> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Relocated> {
         let moved = self.relocation;
         transaction.changes(Change::Key(moved.bucket.clone(), moved.key.clone()));
         let selector = Selector::Id(moved.version.clone());
-        let found = read_in(transaction, &moved.bucket, &moved.key, &selector).await?;
+        let found = read_in(transaction, &moved.bucket, &moved.key, &selector)?;
         let found = found.filter(|found| {
             found.sequence == moved.sequence && !found.is_delete_marker && found.segments == moved.from
         });
         let Some(version) = found else { return Ok(Relocated::Stale) };
         let sql = "SELECT id FROM bucket WHERE name = $1";
-        let row = transaction.row(sqlx::query(sql).bind(moved.bucket.as_str().to_owned())).await?;
+        let row = transaction.row(Query::of(sql).bind(moved.bucket.as_str().to_owned()))?;
         let bucket = number(&row.ok_or(MetadataError::Gone("the bucket"))?, "id")?;
         if let Some(write) = &self.write {
-            if is_too_much(transaction, bucket, write, &moved).await? {
+            if is_too_much(transaction, bucket, write, &moved)? {
                 return Ok(Relocated::Full);
             }
             let sql = "DELETE FROM write_intent WHERE id = $1";
-            let query = sqlx::query(sql).bind(write.as_str().to_owned());
-            if transaction.execute(query).await? == 0 {
+            let query = Query::of(sql).bind(write.as_str().to_owned());
+            if transaction.execute(query)? == 0 {
                 return Err(MetadataError::Gone("the write"));
             }
-            replace(transaction, bucket, &moved).await?;
+            replace(transaction, bucket, &moved)?;
             if version.object.tags != moved.tags {
-                show_tags(transaction, &moved).await?;
+                show_tags(transaction, &moved)?;
             }
         }
         let sql = "UPDATE version SET storage_class = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3;
             UPDATE object SET storage_class = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(bucket)
             .bind(bytes(moved.key.as_str()))
             .bind(moved.sequence)
             .bind(moved.storage_class.clone());
-        transaction.execute(query).await?;
+        transaction.execute(query)?;
         if let Some(announcement) = &moved.announcement {
             let told = Happened::to(&version);
             let object = EventObject { storage_class: Some(moved.storage_class), ..told.object };
-            announce(transaction, announcement, Happened { object, ..told }).await?;
+            announce(transaction, announcement, Happened { object, ..told })?;
         }
         Ok(Relocated::Done)
     }
 }
 
 /// Whether the location that a version moves to has no room for it.
-async fn is_too_much(
+fn is_too_much(
     transaction: &mut Transaction<'_>,
     bucket: i64,
     write: &WriteId,
@@ -98,12 +97,12 @@ async fn is_too_much(
         size: moved.segments.iter().map(|segment| segment.length).sum(),
         replaces: Some(&moved.version),
     };
-    exceeds_location(transaction, &coming).await
+    exceeds_location(transaction, &coming)
 }
 
-async fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocation) -> MetadataResult<()> {
+fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocation) -> MetadataResult<()> {
     let first = transaction.numbers(moved.segments.len());
-    let query = sqlx::query(REPLACE)
+    let query = Query::of(REPLACE)
         .bind(bucket)
         .bind(bytes(moved.key.as_str()))
         .bind(moved.sequence)
@@ -112,7 +111,7 @@ async fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocat
         .bind(transaction.due())
         .bind(first)
         .bind(limit(moved.segments.len()));
-    transaction.execute(query).await?;
+    transaction.execute(query)?;
     let landing = Landing {
         bucket,
         bucket_name: moved.bucket.clone(),
@@ -121,21 +120,21 @@ async fn replace(transaction: &mut Transaction<'_>, bucket: i64, moved: &Relocat
         sequence: moved.sequence,
     };
     for (id, segment) in (first..).zip(&moved.segments) {
-        insert_segment(transaction, &landing, id, segment).await?;
+        insert_segment(transaction, &landing, id, segment)?;
     }
     Ok(())
 }
 
 /// Queues the projection of tags that came while the bytes were on their way.
-async fn show_tags(transaction: &mut Transaction<'_>, moved: &Relocation) -> MetadataResult<()> {
+fn show_tags(transaction: &mut Transaction<'_>, moved: &Relocation) -> MetadataResult<()> {
     let Some(first) = moved.segments.first() else { return Ok(()) };
     let sql =
         "INSERT INTO job (kind, location, bucket, key, version_id, created, due) VALUES (2, $1, $2, $3, $4, $5, $5)";
-    let query = sqlx::query(sql)
+    let query = Query::of(sql)
         .bind(first.location.as_str().to_owned())
         .bind(moved.bucket.as_str().to_owned())
         .bind(bytes(moved.key.as_str()))
         .bind(moved.version.as_str().to_owned())
         .bind(moved.at);
-    transaction.execute(query).await.map(drop)
+    transaction.execute(query).map(drop)
 }

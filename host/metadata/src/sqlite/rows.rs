@@ -1,33 +1,93 @@
 //! Rows as the port's values.
 
 use super::error::{failed, unreadable};
+use rusqlite::types::Value;
 use sallyport_core::backend::{Locator, Name, Place};
 use sallyport_core::metadata::{Attributes, Bucket, BucketSettings, MetadataResult, Segment, Version, Versioning};
 use sallyport_core::names::{AccountId, BucketName, LocationName, ObjectKey, VersionId, WriteId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{ColumnIndex, Decode, Row, Sqlite, Type};
+use sqlx::{Decode, Row, Sqlite, Type};
 use std::sync::Arc;
 
+/// A row, of a reader or of the writer.
+pub(super) trait Columns {
+    /// A column's value.
+    ///
+    /// # Errors
+    /// When there is no such column, or something else in it.
+    fn column<'r, T: Field<'r>>(&'r self, column: &str) -> MetadataResult<T>;
+}
+
+impl Columns for SqliteRow {
+    fn column<'r, T: Field<'r>>(&'r self, column: &str) -> MetadataResult<T> {
+        self.try_get(column).map_err(failed)
+    }
+}
+
+/// What a column's value is read as.
+pub(super) trait Field<'r>: Decode<'r, Sqlite> + Type<Sqlite> {
+    /// The value, unless it is something else.
+    fn of(value: &'r Value) -> Option<Self>;
+}
+
+impl Field<'_> for i64 {
+    fn of(value: &Value) -> Option<Self> {
+        if let Value::Integer(number) = value { Some(*number) } else { None }
+    }
+}
+
+impl Field<'_> for bool {
+    fn of(value: &Value) -> Option<Self> {
+        i64::of(value).map(|number| number != 0)
+    }
+}
+
+impl<'r> Field<'r> for &'r str {
+    fn of(value: &'r Value) -> Option<Self> {
+        if let Value::Text(text) = value { Some(text) } else { None }
+    }
+}
+
+impl Field<'_> for String {
+    fn of(value: &Value) -> Option<Self> {
+        <&str>::of(value).map(str::to_owned)
+    }
+}
+
+impl<'r> Field<'r> for &'r [u8] {
+    fn of(value: &'r Value) -> Option<Self> {
+        if let Value::Blob(bytes) = value { Some(bytes) } else { None }
+    }
+}
+
+impl Field<'_> for Vec<u8> {
+    fn of(value: &Value) -> Option<Self> {
+        <&[u8]>::of(value).map(<[u8]>::to_vec)
+    }
+}
+
+impl<'r, T: Field<'r>> Field<'r> for Option<T> {
+    fn of(value: &'r Value) -> Option<Self> {
+        if let Value::Null = value { Some(None) } else { T::of(value).map(Some) }
+    }
+}
+
 /// A column's value.
-pub(super) fn get<'r, T, I>(row: &'r SqliteRow, column: I) -> MetadataResult<T>
-where
-    T: Decode<'r, Sqlite> + Type<Sqlite>,
-    I: ColumnIndex<SqliteRow>,
-{
-    row.try_get(column).map_err(failed)
+pub(super) fn get<'r, T: Field<'r>, R: Columns>(row: &'r R, column: &str) -> MetadataResult<T> {
+    row.column(column)
 }
 
-pub(super) fn number(row: &SqliteRow, column: &str) -> MetadataResult<i64> {
+pub(super) fn number(row: &impl Columns, column: &str) -> MetadataResult<i64> {
     get(row, column)
 }
 
-pub(super) fn text(row: &SqliteRow, column: &str) -> MetadataResult<String> {
+pub(super) fn text(row: &impl Columns, column: &str) -> MetadataResult<String> {
     get(row, column)
 }
 
-pub(super) fn size(row: &SqliteRow, column: &str) -> MetadataResult<u64> {
+pub(super) fn size(row: &impl Columns, column: &str) -> MetadataResult<u64> {
     u64::try_from(number(row, column)?).map_err(|_negative| unreadable("a negative size"))
 }
 
@@ -53,7 +113,7 @@ pub(super) fn write_id(text: &str) -> MetadataResult<WriteId> {
     WriteId::parse(text).map_err(|_invalid| unreadable("a write id"))
 }
 
-pub(super) fn key(row: &SqliteRow, column: &str) -> MetadataResult<ObjectKey> {
+pub(super) fn key(row: &impl Columns, column: &str) -> MetadataResult<ObjectKey> {
     let bytes: &[u8] = get(row, column)?;
     let text = std::str::from_utf8(bytes).map_err(|_invalid| unreadable("a key"))?;
     ObjectKey::parse(text).map_err(|_invalid| unreadable("a key"))
@@ -68,7 +128,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> MetadataResult<String> {
     serde_json::to_string(value).map_err(|_error| unreadable("a value without JSON"))
 }
 
-pub(super) fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> MetadataResult<T> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &impl Columns, column: &str) -> MetadataResult<T> {
     let text: &str = get(row, column)?;
     serde_json::from_str(text).map_err(|_error| unreadable("JSON"))
 }
@@ -81,7 +141,7 @@ pub(super) fn versioning_number(versioning: Versioning) -> i64 {
     }
 }
 
-pub(super) fn versioning(row: &SqliteRow) -> MetadataResult<Versioning> {
+pub(super) fn versioning(row: &impl Columns) -> MetadataResult<Versioning> {
     match number(row, "versioning")? {
         0 => Ok(Versioning::Off),
         1 => Ok(Versioning::Enabled),
@@ -90,7 +150,7 @@ pub(super) fn versioning(row: &SqliteRow) -> MetadataResult<Versioning> {
     }
 }
 
-pub(super) fn bucket(row: &SqliteRow) -> MetadataResult<Bucket> {
+pub(super) fn bucket(row: &impl Columns) -> MetadataResult<Bucket> {
     Ok(Bucket {
         number: number(row, "id")?,
         name: bucket_name(get(row, "name")?)?,
@@ -103,13 +163,13 @@ pub(super) fn bucket(row: &SqliteRow) -> MetadataResult<Bucket> {
 }
 
 /// Most buckets have nothing configured.
-fn settings(row: &SqliteRow) -> MetadataResult<Arc<BucketSettings>> {
+fn settings(row: &impl Columns) -> MetadataResult<Arc<BucketSettings>> {
     let text: &str = get(row, "settings")?;
     if text == "{}" { Ok(Arc::default()) } else { from_json(row, "settings").map(Arc::new) }
 }
 
 /// A line of a listing: a row of `object`, as a current version without what no line shows.
-pub(super) fn listed(row: &SqliteRow, bucket: &BucketName) -> MetadataResult<Version> {
+pub(super) fn listed(row: &impl Columns, bucket: &BucketName) -> MetadataResult<Version> {
     Ok(Version {
         bucket: bucket.clone(),
         key: key(row, "key")?,
@@ -131,7 +191,7 @@ pub(super) fn listed(row: &SqliteRow, bucket: &BucketName) -> MetadataResult<Ver
 }
 
 /// A row of `version` with `is_current` computed, without its segments.
-pub(super) fn version(row: &SqliteRow, bucket: &BucketName) -> MetadataResult<Version> {
+pub(super) fn version(row: &impl Columns, bucket: &BucketName) -> MetadataResult<Version> {
     Ok(Version {
         is_current: get(row, "is_current")?,
         is_delete_marker: get(row, "is_marker")?,
@@ -143,7 +203,7 @@ pub(super) fn version(row: &SqliteRow, bucket: &BucketName) -> MetadataResult<Ve
 }
 
 /// A row of `segment` of a version of `bucket` and `key`.
-pub(super) fn segment(row: &SqliteRow, bucket: &BucketName, key: &ObjectKey) -> MetadataResult<Segment> {
+pub(super) fn segment(row: &impl Columns, bucket: &BucketName, key: &ObjectKey) -> MetadataResult<Segment> {
     let elsewhere: Option<&str> = get(row, "elsewhere")?;
     let name = match elsewhere {
         Some(json) => serde_json::from_str(json).map_err(|_error| unreadable("a name"))?,

@@ -4,9 +4,9 @@ use super::buckets::BY_NAME;
 use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bucket, bytes, to_json};
+use super::statement::Query;
 use super::versions::read_in;
 use super::writer::{Operation, Transaction};
-use async_trait::async_trait;
 use sallyport_core::metadata::{
     AttributesChange, Bucket, MetadataError, MetadataResult, Selector, SettingsChange, Version,
 };
@@ -20,18 +20,17 @@ pub(super) struct ChangeSettings {
     pub(super) change: SettingsChange,
 }
 
-#[async_trait]
 impl Operation for ChangeSettings {
     type Answer = Bucket;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Bucket> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Bucket> {
         transaction.changes(Change::Bucket(self.bucket.clone()));
-        let row = transaction.row(sqlx::query(BY_NAME).bind(self.bucket.as_str().to_owned())).await?;
+        let row = transaction.row(Query::of(BY_NAME).bind(self.bucket.as_str().to_owned()))?;
         let mut bucket = bucket(&row.ok_or(MetadataError::Gone("the bucket"))?)?;
         (self.change)(Arc::make_mut(&mut bucket.settings));
         let sql = "UPDATE bucket SET settings = $2 WHERE name = $1";
-        let query = sqlx::query(sql).bind(self.bucket.as_str().to_owned()).bind(to_json(&*bucket.settings)?);
-        transaction.execute(query).await?;
+        let query = Query::of(sql).bind(self.bucket.as_str().to_owned()).bind(to_json(&*bucket.settings)?);
+        transaction.execute(query)?;
         Ok(bucket)
     }
 }
@@ -45,25 +44,24 @@ pub(super) struct ChangeAttributes {
     pub(super) announcement: Option<Box<Announcement>>,
 }
 
-#[async_trait]
 impl Operation for ChangeAttributes {
     type Answer = Version;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Version> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Version> {
         transaction.changes(Change::Key(self.bucket.clone(), self.key.clone()));
-        let found = read_in(transaction, &self.bucket, &self.key, &self.selector).await?;
+        let found = read_in(transaction, &self.bucket, &self.key, &self.selector)?;
         let mut version = found.ok_or(MetadataError::Gone("the version"))?;
         (self.change)(&mut version.attributes);
         let sql = "UPDATE version SET attributes = $4
             WHERE bucket = (SELECT id FROM bucket WHERE name = $1) AND key = $2 AND id = $3";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(self.bucket.as_str().to_owned())
             .bind(bytes(self.key.as_str()))
             .bind(version.id.as_str().to_owned())
             .bind(to_json(&version.attributes)?);
-        transaction.execute(query).await?;
+        transaction.execute(query)?;
         if let Some(announcement) = &self.announcement {
-            announce(transaction, announcement, Happened::to(&version)).await?;
+            announce(transaction, announcement, Happened::to(&version))?;
         }
         Ok(version)
     }

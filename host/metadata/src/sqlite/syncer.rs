@@ -1,5 +1,6 @@
 //! Puts what was committed on the disk: one wait for all who ask while the last one lasts.
 
+use super::error::Lost;
 use super::writer::Step;
 use std::fs::File;
 use std::io;
@@ -53,7 +54,7 @@ fn work(mut log: Log, waiting: &mpsc::Receiver<Waiting>) {
 }
 
 fn answer(steps: Waiting, synced: io::Result<()>) {
-    let failure = synced.err().map(|error| Arc::new(sqlx::Error::Io(error)));
+    let failure = synced.err().map(|error| Arc::new(Lost::from(error)));
     if let Some(error) = &failure {
         tracing::error!(error = %error, "the metadata store's log could not be synced; its callers are told");
     }

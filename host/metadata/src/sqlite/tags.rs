@@ -3,9 +3,9 @@
 use super::events::{Happened, announce};
 use super::known::Change;
 use super::rows::{bytes, to_json};
+use super::statement::Query;
 use super::versions::read_in;
 use super::writer::{Operation, Transaction, now};
-use async_trait::async_trait;
 use sallyport_core::backend::Locator;
 use sallyport_core::metadata::{MetadataError, MetadataResult, Selector, Version};
 use sallyport_core::names::{BucketName, LocationName, ObjectKey};
@@ -20,13 +20,12 @@ pub(super) struct SetTags {
     pub(super) announcement: Option<Box<Announcement>>,
 }
 
-#[async_trait]
 impl Operation for SetTags {
     type Answer = Version;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Version> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Version> {
         transaction.changes(Change::Key(self.bucket.clone(), self.key.clone()));
-        let found = read_in(transaction, &self.bucket, &self.key, &self.selector).await?;
+        let found = read_in(transaction, &self.bucket, &self.key, &self.selector)?;
         let mut version = found.ok_or(MetadataError::Gone("the version"))?;
         version.object.tags = self.tags;
         let sql = "UPDATE version SET object = $1
@@ -34,16 +33,16 @@ impl Operation for SetTags {
             INSERT INTO job (kind, location, bucket, key, version_id, created, due)
                 SELECT 2, $5, $2, $3, $4, $6, $6 WHERE $5 IS NOT NULL";
         let location = version.segments.first().map(|segment| segment.location.as_str().to_owned());
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(to_json(&version.object)?)
             .bind(self.bucket.as_str().to_owned())
             .bind(bytes(self.key.as_str()))
             .bind(version.id.as_str().to_owned())
             .bind(location)
             .bind(now());
-        transaction.execute(query).await?;
+        transaction.execute(query)?;
         if let Some(announcement) = &self.announcement {
-            announce(transaction, announcement, Happened::to(&version)).await?;
+            announce(transaction, announcement, Happened::to(&version))?;
         }
         Ok(version)
     }
@@ -56,14 +55,13 @@ pub(super) struct ReplaceLocator {
     pub(super) new: Locator,
 }
 
-#[async_trait]
 impl Operation for ReplaceLocator {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         transaction.changes(Change::Keys);
         let sql = "UPDATE segment SET locator = $3 WHERE location = $1 AND locator = $2";
-        let query = sqlx::query(sql).bind(self.location.as_str().to_owned()).bind(self.old.0).bind(self.new.0);
-        transaction.execute(query).await.map(drop)
+        let query = Query::of(sql).bind(self.location.as_str().to_owned()).bind(self.old.0).bind(self.new.0);
+        transaction.execute(query).map(drop)
     }
 }

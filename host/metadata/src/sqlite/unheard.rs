@@ -2,8 +2,8 @@
 
 use super::error::failed;
 use super::rows::{bytes, get, number};
+use super::statement::Query;
 use super::writer::{Operation, Transaction, now};
-use async_trait::async_trait;
 use sallyport_core::backend::{Locator, Token};
 use sallyport_core::metadata::MetadataResult;
 use sallyport_core::names::{BucketName, ObjectKey, WriteId};
@@ -16,14 +16,13 @@ pub(super) struct Postpone {
     pub(super) due: i64,
 }
 
-#[async_trait]
 impl Operation for Postpone {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE write_intent SET unheard = coalesce(unheard, $2), due = $3 WHERE id = $1";
-        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.now).bind(self.due);
-        transaction.execute(query).await.map(drop)
+        let query = Query::of(sql).bind(self.write.as_str().to_owned()).bind(self.now).bind(self.due);
+        transaction.execute(query).map(drop)
     }
 }
 
@@ -33,19 +32,18 @@ pub(super) struct Rollback {
     pub(super) due: i64,
 }
 
-#[async_trait]
 impl Operation for Rollback {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "INSERT INTO job (kind, location, name, write_id, bucket, key, is_plain, created, due)
                 SELECT 4, w.location, w.name, w.id, b.name, w.key, w.holds, $2, $3
                 FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1;
             INSERT INTO job (kind, location, locator, created, due)
                 SELECT 1, location, upload, $2, $2 FROM write_intent WHERE id = $1 AND upload IS NOT NULL;
             DELETE FROM write_intent WHERE id = $1";
-        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(now()).bind(self.due);
-        transaction.execute(query).await.map(drop)
+        let query = Query::of(sql).bind(self.write.as_str().to_owned()).bind(now()).bind(self.due);
+        transaction.execute(query).map(drop)
     }
 }
 
@@ -55,14 +53,13 @@ pub(super) struct FoundLate {
     pub(super) locator: Locator,
 }
 
-#[async_trait]
 impl Operation for FoundLate {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE job SET kind = 0, locator = $2, owner = 0, due = $3, error = NULL WHERE id = $1 AND kind = 4";
-        let query = sqlx::query(sql).bind(self.job).bind(self.locator.0).bind(now());
-        transaction.execute(query).await.map(drop)
+        let query = Query::of(sql).bind(self.job).bind(self.locator.0).bind(now());
+        transaction.execute(query).map(drop)
     }
 }
 

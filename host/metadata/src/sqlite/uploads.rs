@@ -2,9 +2,9 @@
 
 use super::error::failed;
 use super::rows::{bucket_name, bytes, from_json, get, key, limit, location_name, number, to_json, write_id};
+use super::statement::Query;
 use super::versions;
 use super::writer::{Operation, Transaction, now};
-use async_trait::async_trait;
 use sallyport_core::backend::{Name, Projection, Token};
 use sallyport_core::metadata::{
     Attributes, ChecksumKind, MetadataError, MetadataResult, Part, PartNumber, PartPage, Selector, Upload, Version,
@@ -52,11 +52,10 @@ pub(super) fn upload(row: &SqliteRow) -> MetadataResult<Upload> {
 /// Records an upload.
 pub(super) struct Create(pub(super) Upload);
 
-#[async_trait]
 impl Operation for Create {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let upload = self.0;
         let token = upload.backend.as_ref().map(|(_, token)| token.0.clone());
         let detail = Detail {
@@ -70,7 +69,7 @@ impl Operation for Create {
         };
         let sql = "INSERT INTO upload (id, bucket, key, initiated, write_id, location, token, kept, detail)
             SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM bucket WHERE name = $2";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(upload.id.as_str().to_owned())
             .bind(upload.bucket.as_str().to_owned())
             .bind(bytes(upload.key.as_str()))
@@ -80,7 +79,7 @@ impl Operation for Create {
             .bind(token)
             .bind(upload.kept)
             .bind(to_json(&detail)?);
-        match transaction.execute(query).await? {
+        match transaction.execute(query)? {
             0 => Err(MetadataError::Gone("the bucket")),
             _ => Ok(()),
         }
@@ -123,11 +122,10 @@ pub(super) struct PutPart {
     pub(super) write: Option<WriteId>,
 }
 
-#[async_trait]
 impl Operation for PutPart {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let segment = self.part.segment.as_ref();
         let sql = "INSERT INTO job (kind, location, locator, created, due)
                 SELECT 0, location, locator, $7, $8 FROM part WHERE upload = $1 AND number = $2
@@ -137,7 +135,7 @@ impl Operation for PutPart {
             INSERT INTO part (upload, number, location, locator, detail)
                 SELECT id, $2, $3, $4, $5 FROM upload WHERE id = $1
             RETURNING number";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(self.upload.as_str().to_owned())
             .bind(i64::from(self.part.number))
             .bind(segment.map(|segment| segment.location.as_str().to_owned()))
@@ -146,7 +144,7 @@ impl Operation for PutPart {
             .bind(self.write.map(|write| write.as_str().to_owned()))
             .bind(now())
             .bind(transaction.due());
-        let rows = transaction.rows(query).await?;
+        let rows = transaction.rows(query)?;
         // The error undoes the rest: the intent stays for the caller's rollback.
         if rows.is_empty() { Err(MetadataError::Gone("the upload")) } else { Ok(()) }
     }
@@ -169,14 +167,14 @@ pub(super) async fn parts(
 
 /// Removes an upload with its parts, queues what they hold unless a version holds it now.
 /// A completion's upload is gone on the backend; that of an abort has to be.
-pub(super) async fn remove_parts(transaction: &mut Transaction<'_>, upload: &UploadId) -> MetadataResult<()> {
+pub(super) fn remove_parts(transaction: &mut Transaction<'_>, upload: &UploadId) -> MetadataResult<()> {
     let sql = "INSERT INTO job (kind, location, locator, created, due)
             SELECT 0, p.location, p.locator, $2, $3 FROM part p WHERE p.upload = $1 AND p.locator IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = p.location AND s.locator = p.locator);
         DELETE FROM part WHERE upload = $1;
         DELETE FROM upload WHERE id = $1";
-    let query = sqlx::query(sql).bind(upload.as_str().to_owned()).bind(now()).bind(transaction.due());
-    transaction.execute(query).await.map(drop)
+    let query = Query::of(sql).bind(upload.as_str().to_owned()).bind(now()).bind(transaction.due());
+    transaction.execute(query).map(drop)
 }
 
 /// Removes an upload for good.
@@ -186,35 +184,34 @@ pub(super) struct Abort {
     pub(super) id: UploadId,
 }
 
-#[async_trait]
 impl Operation for Abort {
     type Answer = bool;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<bool> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<bool> {
         let sql = "SELECT u.id FROM upload u JOIN bucket b ON b.id = u.bucket
             WHERE u.id = $1 AND b.name = $2 AND u.key = $3";
-        let query = sqlx::query(sql)
+        let query = Query::of(sql)
             .bind(self.id.as_str().to_owned())
             .bind(self.bucket.as_str().to_owned())
             .bind(bytes(self.key.as_str()));
-        if transaction.row(query).await?.is_none() {
+        if transaction.row(query)?.is_none() {
             return Ok(false);
         }
-        abort(transaction, &self.id).await?;
+        abort(transaction, &self.id)?;
         Ok(true)
     }
 }
 
 /// Removes an upload with its parts, and queues its abort on the backend.
-pub(super) async fn abort(transaction: &mut Transaction<'_>, upload: &UploadId) -> MetadataResult<()> {
+pub(super) fn abort(transaction: &mut Transaction<'_>, upload: &UploadId) -> MetadataResult<()> {
     let sql = "INSERT INTO job (kind, location, locator, created, due)
         SELECT 1, location, token, $2, $2 FROM upload WHERE id = $1 AND token IS NOT NULL";
-    transaction.execute(sqlx::query(sql).bind(upload.as_str().to_owned()).bind(now())).await?;
-    remove_parts(transaction, upload).await
+    transaction.execute(Query::of(sql).bind(upload.as_str().to_owned()).bind(now()))?;
+    remove_parts(transaction, upload)
 }
 
 /// The same with all uploads of a bucket, however many there are.
-pub(super) async fn abort_all(transaction: &mut Transaction<'_>, bucket: i64) -> MetadataResult<()> {
+pub(super) fn abort_all(transaction: &mut Transaction<'_>, bucket: i64) -> MetadataResult<()> {
     let sql = "INSERT INTO job (kind, location, locator, created, due)
             SELECT 1, location, token, $2, $2 FROM upload WHERE bucket = $1 AND token IS NOT NULL;
         INSERT INTO job (kind, location, locator, created, due)
@@ -223,8 +220,8 @@ pub(super) async fn abort_all(transaction: &mut Transaction<'_>, bucket: i64) ->
             AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.location = p.location AND s.locator = p.locator);
         DELETE FROM part WHERE upload IN (SELECT id FROM upload WHERE bucket = $1);
         DELETE FROM upload WHERE bucket = $1";
-    let query = sqlx::query(sql).bind(bucket).bind(now()).bind(transaction.due());
-    transaction.execute(query).await.map(drop)
+    let query = Query::of(sql).bind(bucket).bind(now()).bind(transaction.due());
+    transaction.execute(query).map(drop)
 }
 
 /// Uploads that the backend may forget.
@@ -238,12 +235,11 @@ pub(super) async fn to_keep(readers: &SqlitePool, before: i64, most: usize) -> M
 /// Notes that an upload was kept alive.
 pub(super) struct Kept(pub(super) UploadId, pub(super) i64);
 
-#[async_trait]
 impl Operation for Kept {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE upload SET kept = $2 WHERE id = $1";
-        transaction.execute(sqlx::query(sql).bind(self.0.as_str().to_owned()).bind(self.1)).await.map(drop)
+        transaction.execute(Query::of(sql).bind(self.0.as_str().to_owned()).bind(self.1)).map(drop)
     }
 }

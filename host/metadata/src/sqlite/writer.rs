@@ -1,13 +1,13 @@
-//! The one task that writes: it groups what arrives together into one transaction.
+//! The one thread that writes: it groups what arrives together into one transaction.
 
-use super::error::{failed, is_full};
+use super::error::{Lost, refused};
 use super::known::{Change, Known};
+use super::statement::{Database, Query, Row, Runs};
 use super::syncer::Syncer;
-use async_trait::async_trait;
+use rusqlite::Connection;
 use sallyport_core::metadata::{MetadataError, MetadataResult};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Sqlite, SqliteConnection};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,10 +18,7 @@ const WAITING: usize = 4096;
 /// Bits of a number that count within one run.
 const COUNTER_BITS: u32 = 40;
 
-pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
-
 /// One mutation of the store, whole or not at all.
-#[async_trait]
 pub(super) trait Operation: Send + 'static {
     /// What the caller is told once it is durable.
     type Answer: Send + 'static;
@@ -34,20 +31,19 @@ pub(super) trait Operation: Send + 'static {
         true
     }
 
-    /// Whether it is guarded by a savepoint of its own, which takes a trip to the database's
-    /// thread. Without one an operation that fails after it changed something takes the whole
-    /// group with it: for those that fail only before.
+    /// Whether it is guarded by a savepoint of its own. Without one an operation that fails after
+    /// it changed something takes the whole group with it: for those that fail only before.
     fn has_savepoint(&self) -> bool {
         true
     }
 
     /// Does it. After an error nothing of it stays.
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Self::Answer>;
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Self::Answer>;
 }
 
 /// What an operation has: the open transaction, and numbers that nobody had before.
 pub(super) struct Transaction<'c> {
-    connection: &'c mut SqliteConnection,
+    database: &'c mut (dyn Runs + 'c),
     numbers: &'c mut Numbers,
     changes: Vec<Change>,
     /// Whether the operation that runs has changed anything.
@@ -112,40 +108,51 @@ impl Transaction<'_> {
         now().saturating_add(self.settings.deletion_delay)
     }
 
-    pub(super) async fn execute(&mut self, query: Query) -> MetadataResult<u64> {
-        let outcome = query.execute(&mut *self.connection).await.map_err(failed);
-        self.has_written |= outcome.as_ref().map_or(true, |done| done.rows_affected() > 0);
-        Ok(outcome?.rows_affected())
+    pub(super) fn execute(&mut self, query: Query) -> MetadataResult<u64> {
+        let outcome = self.database.run(&query, &mut |_row| ()).map_err(refused);
+        self.has_written |= outcome.as_ref().map_or(true, |changed| *changed > 0);
+        outcome
     }
 
-    pub(super) async fn row(&mut self, query: Query) -> MetadataResult<Option<SqliteRow>> {
-        query.fetch_optional(&mut *self.connection).await.map_err(failed)
+    pub(super) fn row(&mut self, query: Query) -> MetadataResult<Option<Row>> {
+        self.rows(query).map(|rows| rows.into_iter().next())
     }
 
-    pub(super) async fn rows(&mut self, query: Query) -> MetadataResult<Vec<SqliteRow>> {
-        query.fetch_all(&mut *self.connection).await.map_err(failed)
+    pub(super) fn rows(&mut self, query: Query) -> MetadataResult<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.database.run(&query, &mut |row| rows.push(row)).map_err(refused)?;
+        Ok(rows)
+    }
+
+    fn plain(&mut self, sql: &'static str) -> Result<(), Lost> {
+        self.database.run(&Query::of(sql), &mut |_row| ())?;
+        Ok(())
     }
 }
 
-/// Hands operations to the task.
+/// Hands operations to the thread.
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Step>>,
 }
 
 impl Writer {
-    /// Starts the task on a connection that is its own, and that waits for the disk by itself
+    /// Starts the thread on a connection that is its own, and that waits for the disk by itself
     /// or, with a syncer, never. It ends with the last handle.
+    ///
+    /// # Errors
+    /// When the system starts no more threads.
     pub(super) fn start(
-        connection: SqliteConnection,
+        connection: Connection,
         numbers: Numbers,
         settings: Settings,
         known: Arc<Known>,
         syncer: Option<Syncer>,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, waiting) = mpsc::channel(WAITING);
-        let task = tokio::spawn(work(connection, numbers, settings, known, syncer, waiting));
-        (Self { queue }, task)
+        let builder = std::thread::Builder::new().name("metadata-writer".to_owned());
+        let thread = builder.spawn(move || work(connection, numbers, &settings, &known, syncer, waiting))?;
+        Ok((Self { queue }, thread))
     }
 
     /// Runs an operation; what comes back is durable. Dropping the future does not stop it.
@@ -159,16 +166,15 @@ impl Writer {
 }
 
 /// An operation without its types.
-#[async_trait]
 pub(super) trait Step: Send {
     /// Whether it has to be on the disk before the caller is told.
     fn is_synced(&self) -> bool;
     /// Whether it is guarded by a savepoint.
     fn has_savepoint(&self) -> bool;
     /// Whether it succeeded.
-    async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
     /// Tells the caller; `lost` says why the whole transaction did not take place.
-    fn answer(self: Box<Self>, lost: Option<&Arc<sqlx::Error>>);
+    fn answer(self: Box<Self>, lost: Option<&Arc<Lost>>);
 }
 
 struct Pending<O: Operation> {
@@ -178,7 +184,6 @@ struct Pending<O: Operation> {
     reply: oneshot::Sender<MetadataResult<O::Answer>>,
 }
 
-#[async_trait]
 impl<O: Operation> Step for Pending<O> {
     fn is_synced(&self) -> bool {
         self.is_synced
@@ -188,20 +193,20 @@ impl<O: Operation> Step for Pending<O> {
         self.operation.as_ref().is_none_or(O::has_savepoint)
     }
 
-    async fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
         let Some(operation) = self.operation.take() else {
             return true;
         };
-        let outcome = operation.run(transaction).await;
+        let outcome = operation.run(transaction);
         let succeeded = outcome.is_ok();
         self.outcome = Some(outcome);
         succeeded
     }
 
-    fn answer(self: Box<Self>, failure: Option<&Arc<sqlx::Error>>) {
+    fn answer(self: Box<Self>, failure: Option<&Arc<Lost>>) {
         let outcome = match (self.outcome, failure) {
             (Some(Err(own)), _) => Err(own),
-            (_, Some(error)) if is_full(error) => Err(MetadataError::Full),
+            (_, Some(error)) if error.is_full() => Err(MetadataError::Full),
             (_, Some(error)) => Err(MetadataError::Store(Box::new(Arc::clone(error)))),
             (Some(outcome), None) => outcome,
             (None, None) => Err(lost("the operation was not run".to_owned())),
@@ -211,33 +216,33 @@ impl<O: Operation> Step for Pending<O> {
     }
 }
 
-async fn work(
-    mut connection: SqliteConnection,
+fn work(
+    connection: Connection,
     mut numbers: Numbers,
-    settings: Settings,
-    known: Arc<Known>,
+    settings: &Settings,
+    known: &Arc<Known>,
     syncer: Option<Syncer>,
     mut waiting: mpsc::Receiver<Box<dyn Step>>,
 ) {
+    let mut database = Database::on(&connection);
     let mut group = Vec::with_capacity(GROUP);
-    while waiting.recv_many(&mut group, GROUP).await > 0 {
+    while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
         metrics::histogram!("sallyport_metadata_group_size").record(f64::from(u32::try_from(group.len()).unwrap_or(0)));
         let mut transaction = Transaction {
-            connection: &mut connection,
+            database: &mut database,
             numbers: &mut numbers,
             changes: Vec::new(),
             has_written: false,
             queued_events: false,
-            settings: &settings,
+            settings,
         };
-        let failure = transact(&mut transaction, &known, &mut group).await.err().map(Arc::new);
-        let queued_events = transaction.queued_events;
+        let failure = transact(&mut transaction, known, &mut group).err().map(Arc::new);
         if let Some(error) = &failure {
             tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
             // What is left open would take in the next group. It fails when nothing is.
-            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+            let _ = transaction.plain("ROLLBACK");
         }
-        if queued_events && failure.is_none() {
+        if transaction.queued_events && failure.is_none() {
             settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
         }
         // While the disk is waited for, the next group is on its way.
@@ -254,69 +259,35 @@ async fn work(
         }
     }
     if let Some(syncer) = syncer {
-        let _ = tokio::task::spawn_blocking(move || syncer.finish()).await;
+        syncer.finish();
     }
-    let _ = sqlx::Connection::close(connection).await;
+    // Its statements end before the connection, which then writes the log to the database.
+    drop(database);
+    if let Err((_connection, error)) = connection.close() {
+        tracing::warn!(error = %error, "the metadata store did not close well; nothing is lost");
+    }
 }
 
-/// Runs a group in one transaction, each operation that wants one in a savepoint unless it is
-/// alone. The statements around operations go together: each trip to the database's thread
-/// costs more than what it does there.
-async fn transact(
-    transaction: &mut Transaction<'_>,
-    known: &Arc<Known>,
-    group: &mut [Box<dyn Step>],
-) -> Result<(), sqlx::Error> {
-    let alone = group.len() == 1;
-    let mut savepoint = match group.first() {
-        Some(first) if !alone && first.has_savepoint() => Savepoint::Fresh,
-        _ => Savepoint::None,
-    };
-    match savepoint {
-        Savepoint::None => plain(transaction, "BEGIN IMMEDIATE").await?,
-        _ => plain(transaction, "BEGIN IMMEDIATE; SAVEPOINT operation").await?,
-    }
+/// Runs a group in one transaction, each operation that wants one in a savepoint unless it is alone.
+fn transact(transaction: &mut Transaction<'_>, known: &Arc<Known>, group: &mut [Box<dyn Step>]) -> Result<(), Lost> {
+    let is_alone = group.len() == 1;
+    transaction.plain("BEGIN IMMEDIATE")?;
     for step in group.iter_mut() {
-        let is_guarded = !alone && step.has_savepoint();
-        match savepoint {
-            Savepoint::None if is_guarded => plain(transaction, "SAVEPOINT operation").await?,
-            Savepoint::Used if is_guarded => plain(transaction, "RELEASE operation; SAVEPOINT operation").await?,
-            _ => {}
+        let is_guarded = !is_alone && step.has_savepoint();
+        if is_guarded {
+            transaction.plain("SAVEPOINT operation")?;
         }
         transaction.has_written = false;
-        let succeeded = step.run(transaction).await;
-        savepoint = match (savepoint, is_guarded, succeeded) {
-            // It stays open, and serves the next operation. What is committed releases it.
-            (_, true, true) => Savepoint::Used,
-            (_, true, false) => {
-                plain(transaction, "ROLLBACK TO operation").await?;
-                Savepoint::Fresh
-            }
-            (_, false, false) if alone => return plain(transaction, "ROLLBACK").await,
-            (_, false, false) if transaction.has_written => {
-                return Err(sqlx::Error::Protocol("an operation failed midway".to_owned()));
-            }
-            (Savepoint::Fresh | Savepoint::Used, false, true) => Savepoint::Used,
-            (before, false, _) => before,
-        };
+        match step.run(transaction) {
+            true if is_guarded => transaction.plain("RELEASE operation")?,
+            false if is_guarded => transaction.plain("ROLLBACK TO operation; RELEASE operation")?,
+            false if is_alone => return transaction.plain("ROLLBACK"),
+            false if transaction.has_written => return Err(Lost::Midway),
+            true | false => {}
+        }
     }
     let _changing = known.changing(&transaction.changes);
-    plain(transaction, "COMMIT").await
-}
-
-/// What an operation's failure is undone to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Savepoint {
-    /// There is none.
-    None,
-    /// Nothing has happened since.
-    Fresh,
-    /// What succeeded since is not to be undone.
-    Used,
-}
-
-async fn plain(transaction: &mut Transaction<'_>, sql: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query::<Sqlite>(sql).execute(&mut *transaction.connection).await.map(drop)
+    transaction.plain("COMMIT")
 }
 
 fn lost(why: String) -> MetadataError {

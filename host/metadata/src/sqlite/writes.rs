@@ -6,12 +6,12 @@ use super::events::{Happened, announce};
 use super::known::Change;
 use super::references::{are_kept, shared};
 use super::rows::{
-    bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id,
+    Columns, bucket_name, bytes, from_json, get, key, limit, location_name, number, signed, text, to_json, write_id,
 };
+use super::statement::Query;
 use super::uploads::remove_parts;
 use super::versions::read_in;
-use super::writer::{Operation, Query, Transaction, now};
-use async_trait::async_trait;
+use super::writer::{Operation, Transaction, now};
 use sallyport_core::backend::{Locator, Name, Place, Token};
 use sallyport_core::metadata::{
     Abandoned, Begun, Committed, ConditionFailure, MetadataError, MetadataResult, NewVersion, NewWrite, OpenWrite,
@@ -25,7 +25,6 @@ use sqlx::sqlite::SqliteRow;
 /// Records an intent.
 pub(super) struct Begin(pub(super) NewWrite);
 
-#[async_trait]
 impl Operation for Begin {
     type Answer = Begun;
 
@@ -42,17 +41,17 @@ impl Operation for Begin {
         false
     }
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Begun> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Begun> {
         let write = self.0;
-        if let Some(begun) = begin_at_once(transaction, &write).await? {
+        if let Some(begun) = begin_at_once(transaction, &write)? {
             return Ok(begun);
         }
         if let Some((_, conditions)) = &write.prepared
-            && let Err(failure) = decide(transaction, &write.bucket, &write.key, conditions).await?
+            && let Err(failure) = decide(transaction, &write.bucket, &write.key, conditions)?
         {
             return Ok(Begun::Refused(failure));
         }
-        let row = transaction.row(occupants(&write)).await?.ok_or(MetadataError::Gone("the bucket"))?;
+        let row = transaction.row(occupants(&write))?.ok_or(MetadataError::Gone("the bucket"))?;
         let replaces_null = write.prepared.as_ref().is_some_and(|(version, _)| version.id.is_null());
         if replaces_null && number(&row, "null_is_locked")? != 0 {
             return Ok(Begun::Refused(ConditionFailure::Protected));
@@ -68,12 +67,12 @@ impl Operation for Begin {
                 size: version.size,
                 replaces: Some(&version.id).filter(|id| id.is_null()),
             };
-            if let Some(failure) = exceeds(transaction, &coming).await? {
+            if let Some(failure) = exceeds(transaction, &coming)? {
                 return Ok(Begun::Refused(failure));
             }
         }
         let place = settle(&write, &row)?;
-        let intent = sqlx::query(
+        let intent = Query::of(
             "INSERT INTO write_intent (id, owner, bucket, key, location, name, holds, kind, prepared, started)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, holds = excluded.holds, kind = excluded.kind,
@@ -91,7 +90,7 @@ impl Operation for Begin {
         .bind(write.prepared.as_ref().map(|(version, _)| to_json(version)).transpose()?)
         .bind(now());
         // Every completion of an upload is the same write: one that was given up is taken over.
-        if transaction.execute(intent).await? == 0 {
+        if transaction.execute(intent)? == 0 {
             return Err(MetadataError::Busy);
         }
         Ok(Begun::Started { name: place.name, replaces: place.replaces })
@@ -100,7 +99,7 @@ impl Operation for Begin {
 
 /// Records the intent of a write that overwrites nothing, in one trip. Answers nothing, and
 /// does nothing, when there is more to look at: conditions, locks, allowances, the bucket.
-async fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> MetadataResult<Option<Begun>> {
+fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> MetadataResult<Option<Begun>> {
     let is_conditional = |(_, conditions): &(NewVersion, WriteConditions)| *conditions != WriteConditions::default();
     if write.exclusive
         || matches!(write.kind, WriteKind::Completion { .. })
@@ -117,7 +116,7 @@ async fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> M
                 AND v.attributes ->> '$.lock' IS NOT NULL))
             AND ($7 IS NULL OR NOT EXISTS (SELECT 1 FROM bucket_allowance a WHERE a.bucket = b.id)
                 AND NOT EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $4))";
-    let query = sqlx::query(sql)
+    let query = Query::of(sql)
         .bind(write.id.as_str().to_owned())
         .bind(transaction.owner())
         .bind(bytes(write.key.as_str()))
@@ -129,7 +128,7 @@ async fn begin_at_once(transaction: &mut Transaction<'_>, write: &NewWrite) -> M
         .bind(write.bucket.as_str().to_owned())
         .bind(version.is_some_and(|version| version.id.is_null()))
         .bind(write.bucket_number);
-    let recorded = transaction.execute(query).await? > 0;
+    let recorded = transaction.execute(query)? > 0;
     Ok(recorded.then_some(Begun::Started { name, replaces: None }))
 }
 
@@ -168,7 +167,7 @@ fn occupants(write: &NewWrite) -> Query {
                 OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = $3) AS is_limited
         FROM bucket b WHERE b.name = $1 AND ($4 IS NULL OR b.id = $4)"
     };
-    sqlx::query(sql)
+    Query::of(sql)
         .bind(write.bucket.as_str().to_owned())
         .bind(bytes(write.key.as_str()))
         .bind(write.location.as_str().to_owned())
@@ -183,7 +182,7 @@ struct Settled {
     holds: bool,
 }
 
-fn settle(write: &NewWrite, row: &SqliteRow) -> MetadataResult<Settled> {
+fn settle(write: &NewWrite, row: &impl Columns) -> MetadataResult<Settled> {
     let replaces = get::<Option<Vec<u8>>, _>(row, "replaces")?.map(Locator);
     if let WriteKind::Completion { name, .. } = &write.kind {
         let at_plain = name.place == Place::Plain && name.bucket == write.bucket && name.key == write.key;
@@ -206,7 +205,7 @@ fn settle(write: &NewWrite, row: &SqliteRow) -> MetadataResult<Settled> {
     })
 }
 
-async fn decide(
+fn decide(
     transaction: &mut Transaction<'_>,
     bucket: &BucketName,
     key: &ObjectKey,
@@ -215,7 +214,7 @@ async fn decide(
     if *conditions == WriteConditions::default() {
         return Ok(Ok(()));
     }
-    let current = read_in(transaction, bucket, key, &Selector::Current).await?;
+    let current = read_in(transaction, bucket, key, &Selector::Current)?;
     Ok(conditions.decide(current.as_ref()))
 }
 
@@ -225,14 +224,13 @@ pub(super) struct NoteUpload {
     pub(super) upload: Token,
 }
 
-#[async_trait]
 impl Operation for NoteUpload {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE write_intent SET upload = $2 WHERE id = $1";
-        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.upload.0);
-        match transaction.execute(query).await? {
+        let query = Query::of(sql).bind(self.write.as_str().to_owned()).bind(self.upload.0);
+        match transaction.execute(query)? {
             0 => Err(MetadataError::Gone("the write")),
             _ => Ok(()),
         }
@@ -246,11 +244,10 @@ pub(super) struct Prepare {
     pub(super) conditions: WriteConditions,
 }
 
-#[async_trait]
 impl Operation for Prepare {
     type Answer = Prepared;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Prepared> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Prepared> {
         let sql = "SELECT w.key, b.name, w.holds AND EXISTS (
                 SELECT 1 FROM version v JOIN segment s ON s.id >= v.first_segment
                     AND s.id < v.first_segment + v.segments
@@ -262,10 +259,10 @@ impl Operation for Prepare {
                 OR EXISTS (SELECT 1 FROM location_allowance a WHERE a.location = w.location) AS is_limited
             FROM write_intent w JOIN bucket b ON b.id = w.bucket WHERE w.id = $1";
         let id = self.write.as_str().to_owned();
-        let row = transaction.row(sqlx::query(sql).bind(id.clone())).await?;
+        let row = transaction.row(Query::of(sql).bind(id.clone()))?;
         let row = row.ok_or(MetadataError::Gone("the write"))?;
         let bucket = bucket_name(get(&row, "name")?)?;
-        if let Err(failure) = decide(transaction, &bucket, &key(&row, "key")?, &self.conditions).await? {
+        if let Err(failure) = decide(transaction, &bucket, &key(&row, "key")?, &self.conditions)? {
             return Ok(Prepared::Refused(failure));
         }
         let mut version = self.version;
@@ -287,12 +284,12 @@ impl Operation for Prepare {
                 size: version.size,
                 replaces: Some(&version.id).filter(|id| id.is_null()),
             };
-            if let Some(failure) = exceeds(transaction, &coming).await? {
+            if let Some(failure) = exceeds(transaction, &coming)? {
                 return Ok(Prepared::Refused(failure));
             }
         }
         let sql = "UPDATE write_intent SET prepared = $2 WHERE id = $1";
-        transaction.execute(sqlx::query(sql).bind(id).bind(to_json(&version)?)).await?;
+        transaction.execute(Query::of(sql).bind(id).bind(to_json(&version)?))?;
         Ok(Prepared::Ready)
     }
 }
@@ -303,17 +300,16 @@ pub(super) struct Commit {
     pub(super) segments: Vec<Segment>,
 }
 
-#[async_trait]
 impl Operation for Commit {
     type Answer = Committed;
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Committed> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<Committed> {
         let sql = "SELECT w.bucket, b.name AS bucket_name, w.key, w.location, w.holds, w.kind, w.prepared,
                 n.sequence AS old_sequence, n.first_segment, n.segments, n.is_marker
             FROM write_intent w JOIN bucket b ON b.id = w.bucket
             LEFT JOIN version n ON n.bucket = w.bucket AND n.key = w.key AND n.id = 'null'
             WHERE w.id = $1";
-        let row = transaction.row(sqlx::query(sql).bind(self.write.as_str().to_owned())).await?;
+        let row = transaction.row(Query::of(sql).bind(self.write.as_str().to_owned()))?;
         let row = row.ok_or(MetadataError::Gone("the write"))?;
         let is_prepared: Option<&str> = get(&row, "prepared")?;
         if is_prepared.is_none() {
@@ -322,7 +318,7 @@ impl Operation for Commit {
         let version: NewVersion = from_json(&row, "prepared")?;
         let kind: WriteKind = from_json(&row, "kind")?;
         if matches!(kind, WriteKind::Copy | WriteKind::Completion { .. }) {
-            are_kept(transaction, self.segments.iter().filter(|segment| segment.write_id != self.write)).await?;
+            are_kept(transaction, self.segments.iter().filter(|segment| segment.write_id != self.write))?;
         }
         let new = Landing {
             bucket: number(&row, "bucket")?,
@@ -342,19 +338,19 @@ impl Operation for Commit {
             }),
             None => None,
         };
-        insert(transaction, &new, &self.write, &version, superseded, &self.segments).await?;
+        insert(transaction, &new, &self.write, &version, superseded, &self.segments)?;
         if let WriteKind::Completion { upload, .. } = kind {
-            remove_parts(transaction, &upload).await?;
+            remove_parts(transaction, &upload)?;
             let sql = "UPDATE version SET upload = $4 WHERE bucket = $1 AND key = $2 AND sequence = $3";
-            let query = sqlx::query(sql).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
-            transaction.execute(query.bind(upload.as_str().to_owned())).await?;
+            let query = Query::of(sql).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+            transaction.execute(query.bind(upload.as_str().to_owned()))?;
         }
         if let Some(announcement) = &version.announcement {
             let object =
                 EventObject { size: Some(version.size), etag: Some(version.etag.clone()), ..EventObject::default() };
             let (bucket, key) = (&new.bucket_name, &new.key);
             let happened = Happened { bucket, key, object, version: &version.id, left_marker: false };
-            announce(transaction, announcement, happened).await?;
+            announce(transaction, announcement, happened)?;
         }
         Ok(Committed { id: version.id, last_modified: version.last_modified })
     }
@@ -414,7 +410,7 @@ const INSERT: &str = "
 
 /// Writes a version with its first segment in one statement's worth of waiting; more
 /// segments follow one by one.
-async fn insert(
+fn insert(
     transaction: &mut Transaction<'_>,
     new: &Landing,
     write: &WriteId,
@@ -423,7 +419,7 @@ async fn insert(
     segments: &[Segment],
 ) -> MetadataResult<()> {
     let first = transaction.numbers(segments.len());
-    let query = sqlx::query(INSERT)
+    let query = Query::of(INSERT)
         .bind(write.as_str().to_owned())
         .bind(new.bucket)
         .bind(bytes(new.key.as_str()))
@@ -455,15 +451,15 @@ async fn insert(
         .bind(now())
         .bind(due)
         .bind(shared(write, segments)?);
-    transaction.execute(query).await?;
+    transaction.execute(query)?;
     for (id, segment) in (first..).zip(segments).skip(1) {
-        insert_segment(transaction, new, id, segment).await?;
+        insert_segment(transaction, new, id, segment)?;
     }
     Ok(())
 }
 
 /// Writes one segment of a version.
-pub(super) async fn insert_segment(
+pub(super) fn insert_segment(
     transaction: &mut Transaction<'_>,
     new: &Landing,
     id: i64,
@@ -472,8 +468,8 @@ pub(super) async fn insert_segment(
     let sql = "INSERT INTO segment (id, bucket, key, sequence, location, place, elsewhere, write_id, locator,
             stored_size, start, length)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-    let query = sqlx::query(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
-    transaction.execute(bind_segment(query, new, segment)?).await.map(drop)
+    let query = Query::of(sql).bind(id).bind(new.bucket).bind(bytes(new.key.as_str())).bind(new.sequence);
+    transaction.execute(bind_segment(query, new, segment)?).map(drop)
 }
 
 /// What [`bind_segment`] binds.
@@ -503,11 +499,10 @@ pub(super) struct Rollback {
     pub(super) orphan: Option<Locator>,
 }
 
-#[async_trait]
 impl Operation for Rollback {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         // Nobody has read an orphan: it may go at once.
         let sql = "INSERT INTO job (kind, location, locator, bucket, key, is_plain, created, due)
                 SELECT 0, w.location, $2, b.name, w.key, w.holds, $3, $3
@@ -515,21 +510,20 @@ impl Operation for Rollback {
             INSERT INTO job (kind, location, locator, created, due)
                 SELECT 1, location, upload, $3, $3 FROM write_intent WHERE id = $1 AND upload IS NOT NULL;
             DELETE FROM write_intent WHERE id = $1";
-        let query = sqlx::query(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
-        transaction.execute(query).await.map(drop)
+        let query = Query::of(sql).bind(self.write.as_str().to_owned()).bind(self.orphan.map(|it| it.0)).bind(now());
+        transaction.execute(query).map(drop)
     }
 }
 
 /// Leaves an intent to the sweeper.
 pub(super) struct Abandon(pub(super) WriteId);
 
-#[async_trait]
 impl Operation for Abandon {
     type Answer = ();
 
-    async fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
+    fn run(self, transaction: &mut Transaction<'_>) -> MetadataResult<()> {
         let sql = "UPDATE write_intent SET owner = 0 WHERE id = $1";
-        transaction.execute(sqlx::query(sql).bind(self.0.as_str().to_owned())).await.map(drop)
+        transaction.execute(Query::of(sql).bind(self.0.as_str().to_owned())).map(drop)
     }
 }
 
