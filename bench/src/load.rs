@@ -1,21 +1,24 @@
 //! A closed loop of requests over kept connections, cheap enough to leave the processor to the server.
 
+mod connection;
+
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use connection::Connection;
 use futures::future::try_join_all;
 use futures::stream;
-use http::{Method, Request, header};
+use http::Method;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
+/// Threads that send: one would not keep up with the largest bodies.
+const THREADS: usize = 2;
 /// One frame of a streamed body, in bytes.
 const FRAME: usize = 64 << 10;
 
@@ -87,24 +90,31 @@ pub(crate) async fn run(
     until: Until,
 ) -> Result<Outcome> {
     ensure!(!requests.is_empty(), "nothing to send");
-    let mut senders = Vec::new();
-    for _ in 0..connections {
-        senders.push(connect(address).await?);
-    }
-    let started = Instant::now();
     let stride = requests.len() / connections.max(1);
-    let workers = senders.into_iter().enumerate().map(|(index, sender)| {
-        tokio::spawn(work(sender, address, Arc::clone(&requests), index * stride, started, until))
-    });
+    let started = Instant::now();
+    // Threads of their own: what is measured beside a load takes no turns with it. They end by themselves.
+    let mut running = Vec::new();
+    for thread in 0..THREADS.min(connections) {
+        let (requests, (report, reported)) = (Arc::clone(&requests), oneshot::channel());
+        let mine = (thread..connections).step_by(THREADS);
+        let send = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+            let all = mine.map(|index| work(address, &requests, index * stride, started, until));
+            runtime.block_on(try_join_all(all))
+        };
+        std::thread::Builder::new().name("load".to_owned()).spawn(move || drop(report.send(send())))?;
+        running.push(reported);
+    }
     let mut outcome = Outcome { requests: 0, failed: 0, received: 0, elapsed: Duration::ZERO, latencies: Vec::new() };
     let mut refusal = None;
-    for worked in try_join_all(workers).await? {
-        let worked = worked?;
-        outcome.requests += worked.latencies.len() as u64;
-        outcome.failed += worked.failed;
-        outcome.received += worked.received;
-        outcome.latencies.extend(worked.latencies);
-        refusal = refusal.or(worked.refusal);
+    for reported in running {
+        for worked in reported.await.context("a thread that sends broke")?? {
+            outcome.requests += worked.latencies.len() as u64;
+            outcome.failed += worked.failed;
+            outcome.received += worked.received;
+            outcome.latencies.extend(worked.latencies);
+            refusal = refusal.or(worked.refusal);
+        }
     }
     if let Some(refusal) = refusal.filter(|_| outcome.failed >= outcome.requests) {
         bail!("{} of {} failed, the first: {refusal}", outcome.failed, outcome.failed + outcome.requests);
@@ -112,14 +122,6 @@ pub(crate) async fn run(
     outcome.elapsed = started.elapsed();
     outcome.latencies.sort_unstable();
     Ok(outcome)
-}
-
-async fn connect(address: SocketAddr) -> Result<SendRequest<BoxBody<Bytes, Infallible>>> {
-    let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 /// What one connection saw.
@@ -132,16 +134,16 @@ struct Worked {
 }
 
 async fn work(
-    mut sender: SendRequest<BoxBody<Bytes, Infallible>>,
     address: SocketAddr,
-    requests: Arc<Vec<Prepared>>,
+    requests: &[Prepared],
     first: usize,
     started: Instant,
     until: Until,
 ) -> Result<Worked> {
-    let host = address.to_string();
+    let mut connection = Connection::open(address).await?;
+    let heads: Vec<String> = requests.iter().map(|prepared| prepared.head(address)).collect();
     let mut worked = Worked::default();
-    for prepared in requests.iter().cycle().skip(first) {
+    for (prepared, head) in requests.iter().zip(&heads).cycle().skip(first) {
         let is_over = match until {
             Until::Elapsed(limit) => started.elapsed() >= limit,
             Until::Sent(limit) => worked.latencies.len() as u64 + worked.failed >= limit,
@@ -150,44 +152,55 @@ async fn work(
             break;
         }
         let sent = Instant::now();
-        sender.ready().await?;
-        let response = sender.send_request(prepared.request(&host)?).await?;
-        let status = response.status();
-        let mut body = response.into_body();
-        if !status.is_success() {
-            let text = body.collect().await?.to_bytes();
+        let answer = connection.exchange(head.as_bytes(), prepared.content.frames()).await?;
+        if (200..300).contains(&answer.status) {
+            worked.received += answer.received;
+            worked.latencies.push(sent.elapsed());
+        } else {
+            let text = String::from_utf8_lossy(&answer.text).into_owned();
             worked.failed += 1;
-            worked.refusal.get_or_insert_with(|| format!("{status}: {}", String::from_utf8_lossy(&text)));
-            continue;
+            worked.refusal.get_or_insert_with(|| format!("{}: {text}", answer.status));
         }
-        while let Some(frame) = body.frame().await {
-            worked.received += frame?.data_ref().map_or(0, |data| data.len() as u64);
+        if !answer.is_kept {
+            connection = Connection::open(address).await?;
         }
-        worked.latencies.push(sent.elapsed());
     }
     Ok(worked)
 }
 
 impl Prepared {
-    fn request(&self, host: &str) -> Result<Request<BoxBody<Bytes, Infallible>>> {
-        let builder = Request::builder().method(self.method.clone()).uri(&self.target).header(header::HOST, host);
-        Ok(match &self.content {
-            Content::Whole(bytes) => builder.body(Full::new(bytes.clone()).boxed())?,
-            Content::Made(size) => builder.header(header::CONTENT_LENGTH, *size).body(made(*size))?,
-        })
+    fn head(&self, address: SocketAddr) -> String {
+        let length = match (&self.content, &self.method) {
+            (Content::Whole(bytes), method) if bytes.is_empty() && method == Method::GET => String::new(),
+            (Content::Whole(bytes), _) => format!("content-length: {}\r\n", bytes.len()),
+            (Content::Made(size), _) => format!("content-length: {size}\r\n"),
+        };
+        format!("{} {} HTTP/1.1\r\nhost: {address}\r\n{length}\r\n", self.method, self.target)
     }
 }
 
-/// A body of so many bytes that costs next to nothing to make.
+impl Content {
+    fn frames(&self) -> impl Iterator<Item = Bytes> + use<> {
+        let (whole, size) = match self {
+            Self::Whole(bytes) => (Some(bytes.clone()), 0),
+            Self::Made(size) => (None, *size),
+        };
+        whole.into_iter().chain(frames(size))
+    }
+}
+
+/// So many bytes that cost next to nothing to make.
+fn frames(size: u64) -> impl Iterator<Item = Bytes> {
+    let pattern: Vec<u8> = if size == 0 { Vec::new() } else { (0..FRAME).map(|at| (at * 31 % 251) as u8).collect() };
+    let (pattern, mut left) = (Bytes::from(pattern), size);
+    std::iter::from_fn(move || {
+        let length = left.min(FRAME as u64);
+        left -= length;
+        (length > 0).then(|| pattern.slice(..length as usize))
+    })
+}
+
+/// The same as a body.
 pub(crate) fn made(size: u64) -> BoxBody<Bytes, Infallible> {
-    let pattern: Vec<u8> = (0..FRAME).map(|index| (index * 31 % 251) as u8).collect();
-    let pattern = Bytes::from(pattern);
-    let frames = stream::unfold(size, move |left| {
-        let pattern = pattern.clone();
-        async move {
-            let length = left.min(FRAME as u64);
-            (length > 0).then(|| (Ok(Frame::data(pattern.slice(..length as usize))), left - length))
-        }
-    });
-    BodyExt::boxed(StreamBody::new(frames))
+    BodyExt::boxed(StreamBody::new(stream::iter(frames(size).map(|bytes| Ok(Frame::data(bytes))))))
 }
