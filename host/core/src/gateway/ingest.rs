@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 /// Up to here a body is verified before its first byte leaves, in bytes.
 pub(super) const SMALL: u64 = 64 << 10;
 
-/// Frames on their way to the hashing task; bounds memory together with a frame's size.
-const HASHING_BACKLOG: usize = 8;
+/// Frames on their way to the hashing task, and frames that it has; bounds memory together with a frame's size.
+const HASHING_BACKLOG: usize = 4;
 
 /// What a client's headers and trailers say of its body.
 pub(super) struct Announced {
@@ -132,10 +132,13 @@ pub(super) fn hold(announced: Announced, body: Body) -> (Body, Held) {
     let mut hashers = Hashers::new(&announced.algorithms());
     // Hashing costs more than moving bytes: it runs on another core.
     let hashing = tokio::spawn(async move {
-        while let Some(bytes) = to_hash.recv().await {
-            hashers.update(&bytes);
+        loop {
+            let mut frames = Vec::with_capacity(HASHING_BACKLOG);
+            if to_hash.recv_many(&mut frames, HASHING_BACKLOG).await == 0 {
+                return Some(hashers.finish());
+            }
+            hashers = hashers.update_together(frames).await?;
         }
-        hashers.finish()
     });
     let (digests_sender, digests) = oneshot::channel();
     let (release, released) = oneshot::channel();
@@ -160,8 +163,8 @@ enum Permit {
 }
 
 enum State {
-    Flowing { frames: Permit, hashing: JoinHandle<Digests> },
-    Hashing(JoinHandle<Digests>),
+    Flowing { frames: Permit, hashing: JoinHandle<Option<Digests>> },
+    Hashing(JoinHandle<Option<Digests>>),
     Waiting,
     Ended,
 }
@@ -211,7 +214,7 @@ impl HttpBody for Ingest {
                     }
                 }
                 State::Hashing(hashing) => {
-                    let Ok(digests) = ready!(Pin::new(hashing).poll(context)) else {
+                    let Ok(Some(digests)) = ready!(Pin::new(hashing).poll(context)) else {
                         return this.fail(BodyError::Client("hashing stopped".to_owned()));
                     };
                     let expected = this.announced.size;
