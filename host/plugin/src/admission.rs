@@ -7,6 +7,7 @@ use wasmtime::component::Component;
 /// needs is among it; it does nothing here.
 const IMPORTS: &[&str] = &[
     "sallyport:plugin/types",
+    "sallyport:plugin/http",
     "sallyport:plugin/files",
     "sallyport:plugin/call",
     "sallyport:plugin/log",

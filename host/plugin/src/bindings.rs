@@ -11,6 +11,7 @@ pub(crate) mod base {
         world: "plugin",
         imports: {
             "sallyport:plugin/files": async | store | trappable,
+            "sallyport:plugin/http": async | store | trappable,
             default: trappable,
         },
         exports: { default: async | store },

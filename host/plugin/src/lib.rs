@@ -27,6 +27,7 @@ mod lane;
 mod limits;
 mod log;
 mod memory;
+mod outgoing;
 mod plugin;
 mod pool;
 mod priority;

@@ -131,6 +131,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     imports::types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    imports::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     imports::files::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     imports::call::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     imports::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;

@@ -13,6 +13,14 @@ fn hostile(details: Value, rest: Value) -> Value {
     location
 }
 
+/// The two ways to send a request: the calls of `wasi:http`, and one call.
+const WAYS: [&str; 2] = ["ask", "ask-at-once"];
+
+/// Each of these in each way.
+fn both<T>(these: &[T]) -> impl Iterator<Item = (&T, &'static str)> {
+    these.iter().flat_map(|this| WAYS.map(|way| (this, way)))
+}
+
 async fn against(upstream: &Upstream, rest: Value) -> Siege {
     let location = hostile(json!({ "endpoint": upstream.endpoint() }), rest);
     Siege::start(Setup::with_locations(json!({ "hostile": location }))).await
@@ -29,9 +37,10 @@ async fn e1_a_host_that_nobody_named_is_denied() {
     let upstream = Upstream::start().await;
     let siege = against(&upstream, json!({})).await;
     assert!(siege.says("ask/GET;http://@/fine").await.contains("status 200"), "the named one works");
-    for url in ["http://example.com/", "https://127.0.0.1/", "http://sub.127.0.0.1:80/"] {
-        let said = siege.says(&format!("ask/GET;{url}")).await;
-        assert!(said.contains("HttpRequestDenied"), "{url}: {said}");
+    assert!(siege.says("ask-at-once/GET;http://@/fine").await.contains("status 200"), "in one call as well");
+    for (url, way) in both(&["http://example.com/", "https://127.0.0.1/", "http://sub.127.0.0.1:80/"]) {
+        let said = siege.says(&format!("{way}/GET;{url}")).await;
+        assert!(said.contains("HttpRequestDenied"), "{way} {url}: {said}");
     }
     assert_eq!(siege.repeat("ask/GET;http://example.com/", repetitions()).await, ["ServiceUnavailable"]);
     assert!(siege.denied("host").await >= repetitions() as u64);
@@ -42,7 +51,7 @@ async fn e1_a_host_that_nobody_named_is_denied() {
 async fn e2_an_address_is_denied_in_every_spelling() {
     let (upstream, secret) = (Upstream::start().await, Upstream::start().await);
     let siege = against(&upstream, json!({})).await;
-    for host in [
+    for (host, way) in both(&[
         "127.0.0.1",
         "127.1",
         "2130706433",
@@ -60,8 +69,8 @@ async fn e2_an_address_is_denied_in_every_spelling() {
         "[::ffff:7f00:1]",
         "[0:0:0:0:0:0:0:1]",
         "[64:ff9b::7f00:1]",
-    ] {
-        let said = siege.says(&format!("ask/GET;http://{host}:{}/secret", secret.port)).await;
+    ]) {
+        let said = siege.says(&format!("{way}/GET;http://{host}:{}/secret", secret.port)).await;
         assert!(said.contains("no answer"), "{host}: {said}");
     }
     assert!(secret.connections().is_empty());
@@ -82,6 +91,23 @@ async fn e4_a_metadata_service_is_not_reached_even_with_a_grant() {
 }
 
 #[tokio::test]
+async fn e_what_is_no_request_says_which_part() {
+    let upstream = Upstream::start().await;
+    let siege = against(&upstream, json!({})).await;
+    for (ask, error) in [
+        ("GET;http://@/fine;x\r\n=a", "HttpRequestHeaderSize"),
+        ("GET;http://@/fine;transfer-encoding=chunked", "HttpRequestHeaderSize"),
+        ("GET;http://@:x/fine", "HttpRequestUriInvalid"),
+        ("GE T;http://@/fine", "HttpRequestMethodInvalid"),
+    ] {
+        let said = siege.says(&format!("ask-at-once/{ask}")).await;
+        assert!(said.contains(error), "{ask}: {said}");
+    }
+    assert!(upstream.connections().concat().is_empty());
+    siege.ends_well().await;
+}
+
+#[tokio::test]
 async fn e5_a_redirect_is_an_answer_and_not_followed() {
     let (upstream, secret) = (Upstream::start().await, Upstream::start().await);
     let siege = against(&upstream, json!({})).await;
@@ -96,7 +122,7 @@ async fn e6_tricks_with_authorities_lead_nowhere() {
     let (upstream, secret) = (Upstream::start().await, Upstream::start().await);
     let siege = against(&upstream, json!({})).await;
     let (named, other) = (format!("127.0.0.1:{}", upstream.port), format!("127.0.0.1:{}", secret.port));
-    for authority in [
+    for (authority, way) in both(&[
         format!("{named}%40{other}"),
         format!("{other}%40{named}"),
         format!("user:pass%40{named}"),
@@ -106,9 +132,9 @@ async fn e6_tricks_with_authorities_lead_nowhere() {
         format!(" {other}"),
         format!("{named}:1"),
         String::new(),
-    ] {
-        let said = siege.says(&format!("ask/GET;http://{authority}/secret")).await;
-        assert!(said.contains("no answer"), "{authority}: {said}");
+    ]) {
+        let said = siege.says(&format!("{way}/GET;http://{authority}/secret")).await;
+        assert!(said.contains("no answer"), "{way} {authority}: {said}");
     }
     assert!(secret.connections().is_empty());
     siege.ends_well().await;
@@ -118,7 +144,7 @@ async fn e6_tricks_with_authorities_lead_nowhere() {
 async fn e7_no_request_is_smuggled_in_headers() {
     let upstream = Upstream::start().await;
     let siege = against(&upstream, json!({})).await;
-    for headers in [
+    for (headers, way) in both(&[
         "transfer-encoding=chunked",
         "host=evil.example.com",
         "connection=close, x-secret",
@@ -129,8 +155,8 @@ async fn e7_no_request_is_smuggled_in_headers() {
         "proxy-authorization=Basic eA==",
         "keep-alive=1",
         "te=trailers\n",
-    ] {
-        let said = siege.says(&format!("ask/GET;http://@/fine;{headers}")).await;
+    ]) {
+        let said = siege.says(&format!("{way}/GET;http://@/fine;{headers}")).await;
         assert!(said.contains("no answer") || said.contains("status 200"), "{headers}: {said}");
     }
     for head in upstream.connections().concat() {
@@ -251,7 +277,7 @@ async fn e_requests_are_held_to_the_locations_grants() {
     let grants = json!({ "methods": ["GET", "PUT"], "paths": ["/fine"], "copySources": ["/fine"] });
     let siege = against(&upstream, json!({ "grants": grants })).await;
     assert!(siege.says("ask/GET;http://@/fine/x").await.contains("status 200"));
-    for (ask, reason) in [
+    for ((ask, reason), way) in both(&[
         ("DELETE;http://@/fine/x", "method"),
         ("TRACE;http://@/fine/x", "method"),
         ("GET;http://@/other", "path"),
@@ -262,11 +288,11 @@ async fn e_requests_are_held_to_the_locations_grants() {
         ("PUT;http://@/fine/x;x-ms-rename-source=/other", "path"),
         ("GET;http://@/fine/x;x-original-url=/other", "path"),
         ("GET;http://@/fine/x;x-http-method-override=DELETE", "method"),
-    ] {
+    ]) {
         let before = siege.denied(reason).await;
-        let said = siege.says(&format!("ask/{ask}")).await;
-        assert!(said.contains("HttpRequestDenied"), "{ask}: {said}");
-        assert_eq!(siege.denied(reason).await, before + 1, "{ask}");
+        let said = siege.says(&format!("{way}/{ask}")).await;
+        assert!(said.contains("HttpRequestDenied"), "{way} {ask}: {said}");
+        assert_eq!(siege.denied(reason).await, before + 1, "{way} {ask}");
     }
     assert!(upstream.connections().concat().iter().all(|head| head.starts_with("GET /fine/x ")));
     siege.ends_well().await;

@@ -154,7 +154,7 @@ fn list(title: &str, names: &[String], meaning: impl Fn(&str) -> &'static str) -
 /// What an import gives to a plugin; what says nothing does nothing in this host.
 fn meaning(import: &str) -> &'static str {
     match import.split('@').next().unwrap_or(import) {
-        "wasi:http/client" => "requests to the hosts that its location names",
+        "wasi:http/client" | "sallyport:plugin/http" => "requests to the hosts that its location names",
         "sallyport:plugin/files" => "the one folder that its location names",
         "sallyport:plugin/log" => "lines in the server's log",
         "sallyport:plugin/call" => "how long the call may still take",

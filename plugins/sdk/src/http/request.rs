@@ -1,12 +1,10 @@
 //! One request to the backend.
 
 use super::{Method, Origin, Response, failure_of};
-use crate::bindings::wasi::http::client;
-use crate::bindings::wasi::http::types::{Fields, Request as Outgoing};
-use crate::bindings::wit_future;
+use crate::bindings::sallyport::plugin::http;
+use crate::body;
 use crate::storage::Body;
 use crate::types::Failure;
-use crate::{body, failure};
 use std::fmt;
 
 /// A request that is being put together.
@@ -102,9 +100,6 @@ impl Request {
     /// Any status is an answer. A failure means that there was none.
     pub async fn send(mut self) -> Result<Response, Failure> {
         self.announce_nothing();
-        // Each call into the host costs as much as several headers do, hence one list.
-        let headers =
-            Fields::from_list(&self.headers).map_err(|error| failure::invalid(format!("illegal header: {error:?}")))?;
         let contents = match self.contents {
             Contents::Nothing => None,
             Contents::Bytes(bytes) => Some(body::written(async move |mut writer| {
@@ -113,17 +108,16 @@ impl Request {
             })),
             Contents::Stream(body) => Some(body),
         };
-        let (_, trailers) = wit_future::new(|| Ok(None));
-        let (request, _sent) = Outgoing::new(headers, contents, trailers, None);
-        let refused = |what: &str| failure::invalid(format!("illegal {what}"));
-        if !matches!(self.method, Method::Get) {
-            request.set_method(&self.method).map_err(|()| refused("method"))?;
-        }
-        request.set_scheme(Some(&self.origin.scheme())).map_err(|()| refused("scheme"))?;
-        request.set_authority(Some(self.origin.authority())).map_err(|()| refused("authority"))?;
-        request.set_path_with_query(Some(&self.path_and_query)).map_err(|()| refused("path"))?;
-        match client::send(request).await {
-            Ok(response) => Ok(Response::from_host(response)),
+        let request = http::Request {
+            method: self.method,
+            scheme: self.origin.scheme(),
+            authority: self.origin.authority().to_owned(),
+            path_with_query: self.path_and_query,
+            headers: self.headers,
+            attributes: Vec::new(),
+        };
+        match http::send(request, contents).await {
+            Ok(answer) => Ok(Response::from_host(answer)),
             Err(error) => Err(failure_of(&error)),
         }
     }

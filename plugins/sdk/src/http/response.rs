@@ -1,12 +1,15 @@
 //! The backend's answer to a request.
 
 use super::failure_of;
-use crate::bindings::wasi::http::types::Response as Incoming;
-use crate::bindings::wit_future;
+use crate::bindings::sallyport::plugin::http;
+use crate::bindings::wasi::http::types::{ErrorCode, Trailers};
 use crate::failure;
 use crate::storage::Body;
 use crate::types::Failure;
-use wit_bindgen::rt::async_support::StreamResult;
+use wit_bindgen::rt::async_support::{FutureReader, StreamResult};
+
+/// How a body went.
+type End = FutureReader<Result<Option<Trailers>, ErrorCode>>;
 
 /// Status and headers, with a body that nobody read yet. Dropping it drops the body.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub struct Response {
 
 #[derive(Debug)]
 enum Contents {
-    Host(Incoming),
+    Host(Body, End),
     /// For tests.
     Bytes(Vec<u8>),
 }
@@ -27,12 +30,8 @@ enum Contents {
 const CHUNK: usize = 64 * 1024;
 
 impl Response {
-    pub(super) fn from_host(response: Incoming) -> Self {
-        Self {
-            status: response.get_status_code(),
-            headers: response.get_headers().copy_all(),
-            contents: Contents::Host(response),
-        }
+    pub(super) fn from_host((response, body, end): (http::Response, Body, End)) -> Self {
+        Self { status: response.status, headers: response.headers, contents: Contents::Host(body, end) }
     }
 
     /// An answer that no backend gave, to test what a plugin makes of it.
@@ -110,10 +109,7 @@ impl Response {
     /// Hands the body on, unread.
     pub fn into_stream(self) -> Result<Body, Failure> {
         match self.contents {
-            Contents::Host(response) => {
-                let (_, handled) = wit_future::new(|| Ok(()));
-                Ok(Incoming::consume_body(response, handled).0)
-            }
+            Contents::Host(body, _) => Ok(body),
             Contents::Bytes(_) => Err(failure::unsupported("a canned body has no stream")),
         }
     }
@@ -123,13 +119,11 @@ impl Response {
     /// A longer one is `too-large`; one that breaks off is `unavailable`.
     pub async fn read_to_limit(self, limit: usize) -> Result<Vec<u8>, Failure> {
         let expected = self.content_length();
-        let response = match self.contents {
-            Contents::Host(response) => response,
+        let (mut stream, end) = match self.contents {
+            Contents::Host(body, end) => (body, end),
             Contents::Bytes(bytes) if bytes.len() > limit => return Err(over(limit)),
             Contents::Bytes(bytes) => return Ok(bytes),
         };
-        let (_, handled) = wit_future::new(|| Ok(()));
-        let (mut stream, trailers) = Incoming::consume_body(response, handled);
         let mut bytes = Vec::new();
         loop {
             let (result, chunk) = stream.read(Vec::with_capacity(CHUNK)).await;
@@ -144,7 +138,7 @@ impl Response {
         }
         // A stream has no error end: the future beside it says how it went.
         drop(stream);
-        trailers.await.map_err(|error| failure_of(&error))?;
+        end.await.map_err(|error| failure_of(&error))?;
         match expected {
             Some(expected) if expected > bytes.len() as u64 && !bytes.is_empty() => {
                 Err(failure::unavailable(format!("{} of {expected} bytes came", bytes.len())))
