@@ -39,7 +39,7 @@ async fn inspect_says_what_a_plugin_is_and_which_fields_are_secret() {
         let name = Value::from(format!("sallyport:plugin/{interface}@0.1.0"));
         assert!(exports.contains(&name), "{exports:?}");
     }
-    assert!(said["imports"].as_array().unwrap().contains(&"wasi:http/client@0.3.0".into()), "{}", said["imports"]);
+    assert!(said["imports"].as_array().unwrap().contains(&"sallyport:plugin/http@0.1.0".into()), "{}", said["imports"]);
     let role = |path: &str| {
         let fields = said["fields"].as_array().unwrap();
         fields.iter().find(|field| field["path"] == path).unwrap()["role"].as_str().unwrap().to_owned()
