@@ -14,6 +14,7 @@ use hyper::body::Frame;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -93,13 +94,14 @@ pub(crate) async fn run(
     let stride = requests.len() / connections.max(1);
     let started = Instant::now();
     // Threads of their own: what is measured beside a load takes no turns with it. They end by themselves.
-    let mut running = Vec::new();
+    let (mut running, stopping) = (Vec::new(), Stopping::default());
     for thread in 0..THREADS.min(connections) {
         let (requests, (report, reported)) = (Arc::clone(&requests), oneshot::channel());
         let mine = (thread..connections).step_by(THREADS);
+        let stop = Arc::clone(&stopping.0);
         let send = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-            let all = mine.map(|index| work(address, &requests, index * stride, started, until));
+            let all = mine.map(|index| work(address, &requests, index * stride, (started, until, &stop)));
             runtime.block_on(try_join_all(all))
         };
         std::thread::Builder::new().name("load".to_owned()).spawn(move || drop(report.send(send())))?;
@@ -124,6 +126,16 @@ pub(crate) async fn run(
     Ok(outcome)
 }
 
+/// Ends a load whose figure has failed or takes too long, before the next one begins.
+#[derive(Default)]
+struct Stopping(Arc<AtomicBool>);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What one connection saw.
 #[derive(Debug, Default)]
 struct Worked {
@@ -137,8 +149,7 @@ async fn work(
     address: SocketAddr,
     requests: &[Prepared],
     first: usize,
-    started: Instant,
-    until: Until,
+    (started, until, stop): (Instant, Until, &AtomicBool),
 ) -> Result<Worked> {
     let mut connection = Connection::open(address).await?;
     let heads: Vec<String> = requests.iter().map(|prepared| prepared.head(address)).collect();
@@ -148,7 +159,7 @@ async fn work(
             Until::Elapsed(limit) => started.elapsed() >= limit,
             Until::Sent(limit) => worked.latencies.len() as u64 + worked.failed >= limit,
         };
-        if is_over {
+        if is_over || stop.load(Ordering::Relaxed) {
             break;
         }
         let sent = Instant::now();

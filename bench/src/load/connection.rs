@@ -62,14 +62,10 @@ impl Connection {
     pub(super) async fn exchange(&mut self, head: &[u8], content: impl Iterator<Item = Bytes>) -> Result<Answer> {
         let mut content = content.fuse();
         let first = content.next().unwrap_or_default();
-        self.stream.write_all_buf(&mut Buf::chain(head, first)).await?;
-        let mut is_sent = true;
-        for bytes in content {
-            // Who refuses a large body answers before it is through.
-            if self.stream.write_all(&bytes).await.is_err() {
-                is_sent = false;
-                break;
-            }
+        let mut is_sent = self.stream.write_all_buf(&mut Buf::chain(head, first)).await.is_ok();
+        // Who refuses a large body answers before it is through.
+        while let (true, Some(bytes)) = (is_sent, content.next()) {
+            is_sent = self.stream.write_all(&bytes).await.is_ok();
         }
         let head = self.head().await?;
         let mut text = Vec::new();

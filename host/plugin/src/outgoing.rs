@@ -7,12 +7,15 @@ use crate::state::State;
 use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReader};
 use wasmtime_wasi_http::p3::bindings::http::client::HostWithStore as Client;
 use wasmtime_wasi_http::p3::bindings::http::types::{
-    ErrorCode, FieldSizePayload, HostFields, HostRequest, HostRequestWithStore, HostResponseWithStore, Trailers,
+    ErrorCode, FieldSizePayload, HeaderError, HostFields, HostRequest, HostRequestWithStore, HostResponseWithStore,
+    Method, Trailers,
 };
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView, p3};
 
 /// How a body went, once it is over.
 type End = FutureReader<Result<Option<Resource<Trailers>>, ErrorCode>>;
+
+const LENGTH: &str = "content-length";
 
 impl Host for State {}
 
@@ -49,7 +52,12 @@ fn outgoing(
     request: Request,
     body: Option<StreamReader<u8>>,
 ) -> wasmtime::Result<Result<Resource<p3::Request>, ErrorCode>> {
-    let Request { method, scheme, authority, path_with_query, headers, attributes: _ } = request;
+    let Request { method, scheme, authority, path_with_query, mut headers, attributes: _ } = request;
+    let may_have_body = !matches!(method, Method::Get | Method::Head | Method::Connect);
+    // Not every server takes the empty chunked body that a DELETE or MOVE would get.
+    if body.is_none() && may_have_body && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(LENGTH)) {
+        headers.push((LENGTH.to_owned(), b"0".to_vec()));
+    }
     let begun = http.with(|mut access| -> wasmtime::Result<_> {
         let headers = match HostFields::from_list(&mut access.get(), headers) {
             Ok(headers) => headers,
@@ -64,8 +72,13 @@ fn outgoing(
             if let Some(mut body) = body {
                 http.with(|access| body.close(access))?;
             }
-            let why = FieldSizePayload { field_name: Some(format!("{why:?}")), field_size: None };
-            return Ok(Err(ErrorCode::HttpRequestHeaderSize(Some(why))));
+            let why = match why {
+                HeaderError::Forbidden | HeaderError::Immutable => "forbidden",
+                HeaderError::SizeExceeded => "too long",
+                HeaderError::InvalidSyntax | HeaderError::Other(_) => "illegal",
+            };
+            let payload = FieldSizePayload { field_name: Some(why.to_owned()), field_size: None };
+            return Ok(Err(ErrorCode::HttpRequestHeaderSize(Some(payload))));
         }
     };
     let (made, mut sent) =

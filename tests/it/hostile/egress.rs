@@ -104,6 +104,12 @@ async fn e_what_is_no_request_says_which_part() {
         assert!(said.contains(error), "{ask}: {said}");
     }
     assert!(upstream.connections().concat().is_empty());
+    siege.says("ask-at-once/DELETE;http://@/fine").await;
+    siege.says("ask-at-once/GET;http://@/fine").await;
+    let heads = upstream.connections().concat();
+    let announced: Vec<bool> =
+        heads.iter().map(|head| head.to_ascii_lowercase().contains("content-length: 0")).collect();
+    assert_eq!(announced, [true, false], "{heads:?}");
     siege.ends_well().await;
 }
 

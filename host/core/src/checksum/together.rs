@@ -3,7 +3,9 @@
 use super::md5::{LANES, Md5, update_all};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use tokio::sync::oneshot;
 
 /// Bodies that wait, whoever they belong to.
@@ -36,8 +38,17 @@ pub(super) async fn update(md5: Md5, pieces: Vec<Bytes>) -> Option<Md5> {
         waiting.jobs.push_back(Job { number, md5, pieces, reply });
         number
     };
-    // Whoever has bytes by now brings them.
-    tokio::task::yield_now().await;
+    // Whoever has bytes by now brings them. A task that wakes itself goes to the end of the queue, from where another
+    // thread may take it; tokio's own way to yield leaves it to this one.
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
     let jobs = waiting().take(number);
     let (mut messages, replies): (Vec<_>, Vec<_>) =
         jobs.into_iter().map(|job| ((job.md5, job.pieces), job.reply)).unzip();
@@ -52,7 +63,8 @@ pub(super) async fn update(md5: Md5, pieces: Vec<Bytes>) -> Option<Md5> {
 impl Waiting {
     /// A job with others that wait beside it; none when somebody else has taken it.
     fn take(&mut self, number: u64) -> Vec<Job> {
-        let Some(own) = self.jobs.iter().position(|job| job.number == number) else { return Vec::new() };
+        // They wait in the order of their numbers.
+        let Ok(own) = self.jobs.binary_search_by_key(&number, |job| job.number) else { return Vec::new() };
         let mut jobs: Vec<Job> = self.jobs.remove(own).into_iter().collect();
         while jobs.len() < LANES
             && let Some(job) = self.jobs.pop_front()

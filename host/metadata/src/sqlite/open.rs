@@ -86,7 +86,7 @@ pub struct SqliteStore {
     pub(super) owner: i64,
     pub(super) events_queued: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    _lock: FolderLock,
+    _lock: Arc<FolderLock>,
 }
 
 impl SqliteStore {
@@ -100,7 +100,7 @@ impl SqliteStore {
         let folder = options.folder.clone();
         let file = folder.join(FILE);
         tokio::fs::create_dir_all(&folder).await.map_err(SqliteError::file(&folder))?;
-        let lock = FolderLock::take(&folder)?;
+        let lock = Arc::new(FolderLock::take(&folder)?);
         let mut connection = write_options(&file, options.durability).connect().await?;
         MIGRATIONS.run(&mut connection).await?;
         let owner = take_over(&mut connection).await?;
@@ -119,7 +119,8 @@ impl SqliteStore {
         let writing = file.clone();
         let opened = tokio::task::spawn_blocking(move || connection_that_writes(&writing)).await;
         let connection = opened.map_err(|error| SqliteError::file(&file)(error.into()))??;
-        let started = Writer::start(connection, Numbers::new(owner), settings, Arc::clone(&known), syncer);
+        let started =
+            Writer::start((connection, lock.clone()), Numbers::new(owner), settings, Arc::clone(&known), syncer);
         let (writer, thread) = started.map_err(SqliteError::file(&folder))?;
         let reading = read_options(&file);
         let pages = Pages::new(&reading, options.readers);
@@ -141,11 +142,12 @@ impl SqliteStore {
     /// Finishes what was begun and closes the files; later calls fail.
     pub async fn close(&self) {
         take(&self.writer);
+        self.readers.close().await;
+        self.pages.close().await;
+        // The last connection writes the log to the database.
         if let Some(thread) = take(&self.thread) {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        self.readers.close().await;
-        self.pages.close().await;
     }
 }
 

@@ -73,6 +73,9 @@ pub(super) trait Runs {
     /// # Errors
     /// What the first statement that failed says; those before it have taken place.
     fn run(&mut self, query: &Query, take: &mut dyn FnMut(Row)) -> rusqlite::Result<u64>;
+
+    /// Whether a transaction is open: SQLite ends it by itself after some errors.
+    fn is_in_transaction(&self) -> bool;
 }
 
 impl Runs for Database<'_> {
@@ -86,6 +89,10 @@ impl Runs for Database<'_> {
             changed += prepared.run(&query.values, take)?;
         }
         Ok(changed)
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::{Lost, refused};
 use super::known::{Change, Known};
+use super::lock::FolderLock;
 use super::statement::{Database, Query, Row, Runs};
 use super::syncer::Syncer;
 use rusqlite::Connection;
@@ -9,6 +10,7 @@ use sallyport_core::metadata::{MetadataError, MetadataResult};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Most operations of one transaction.
@@ -138,12 +140,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on a connection that is its own, and that waits for the disk by itself
-    /// or, with a syncer, never. It ends with the last handle.
+    /// or, with a syncer, never. It ends with the last handle, and holds the folder until then.
     ///
     /// # Errors
     /// When the system starts no more threads.
     pub(super) fn start(
-        connection: Connection,
+        (connection, lock): (Connection, Arc<FolderLock>),
         numbers: Numbers,
         settings: Settings,
         known: Arc<Known>,
@@ -151,16 +153,24 @@ impl Writer {
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, waiting) = mpsc::channel(WAITING);
         let builder = std::thread::Builder::new().name("metadata-writer".to_owned());
-        let thread = builder.spawn(move || work(connection, numbers, &settings, &known, syncer, waiting))?;
+        let thread = builder.spawn(move || {
+            work(connection, numbers, &settings, &known, syncer, waiting);
+            drop(lock);
+        })?;
         Ok((Self { queue }, thread))
     }
 
     /// Runs an operation; what comes back is durable. Dropping the future does not stop it.
-    pub(super) async fn run<O: Operation>(&self, operation: O) -> MetadataResult<O::Answer> {
+    pub(super) async fn run<O: Operation>(self, operation: O) -> MetadataResult<O::Answer> {
         let (reply, answer) = oneshot::channel();
         let is_synced = operation.is_synced();
         let pending = Pending { operation: Some(operation), is_synced, outcome: None, reply };
-        self.queue.try_send(Box::new(pending)).map_err(|_full| MetadataError::Busy)?;
+        self.queue.try_send(Box::new(pending)).map_err(|refused| match refused {
+            TrySendError::Full(_) => MetadataError::Busy,
+            TrySendError::Closed(_) => lost("the writer stopped: its error is in the log; restart".to_owned()),
+        })?;
+        // Who waits for an answer keeps nobody from closing.
+        drop(self);
         answer.await.unwrap_or_else(|_closed| Err(lost("the writer stopped".to_owned())))
     }
 }
@@ -241,6 +251,8 @@ fn work(
             tracing::error!(error = %error, "a metadata transaction failed; its callers are told");
             // What is left open would take in the next group. It fails when nothing is.
             let _ = transaction.plain("ROLLBACK");
+            // Some of it may stand, when SQLite gave up the transaction by itself.
+            drop(known.changing(&transaction.changes));
         }
         if transaction.queued_events && failure.is_none() {
             settings.events_queued.send_modify(|times| *times = times.wrapping_add(1));
@@ -261,7 +273,7 @@ fn work(
     if let Some(syncer) = syncer {
         syncer.finish();
     }
-    // Its statements end before the connection, which then writes the log to the database.
+    // Its statements end before the connection.
     drop(database);
     if let Err((_connection, error)) = connection.close() {
         tracing::warn!(error = %error, "the metadata store did not close well; nothing is lost");
@@ -278,7 +290,12 @@ fn transact(transaction: &mut Transaction<'_>, known: &Arc<Known>, group: &mut [
             transaction.plain("SAVEPOINT operation")?;
         }
         transaction.has_written = false;
-        match step.run(transaction) {
+        let has_succeeded = step.run(transaction);
+        // After some errors SQLite rolls back by itself: what comes next would be committed one by one.
+        if !transaction.database.is_in_transaction() {
+            return Err(Lost::Midway);
+        }
+        match has_succeeded {
             true if is_guarded => transaction.plain("RELEASE operation")?,
             false if is_guarded => transaction.plain("ROLLBACK TO operation; RELEASE operation")?,
             false if is_alone => return transaction.plain("ROLLBACK"),

@@ -73,15 +73,6 @@ impl Request {
         self.header("content-length", size.to_string())
     }
 
-    /// Says that there is no body, where HTTP has one otherwise: not every server takes the empty
-    /// chunked one that a DELETE or MOVE would get.
-    fn announce_nothing(&mut self) {
-        let is_silent = matches!(self.contents, Contents::Nothing) && self.header_value("content-length").is_none();
-        if is_silent && !matches!(self.method, Method::Get | Method::Head | Method::Connect) {
-            self.headers.push(("content-length".to_owned(), b"0".to_vec()));
-        }
-    }
-
     /// Path and query as they will be sent.
     pub fn path_and_query(&self) -> &str {
         &self.path_and_query
@@ -98,8 +89,7 @@ impl Request {
     /// Sends it; the answer is here when its headers are.
     ///
     /// Any status is an answer. A failure means that there was none.
-    pub async fn send(mut self) -> Result<Response, Failure> {
-        self.announce_nothing();
+    pub async fn send(self) -> Result<Response, Failure> {
         let contents = match self.contents {
             Contents::Nothing => None,
             Contents::Bytes(bytes) => Some(body::written(async move |mut writer| {
@@ -165,22 +155,6 @@ mod tests {
         assert_eq!(request.header_value("content-length"), Some("4"));
         let request = self::request().bytes(Vec::new());
         assert_eq!(request.header_value("content-length"), Some("0"));
-    }
-
-    #[test]
-    fn a_request_without_a_body_says_so_where_one_could_be() {
-        let announced = |method: Method| {
-            let mut request = Request { method, ..request() };
-            request.announce_nothing();
-            request.header_value("content-length").map(str::to_owned)
-        };
-        assert_eq!(announced(Method::Delete).as_deref(), Some("0"));
-        assert_eq!(announced(Method::Other("MOVE".to_owned())).as_deref(), Some("0"));
-        assert_eq!(announced(Method::Get), None);
-        assert_eq!(announced(Method::Head), None);
-        let mut sent = request().bytes(b"four".to_vec());
-        sent.announce_nothing();
-        assert_eq!(sent.headers.iter().filter(|(name, _)| name == "content-length").count(), 1);
     }
 
     #[test]

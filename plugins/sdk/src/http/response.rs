@@ -62,7 +62,7 @@ impl Response {
             .map(str::trim)
     }
 
-    /// All headers, in the backend's order and spelling.
+    /// All headers, names in lower case.
     pub fn headers(&self) -> &[(String, Vec<u8>)] {
         &self.headers
     }
