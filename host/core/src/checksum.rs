@@ -4,6 +4,7 @@ mod md5;
 mod together;
 
 use self::md5::Md5;
+use self::together::Member;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
@@ -134,6 +135,8 @@ impl Hasher {
 pub struct Hashers {
     md5: Md5,
     others: Vec<(Algorithm, Hasher)>,
+    /// It is one of the bodies that are looked at together.
+    member: Option<Member>,
 }
 
 /// What [`Hashers`] end with.
@@ -149,7 +152,7 @@ impl Hashers {
     /// MD5 and these.
     pub fn new(algorithms: &[Algorithm]) -> Self {
         let others = algorithms.iter().map(|algorithm| (*algorithm, Hasher::new(*algorithm))).collect();
-        Self { md5: Md5::new(), others }
+        Self { md5: Md5::new(), others, member: None }
     }
 
     /// Takes the next bytes.
@@ -163,12 +166,13 @@ impl Hashers {
     /// Takes the next bytes, beside those of other bodies, which takes less time than one body after the other. Needs a
     /// tokio runtime. `None` when whoever computed it broke.
     pub async fn update_together(self, pieces: Vec<Bytes>) -> Option<Self> {
-        let Self { md5, mut others } = self;
+        let Self { md5, mut others, member } = self;
+        let member = member.unwrap_or_else(Member::join);
         for (_, hasher) in &mut others {
             pieces.iter().for_each(|bytes| hasher.update(bytes));
         }
-        let md5 = together::update(md5, pieces).await?;
-        Some(Self { md5, others })
+        let md5 = together::update(md5, pieces, &member).await?;
+        Some(Self { md5, others, member: Some(member) })
     }
 
     /// All digests.

@@ -198,7 +198,6 @@ impl Blocks<'_> {
 }
 
 /// Takes `count` blocks of each message, which have that many at least.
-#[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "a block has 16 words, and every array as many words as there are lanes")]
 fn compress<const N: usize>(state: &mut State<N>, messages: [&[u8]; N], count: usize) {
     let mut blocks = messages.map(|message| message.as_chunks::<BLOCK>().0.iter());
@@ -217,17 +216,23 @@ fn compress<const N: usize>(state: &mut State<N>, messages: [&[u8]; N], count: u
                 let word = match $round { 0 => $step, 1 => (5 * $step + 1) % 16, 2 => (3 * $step + 5) % 16, _ => 7 * $step % 16 };
                 let mut next = [0; N];
                 for lane in 0..N {
-                    let mixed: u32 = $mix(b[lane], c[lane], d[lane]);
-                    let sum = a[lane].wrapping_add(mixed).wrapping_add(SINES[$round][$step]).wrapping_add(words[word][lane]);
+                    let known = a[lane].wrapping_add(SINES[$round][$step].wrapping_add(words[word][lane]));
+                    let sum: u32 = $mix(known, b[lane], c[lane], d[lane]);
                     next[lane] = b[lane].wrapping_add(sum.rotate_left(SHIFTS[$round][$step % 4]));
                 }
                 (a, b, c, d) = (d, next, b, c);
             )* };
         }
-        steps!(0, |b: u32, c: u32, d: u32| (b & c) | (!b & d), 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        steps!(1, |b: u32, c: u32, d: u32| (b & d) | (c & !d), 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        steps!(2, |b: u32, c: u32, d: u32| b ^ c ^ d, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        steps!(3, |b: u32, c: u32, d: u32| c ^ (b | !d), 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        // The newest word is `b`: what can be done before it is there stands before it. Of the two halves of the second
+        // round's function no bit is in both, so that they can be added one by one.
+        steps!(0, |known: u32, b: u32, c: u32, d: u32| known.wrapping_add(d ^ (b & (c ^ d))),
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        steps!(1, |known: u32, b: u32, c: u32, d: u32| known.wrapping_add(c & !d).wrapping_add(b & d),
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        steps!(2, |known: u32, b: u32, c: u32, d: u32| known.wrapping_add(b ^ c ^ d),
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        steps!(3, |known: u32, b: u32, c: u32, d: u32| known.wrapping_add(c ^ (b | !d)),
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         for (words, (before, now)) in state.iter_mut().zip(before.iter().zip([a, b, c, d])) {
             for lane in 0..N {
                 words[lane] = before[lane].wrapping_add(now[lane]);

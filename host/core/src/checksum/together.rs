@@ -4,6 +4,7 @@ use super::md5::{LANES, Md5, update_all};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::sync::oneshot;
@@ -25,11 +26,37 @@ struct Job {
     reply: oneshot::Sender<Md5>,
 }
 
+/// A body whose MD5 is being computed, for as long as this lives.
+pub(super) struct Member(());
+
+/// How many there are.
+static MEMBERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Member {
+    pub(super) fn join() -> Self {
+        MEMBERS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        MEMBERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Takes the next bytes of a body, beside those of others that are there by the time that this task has its next turn.
-/// Whoever has its turn first computes for up to [`LANES`] of them: nobody waits for somebody to come.
+/// Whoever has its turn first computes for up to [`LANES`] of them: nobody waits for somebody to come, and the only
+/// body not at all.
 ///
 /// `None` when whoever computed it broke. Dropped, nothing comes of it.
-pub(super) async fn update(md5: Md5, pieces: Vec<Bytes>) -> Option<Md5> {
+pub(super) async fn update(md5: Md5, pieces: Vec<Bytes>, _member: &Member) -> Option<Md5> {
+    if MEMBERS.load(Ordering::Relaxed) <= 1 {
+        let mut alone = [(md5, pieces)];
+        update_all(&mut alone);
+        let [(md5, _)] = alone;
+        return Some(md5);
+    }
     let (reply, done) = oneshot::channel();
     let number = {
         let mut waiting = waiting();
@@ -95,10 +122,10 @@ mod tests {
         let bodies = (1..40_u8).map(|seed| {
             tokio::spawn(async move {
                 let body = bytes(seed, 1000 * usize::from(seed) + 7);
-                let mut md5 = Md5::new();
+                let (mut md5, member) = (Md5::new(), Member::join());
                 for chunk in body.chunks(777) {
                     let pieces = chunk.chunks(400).map(Bytes::copy_from_slice).collect();
-                    md5 = update(md5, pieces).await.expect("nobody breaks");
+                    md5 = update(md5, pieces, &member).await.expect("nobody breaks");
                 }
                 assert_eq!(md5.finish(), <[u8; 16]>::from(::md5::Md5::digest(&body)));
             })
@@ -110,10 +137,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_stands_in_nobodys_way() {
-        let mut given_up = Box::pin(update(Md5::new(), vec![bytes(3, 500)]));
+        let (first, second) = (Member::join(), Member::join());
+        let mut given_up = Box::pin(update(Md5::new(), vec![bytes(3, 500)], &first));
         assert!(futures::poll!(&mut given_up).is_pending());
         drop(given_up);
-        let md5 = update(Md5::new(), vec![bytes(5, 500)]).await.expect("nobody breaks");
+        let md5 = update(Md5::new(), vec![bytes(5, 500)], &second).await.expect("nobody breaks");
         assert_eq!(md5.finish(), <[u8; 16]>::from(::md5::Md5::digest(bytes(5, 500))));
     }
 }

@@ -15,8 +15,10 @@ use tokio::task::JoinHandle;
 /// Up to here a body is verified before its first byte leaves, in bytes.
 pub(super) const SMALL: u64 = 64 << 10;
 
-/// Frames on their way to the hashing task, and frames that it has; bounds memory together with a frame's size.
-const HASHING_BACKLOG: usize = 4;
+/// Frames on their way to the hashing task; bounds memory together with a frame's size.
+const HASHING_BACKLOG: usize = 6;
+/// Frames that it takes at once.
+const HASHED_AT_ONCE: usize = 2;
 
 /// What a client's headers and trailers say of its body.
 pub(super) struct Announced {
@@ -133,8 +135,8 @@ pub(super) fn hold(announced: Announced, body: Body) -> (Body, Held) {
     // Hashing costs more than moving bytes: it runs on another core.
     let hashing = tokio::spawn(async move {
         loop {
-            let mut frames = Vec::with_capacity(HASHING_BACKLOG);
-            if to_hash.recv_many(&mut frames, HASHING_BACKLOG).await == 0 {
+            let mut frames = Vec::with_capacity(HASHED_AT_ONCE);
+            if to_hash.recv_many(&mut frames, HASHED_AT_ONCE).await == 0 {
                 return Some(hashers.finish());
             }
             hashers = hashers.update_together(frames).await?;
