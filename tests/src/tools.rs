@@ -9,7 +9,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// A program of the Python environment (`moto_server`, `s3cmd`, `aws`, `rclone`, `s5cmd`, `python`).
+/// A program of the Python environment (`s3cmd`, `aws`, `rclone`, `s5cmd`, `python`).
 ///
 /// # Errors
 /// When `make tools` has not installed it.

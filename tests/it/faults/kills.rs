@@ -263,7 +263,8 @@ async fn audit(gateway: &mut Gateway, stage: &Stage, model: &Model, kill: u32) {
     loop {
         found.clear();
         for (path, expected) in model.all() {
-            let content = verify(&client, &path, &expected, kill).await;
+            let content =
+                verify(&client, &path, &expected, kill).await.unwrap_or_else(|why| panic!("{why}\n{}", gateway.log()));
             found.insert(path, content);
         }
         unmet.clear();
@@ -309,7 +310,7 @@ fn files_of(gateway: &Gateway) -> Vec<String> {
 }
 
 /// What the key holds, which is what was acknowledged or what nobody heard the end of.
-async fn verify(client: &Client, path: &str, expected: &Expected, kill: u32) -> Option<Content> {
+async fn verify(client: &Client, path: &str, expected: &Expected, kill: u32) -> Result<Option<Content>, String> {
     let answer = client.get(path).await.unwrap();
     let candidates = std::iter::once(expected.acknowledged).chain(expected.unheard.iter().copied());
     let found = candidates.into_iter().find(|candidate| match candidate {
@@ -318,18 +319,18 @@ async fn verify(client: &Client, path: &str, expected: &Expected, kill: u32) -> 
     });
     let Some(found) = found else {
         let text = if answer.status == 200 { String::new() } else { answer.text() };
-        panic!(
+        return Err(format!(
             "kill {kill}: {path} is {} with {} bytes of seed {:?}, expected {expected:?} {text}",
             answer.status,
             answer.body.len(),
             answer.header("x-amz-meta-seed"),
-        );
+        ));
     };
     if let Some(content) = found {
         assert_eq!(answer.header("x-amz-meta-seed"), content.seed.to_string(), "kill {kill}: {path}");
         assert_eq!(answer.header("content-type"), "text/x-load", "kill {kill}: {path}");
     }
-    found
+    Ok(found)
 }
 
 /// Without kills the model would prove little: an upload that is never completed has to go too.

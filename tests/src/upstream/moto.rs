@@ -1,4 +1,4 @@
-//! moto: starts quickly, has versions, accepts any signature.
+//! moto: starts quickly, has versions, accepts any signature. See `tools/moto_server.py` for how it keeps them.
 
 use crate::client::{Call, Client};
 use crate::process::{Process, accepting, free_port};
@@ -24,7 +24,8 @@ impl Moto {
     /// When it does not come up.
     pub async fn start() -> Result<Self> {
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
-        let mut command = Command::new(tools::python_program("moto_server")?);
+        let mut command = Command::new(tools::python_program("python")?);
+        command.arg(tools::root().join("tests/tools/moto_server.py"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).current_dir(folder.path());
         // Clients of these tests upload small parts.
         command.env("S3_UPLOAD_PART_MIN_SIZE", "1").env("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", "5241856");
