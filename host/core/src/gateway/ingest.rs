@@ -15,10 +15,9 @@ use tokio::task::JoinHandle;
 /// Up to here a body is verified before its first byte leaves, in bytes.
 pub(super) const SMALL: u64 = 64 << 10;
 
-/// Frames on their way to the hashing task; bounds memory together with a frame's size.
-const HASHING_BACKLOG: usize = 6;
-/// Frames that it takes at once.
-const HASHED_AT_ONCE: usize = 2;
+/// Frames on their way to the hashing task, which has one more. A client that sends fast makes frames of half a mebibyte:
+/// this bounds what an upload takes of memory.
+const HASHING_BACKLOG: usize = 1;
 
 /// What a client's headers and trailers say of its body.
 pub(super) struct Announced {
@@ -134,13 +133,10 @@ pub(super) fn hold(announced: Announced, body: Body) -> (Body, Held) {
     let mut hashers = Hashers::new(&announced.algorithms());
     // Hashing costs more than moving bytes: it runs on another core.
     let hashing = tokio::spawn(async move {
-        loop {
-            let mut frames = Vec::with_capacity(HASHED_AT_ONCE);
-            if to_hash.recv_many(&mut frames, HASHED_AT_ONCE).await == 0 {
-                return Some(hashers.finish());
-            }
-            hashers = hashers.update_together(frames).await?;
+        while let Some(bytes) = to_hash.recv().await {
+            hashers = hashers.update_together(vec![bytes]).await?;
         }
+        Some(hashers.finish())
     });
     let (digests_sender, digests) = oneshot::channel();
     let (release, released) = oneshot::channel();
