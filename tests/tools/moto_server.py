@@ -1,7 +1,7 @@
-"""Starts moto with a store that several requests can change at a time.
+"""Starts moto with a store that one request changes at a time.
 
 moto answers in threads, and changes the versions of a key by reading their list and writing another one: a version that
-was deleted meanwhile comes back, one that was put is lost. Here one request changes the store at a time.
+was deleted meanwhile comes back, one that was put is lost.
 """
 
 import functools

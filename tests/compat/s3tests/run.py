@@ -102,7 +102,7 @@ def upstream(kind, folder):
     """The backend's server, and the location that is on it."""
     if kind == "aws_s3":
         port = free_port()
-        server = Running([TOOLS / "venv/bin/moto_server", "-H", "127.0.0.1", "-p", str(port)], folder / "moto.log", port=port)
+        server = Running([TOOLS / "venv/bin/python", ROOT / "tests/tools/moto_server.py", "-H", "127.0.0.1", "-p", str(port)], folder / "moto.log", port=port)
         subprocess.run([TOOLS / "venv/bin/python", "-c", f"""
 import boto3
 s3 = boto3.client("s3", endpoint_url="http://127.0.0.1:{port}", aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1")

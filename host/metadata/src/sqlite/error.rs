@@ -57,7 +57,7 @@ impl SqliteError {
 /// A row that this program did not write.
 #[derive(Debug, thiserror::Error)]
 #[error("the database holds {0} that cannot be read")]
-pub(super) struct Unreadable(pub(super) &'static str);
+struct Unreadable(String);
 
 /// Why a transaction did not take place.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,9 @@ pub(super) enum Lost {
     /// An operation without a savepoint has changed something.
     #[error("an operation failed midway")]
     Midway,
+    /// SQLite took it back by itself when one of its operations failed.
+    #[error("SQLite took the transaction back after one of its operations had failed")]
+    TakenBack,
 }
 
 impl Lost {
@@ -84,7 +87,9 @@ impl Lost {
 pub(super) fn failed(error: sqlx::Error) -> MetadataError {
     match error {
         sqlx::Error::PoolTimedOut => MetadataError::Busy,
-        sqlx::Error::Database(full) if matches!(full.code().as_deref(), Some("13" | "4874")) => MetadataError::Full,
+        sqlx::Error::Database(error) if error.code().and_then(|code| code.parse().ok()).is_some_and(means_full) => {
+            MetadataError::Full
+        }
         other => MetadataError::Store(Box::new(other)),
     }
 }
@@ -94,13 +99,17 @@ pub(super) fn refused(error: rusqlite::Error) -> MetadataError {
     if is_full(&error) { MetadataError::Full } else { MetadataError::Store(Box::new(error)) }
 }
 
-/// Whether the disk is full: SQLITE_FULL, or SQLITE_IOERR_SHMSIZE where the index of the
-/// log cannot grow.
 fn is_full(error: &rusqlite::Error) -> bool {
-    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if matches!(failure.extended_code, 13 | 4874))
+    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if means_full(failure.extended_code))
+}
+
+/// Whether SQLite's extended code says that the disk is full: SQLITE_FULL, or SQLITE_IOERR_SHMSIZE
+/// where the index of the log cannot grow.
+fn means_full(code: i32) -> bool {
+    matches!(code, 13 | 4874)
 }
 
 /// Something stored is not what was written.
-pub(super) fn unreadable(what: &'static str) -> MetadataError {
-    MetadataError::Store(Box::new(Unreadable(what)))
+pub(super) fn unreadable(what: impl Into<String>) -> MetadataError {
+    MetadataError::Store(Box::new(Unreadable(what.into())))
 }

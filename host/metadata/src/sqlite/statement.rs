@@ -138,7 +138,7 @@ impl Columns for Row {
         // Of two of one name the last counts, as it does to readers.
         let place = self.columns.iter().rposition(|name| name == column);
         let value = place.and_then(|place| self.values.get(place));
-        value.and_then(T::of).ok_or_else(|| unreadable("a column"))
+        value.and_then(T::of).ok_or_else(|| unreadable(format!("a column {column}")))
     }
 }
 

@@ -293,7 +293,7 @@ fn transact(transaction: &mut Transaction<'_>, known: &Arc<Known>, group: &mut [
         let has_succeeded = step.run(transaction);
         // After some errors SQLite rolls back by itself: what comes next would be committed one by one.
         if !transaction.database.is_in_transaction() {
-            return Err(Lost::Midway);
+            return Err(Lost::TakenBack);
         }
         match has_succeeded {
             true if is_guarded => transaction.plain("RELEASE operation")?,
