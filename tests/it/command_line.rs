@@ -186,6 +186,20 @@ async fn the_admin_port_says_whether_it_lives_and_is_ready_and_counts() {
     assert_eq!(ask(&gateway.admin().unwrap(), "/live").await.0, 200);
 }
 
+#[tokio::test]
+async fn a_server_that_can_write_no_metadata_any_more_is_not_ready() {
+    let mut gateway = Setup::with_locations(json!({})).start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("bucket", "").await.unwrap().status, 200);
+    // The nearest that one comes to a disk that fails: what is to be synced is not there any more.
+    tokio::fs::remove_file(gateway.folder().join("metadata/metadata.sqlite-wal")).await.unwrap();
+    assert_eq!(client.create_bucket("unheard", "").await.unwrap().status, 500);
+    let (status, text) = ask(&gateway.admin().unwrap(), "/ready").await;
+    let why = "the metadata's log could not be synced: see to the disk, then restart\n";
+    assert_eq!((status, text.as_str()), (503, why));
+    assert_eq!(client.head("bucket").await.unwrap().status, 200, "reads go on");
+}
+
 /// An address of this machine that is not loopback, if it has one.
 fn own_address() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;

@@ -297,6 +297,9 @@ pub trait MetadataStore: Send + Sync {
 
     /// Whether this database was restored and not yet checked: nothing may be swept then.
     async fn is_restored(&self) -> MetadataResult<bool>;
+
+    /// Why nothing can be written any more until a restart; `None` as long as it can. Reads may go on.
+    fn stopped(&self) -> Option<&'static str>;
     /// The check was done: sweeping may go on.
     async fn mark_checked(&self) -> MetadataResult<()>;
     /// All live segments of objects for a check, in pages: at most `limit` after `cursor`. The versions

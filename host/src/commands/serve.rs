@@ -87,11 +87,14 @@ pub async fn serve(overrides: &Overrides) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ready: requests are served. A location that is down does not change that, since the
-/// others work; its own requests say so, and metrics show it.
+/// Ready: requests are served, and writes among them. A location that is down does not change that,
+/// since the others work; its own requests say so, and metrics show it.
 fn readiness(app: &App) -> Readiness {
-    let locations = Arc::clone(&app.locations);
+    let (gateway, locations) = (Arc::clone(&app.gateway), Arc::clone(&app.locations));
     Arc::new(move || {
+        if let Some(why) = gateway.metadata().stopped() {
+            return Err(why.to_owned());
+        }
         let report = locations.report();
         let broken: Vec<String> = report.iter().filter(|one| one.fault.is_some()).map(|one| one.name.clone()).collect();
         if !report.is_empty() && broken.len() == report.len() {

@@ -11,6 +11,7 @@ use sallyport_core::metadata::{MetadataError, MetadataResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -85,6 +86,8 @@ pub struct SqliteStore {
     pub(super) known: Arc<Known>,
     pub(super) owner: i64,
     pub(super) events_queued: watch::Receiver<u64>,
+    /// Whether the log could not be synced.
+    is_lost: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     _lock: Arc<FolderLock>,
 }
@@ -111,10 +114,12 @@ impl SqliteStore {
             most_events: i64::from(options.most_events),
             events_queued: queued,
         };
+        let is_lost = Arc::<AtomicBool>::default();
         let syncer = match options.durability {
-            Durability::PowerLoss => Some(Syncer::start(folder.join(LOG)).map_err(SqliteError::file(&folder))?),
+            Durability::PowerLoss => Some(Syncer::start(folder.join(LOG), Arc::clone(&is_lost))),
             Durability::ProcessCrash => None,
         };
+        let syncer = syncer.transpose().map_err(SqliteError::file(&folder))?;
         sqlx::Connection::close(connection).await?;
         let writing = file.clone();
         let opened = tokio::task::spawn_blocking(move || connection_that_writes(&writing)).await;
@@ -127,7 +132,21 @@ impl SqliteStore {
         let readers =
             pages::reading().min_connections(1).max_connections(options.readers.max(1)).connect_with(reading).await?;
         let (writer, thread) = (Mutex::new(Some(writer)), Mutex::new(Some(thread)));
-        Ok(Self { writer, readers, pages, known, owner, events_queued, thread, _lock: lock })
+        Ok(Self { writer, readers, pages, known, owner, events_queued, is_lost, thread, _lock: lock })
+    }
+
+    /// Why nothing can be written any more.
+    pub(super) fn why_stopped(&self) -> Option<&'static str> {
+        if self.is_lost.load(Ordering::Relaxed) {
+            return Some("the metadata's log could not be synced: see to the disk, then restart");
+        }
+        match &*self.writer.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(writer) if writer.has_ended() => {
+                Some("the metadata's writer stopped: its error is in the log; restart")
+            }
+            Some(_) => None,
+            None => Some("the metadata store is closed"),
+        }
     }
 
     /// Runs a mutation in the writer.
@@ -204,4 +223,54 @@ async fn take_over(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error
     let sql = "DELETE FROM owner WHERE id < $1; UPDATE job SET owner = 0 WHERE owner <> 0";
     sqlx::query(sql).bind(owner).execute(connection).await?;
     Ok(owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::care::NoteProgress;
+    use super::super::writer::Transaction;
+    use super::*;
+
+    struct Panics;
+
+    impl Operation for Panics {
+        type Answer = ();
+
+        #[expect(clippy::panic, reason = "it is what the test is about")]
+        fn run(self, _: &mut Transaction<'_>) -> MetadataResult<()> {
+            panic!("a test's own")
+        }
+    }
+
+    async fn opened() -> (tempfile::TempDir, SqliteStore) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(SqliteOptions::new(folder.path())).await.expect("a store");
+        assert_eq!(store.why_stopped(), None);
+        (folder, store)
+    }
+
+    async fn stops(store: &SqliteStore, why: &str) {
+        // The caller may be told a moment before the thread is gone.
+        while store.why_stopped().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(store.why_stopped().expect("a reason").contains(why));
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_is_gone_is_told() {
+        let (_folder, store) = opened().await;
+        store.write(Panics).await.expect_err("it panicked");
+        stops(&store, "writer stopped").await;
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_be_synced_is_told_until_a_restart() {
+        let (folder, store) = opened().await;
+        let note = || NoteProgress { work: "w".to_owned(), progress: Some("half".to_owned()) };
+        store.write(note()).await.expect("it is written");
+        tokio::fs::remove_file(folder.path().join(LOG)).await.expect("it was there");
+        store.write(note()).await.expect_err("it is not on the disk");
+        stops(&store, "could not be synced").await;
+    }
 }

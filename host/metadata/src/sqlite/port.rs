@@ -322,6 +322,10 @@ impl MetadataStore for SqliteStore {
         self.write(care::NoteProgress { work: work.to_owned(), progress }).await
     }
 
+    fn stopped(&self) -> Option<&'static str> {
+        self.why_stopped()
+    }
+
     async fn is_restored(&self) -> MetadataResult<bool> {
         care::is_restored(&self.readers).await
     }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -19,14 +20,15 @@ pub(super) struct Syncer {
 }
 
 impl Syncer {
-    /// Starts the thread; `log` is SQLite's write-ahead log, which need not be there yet.
+    /// Starts the thread; `log` is SQLite's write-ahead log, which need not be there yet. `is_lost` is set by the first
+    /// sync that fails: no later one is believed.
     ///
     /// # Errors
     /// When the system starts no more threads.
-    pub(super) fn start(log: PathBuf) -> io::Result<Self> {
+    pub(super) fn start(log: PathBuf, is_lost: Arc<AtomicBool>) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel();
         let builder = std::thread::Builder::new().name("metadata-syncer".to_owned());
-        let thread = builder.spawn(move || work(Log { path: log, file: None, is_lost: false }, &waiting))?;
+        let thread = builder.spawn(move || work(Log { path: log, file: None, is_lost }, &waiting))?;
         Ok(Self { queue, thread })
     }
 
@@ -70,16 +72,18 @@ struct Log {
     file: Option<File>,
     /// A sync failed. The system forgets what it could not write, so the next one would succeed
     /// and mean nothing.
-    is_lost: bool,
+    is_lost: Arc<AtomicBool>,
 }
 
 impl Log {
     fn sync(&mut self) -> io::Result<()> {
-        if self.is_lost {
+        if self.is_lost.load(Ordering::Relaxed) {
             return Err(io::Error::other("syncing failed before: see to the disk, then restart"));
         }
         let outcome = self.try_sync();
-        self.is_lost = outcome.is_err();
+        if outcome.is_err() {
+            self.is_lost.store(true, Ordering::Relaxed);
+        }
         outcome
     }
 

@@ -160,6 +160,11 @@ impl Writer {
         Ok((Self { queue }, thread))
     }
 
+    /// Whether its thread is gone, as it is after a panic.
+    pub(super) fn has_ended(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// Runs an operation; what comes back is durable. Dropping the future does not stop it.
     pub(super) async fn run<O: Operation>(self, operation: O) -> MetadataResult<O::Answer> {
         let (reply, answer) = oneshot::channel();

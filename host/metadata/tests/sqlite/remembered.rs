@@ -62,7 +62,7 @@ const OPERATIONS: [&str; 35] = [
 ];
 
 /// What reads, and so can change nothing that is remembered.
-const READS: [&str; 26] = [
+const READS: [&str; 27] = [
     "abandoned_writes",
     "known_uploads",
     "abandoned_writes_of",
@@ -86,6 +86,7 @@ const READS: [&str; 26] = [
     "progress",
     "queue_depth",
     "segments",
+    "stopped",
     "upload",
     "uploads_to_keep",
     "version",
