@@ -47,7 +47,7 @@ impl Backend {
 
     /// A request for one key; the host signs it on its way out.
     pub(crate) fn request(&self, method: Method, key: &str, query: &[(&str, &str)]) -> Request {
-        let path = format!("{}/{}{}", self.details.base_path(), path::encode(key), path::query(query));
+        let path = [&self.details.base_path(), "/", &path::encode(key), &path::query(query)].concat();
         Request::new(method, &self.origin, path).header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
     }
 
@@ -218,6 +218,15 @@ fn same_bytes(expected: &Locator, found: &Locator) -> bool {
     same_write && checksum::unquote(&expected.etag) == checksum::unquote(&found.etag)
 }
 
+/// The digests that S3 computes beside the MD5, with their headers.
+const CHECKSUMS: [(&str, &str); 5] = [
+    ("crc32", "x-amz-checksum-crc32"),
+    ("crc32c", "x-amz-checksum-crc32c"),
+    ("crc64nvme", "x-amz-checksum-crc64nvme"),
+    ("sha1", "x-amz-checksum-sha1"),
+    ("sha256", "x-amz-checksum-sha256"),
+];
+
 /// The digests that the backend computed of the whole object.
 pub(crate) fn checksums(response: &Response) -> Vec<Checksum> {
     let encryption = response.header("x-amz-server-side-encryption");
@@ -225,9 +234,8 @@ pub(crate) fn checksums(response: &Response) -> Vec<Checksum> {
     let is_md5 = matches!(encryption, None | Some("AES256"))
         && response.header("x-amz-server-side-encryption-customer-algorithm").is_none();
     let md5 = response.header("etag").filter(|_| is_md5).and_then(checksum::md5_of_etag);
-    let others = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"].into_iter().filter_map(|algorithm| {
-        checksum::from_base64(algorithm, response.header(&format!("x-amz-checksum-{algorithm}"))?)
-    });
+    let others =
+        CHECKSUMS.iter().filter_map(|(algorithm, header)| checksum::from_base64(algorithm, response.header(header)?));
     md5.into_iter().chain(others).collect()
 }
 

@@ -22,8 +22,7 @@ pub(crate) async fn copy(backend: &Backend, request: CopyRequest) -> Result<Stor
     }
     let source = read_locator(&request.source)?;
     let key = backend.naming.place(&request.name);
-    let fitted = Fitted::of(&request.object, &request.write_id);
-    let mut headers = written_headers(backend, &fitted);
+    let (mut headers, left_out) = written_headers(backend, Fitted::of(&request.object, &request.write_id));
     if let Some((name, value)) = condition(backend, &key, &request.expect).await? {
         headers.push((name.to_owned(), value));
     }
@@ -43,7 +42,7 @@ pub(crate) async fn copy(backend: &Backend, request: CopyRequest) -> Result<Stor
     let answer = call().await.map_err(|error| unmet(errors::failure_of_call(error), must_be_absent))?;
     let etag = answer.copy_object_result().and_then(|result| result.e_tag());
     let locator = backend.stored(&key, etag, answer.version_id(), &request.write_id).await?;
-    Ok(Stored { locator: locator.encode(), checksums: Vec::new(), attributes: warnings(fitted.left_out) })
+    Ok(Stored { locator: locator.encode(), checksums: Vec::new(), attributes: warnings(left_out) })
 }
 
 pub(crate) async fn copy_part(backend: &Backend, request: CopyPartRequest) -> Result<StoredPart, Failure> {

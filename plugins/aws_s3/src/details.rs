@@ -88,7 +88,7 @@ impl Details {
 
     /// What stands in a path before the slash of a key.
     pub(crate) fn base_path(&self) -> String {
-        if self.virtual_host { String::new() } else { format!("/{}", self.bucket) }
+        if self.virtual_host { String::new() } else { ["/", &self.bucket].concat() }
     }
 
     /// What identifies the bucket whatever the spelling.

@@ -23,7 +23,9 @@ pub(crate) struct Locator {
 impl Locator {
     /// The bytes that the host keeps.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
+        let texts = [Some(&self.key), self.version.as_ref(), Some(&self.etag), self.write.as_ref()];
+        let mut bytes = Vec::with_capacity(1 + texts.iter().map(|text| 2 + text.map_or(0, String::len)).sum::<usize>());
+        bytes.push(FORMAT);
         push(&mut bytes, Some(&self.key));
         push(&mut bytes, self.version.as_deref());
         push(&mut bytes, Some(&self.etag));

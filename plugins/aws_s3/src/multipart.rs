@@ -17,8 +17,7 @@ use crate::{client, errors};
 
 pub(crate) async fn create(backend: &Backend, request: CreateRequest) -> Result<(Token, Attributes), Failure> {
     let key = backend.naming.place(&request.name);
-    let fitted = Fitted::of(&request.object, &request.write_id);
-    let headers = written_headers(backend, &fitted);
+    let (headers, left_out) = written_headers(backend, Fitted::of(&request.object, &request.write_id));
     let call = || {
         let create = backend.client().create_multipart_upload().bucket(&backend.details.bucket).key(&key);
         create.customize().mutate_request(client::with_headers(headers.clone())).send()
@@ -27,7 +26,7 @@ pub(crate) async fn create(backend: &Backend, request: CreateRequest) -> Result<
     let answer = call().await.map_err(errors::failure_of_call)?;
     let id = answer.upload_id().ok_or_else(|| failure::internal("the backend did not name the upload"))?;
     let upload = Upload { key, id: id.to_owned(), write: Some(request.write_id) };
-    Ok((upload.encode(), warnings(fitted.left_out)))
+    Ok((upload.encode(), warnings(left_out)))
 }
 
 pub(crate) async fn put_part(backend: &Backend, request: PartRequest, body: Body) -> Result<StoredPart, Failure> {
@@ -97,13 +96,13 @@ pub(crate) async fn find_uploads(backend: &Backend, request: FindUploadsRequest)
     }
 }
 
-/// The headers of a request that makes an object.
-pub(crate) fn written_headers(backend: &Backend, fitted: &Fitted) -> Vec<(String, String)> {
-    let mut headers = fitted.headers();
+/// The headers of a request that makes an object, and sentences about what was left out.
+pub(crate) fn written_headers(backend: &Backend, fitted: Fitted) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut headers, left_out) = fitted.into_headers();
     if backend.details.encrypt {
         headers.push((ENCRYPT.0.to_owned(), ENCRYPT.1.to_owned()));
     }
-    headers
+    (headers, left_out)
 }
 
 pub(crate) fn read_upload(token: &[u8]) -> Result<Upload, Failure> {

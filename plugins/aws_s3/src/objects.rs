@@ -17,10 +17,10 @@ pub(crate) const ENCRYPT: (&str, &str) = ("x-amz-server-side-encryption", "AES25
 
 pub(crate) async fn put(backend: &Backend, request: PutRequest, body: Body) -> Result<Stored, Failure> {
     let key = backend.naming.place(&request.name);
-    let fitted = Fitted::of(&request.object, &request.write_id);
+    let (headers, left_out) = Fitted::of(&request.object, &request.write_id).into_headers();
     let mut sent = backend.request(Method::Put, &key, &[]);
-    for (name, value) in fitted.headers() {
-        sent = sent.header(&name, value);
+    for (name, value) in headers {
+        sent = sent.header(name, value);
     }
     if backend.details.encrypt {
         sent = sent.header(ENCRYPT.0, ENCRYPT.1);
@@ -33,7 +33,7 @@ pub(crate) async fn put(backend: &Backend, request: PutRequest, body: Body) -> R
     let response = backend.send(sent).await.map_err(|failure| unmet(failure, must_be_absent))?;
     let locator =
         backend.stored(&key, response.header("etag"), response.header("x-amz-version-id"), &request.write_id).await?;
-    Ok(Stored { locator: locator.encode(), checksums: checksums(&response), attributes: warnings(fitted.left_out) })
+    Ok(Stored { locator: locator.encode(), checksums: checksums(&response), attributes: warnings(left_out) })
 }
 
 pub(crate) async fn get(backend: &Backend, request: GetRequest) -> Result<(GetResponse, Body), Failure> {

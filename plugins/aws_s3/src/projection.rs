@@ -75,16 +75,20 @@ impl Fitted {
 
     /// The tags as the header `x-amz-tagging` has them; absent without tags.
     pub(crate) fn tagging(&self) -> Option<String> {
+        if self.tags.is_empty() {
+            return None;
+        }
         let tags: Vec<_> = self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         path::query(&tags).strip_prefix('?').map(str::to_owned)
     }
 
-    /// All of it as headers.
-    pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        let mut headers = self.content.clone();
-        headers.extend(self.metadata.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone())));
-        headers.extend(self.tagging().map(|tagging| ("x-amz-tagging".to_owned(), tagging)));
-        headers
+    /// All of it as headers, and the sentences about what was left out.
+    pub(crate) fn into_headers(self) -> (Vec<(String, String)>, Vec<String>) {
+        let tagging = self.tagging();
+        let mut headers = self.content;
+        headers.extend(self.metadata.into_iter().map(|(name, value)| (["x-amz-meta-", &name].concat(), value)));
+        headers.extend(tagging.map(|tagging| ("x-amz-tagging".to_owned(), tagging)));
+        (headers, self.left_out)
     }
 
     fn push_metadata(&mut self, room: &mut usize, name: String, value: String) {
@@ -140,7 +144,7 @@ fn is_plain(value: &str) -> bool {
     value.bytes().all(|byte| (0x20..0x7f).contains(&byte))
         && !value.starts_with(' ')
         && !value.ends_with(' ')
-        && !value.contains("  ")
+        && !value.as_bytes().windows(2).any(|pair| pair == b"  ")
 }
 
 fn fit_tag(text: &str) -> String {
@@ -290,7 +294,7 @@ mod tests {
     fn what_was_fitted_reads_as_it_was() {
         let content = pairs(&[("content-type", "text/plain"), ("content-disposition", "inline; filename=é")]);
         let metadata = pairs(&[("colour", "=?UTF-8?B?w6k=?="), ("a b", " ü "), (WRITE_ID, "mine")]);
-        let (write_id, object) = read(&Fitted::new(&content, &metadata, &[], "w").headers());
+        let (write_id, object) = read(&Fitted::new(&content, &metadata, &[], "w").into_headers().0);
         assert_eq!(write_id.as_deref(), Some("w"));
         assert_eq!((object.content, object.metadata), (content, metadata));
         for tag in ["plain", "a&b=c%41", " ü ", "aws:x", "sallyport:x", "größe"] {

@@ -41,7 +41,7 @@ impl Naming {
             Place::Derived(token) => self.derived(&name.bucket, token),
             Place::Plain => {
                 let plain = self.plain(&name.bucket, &name.key);
-                if plain.len() <= self.longest && self.segments(&plain) <= self.most_segments {
+                if plain.len() <= self.longest && self.has_room_for_segments(&plain) {
                     plain
                 } else {
                     self.hashed(&name.bucket, &name.key)
@@ -52,7 +52,7 @@ impl Naming {
 
     /// What the names of a bucket's plain places start with.
     pub fn prefix(&self, bucket: &str) -> String {
-        if self.bucket_match { String::new() } else { format!("{}/", escape_bucket(bucket)) }
+        if self.bucket_match { String::new() } else { escape_bucket(bucket) + "/" }
     }
 
     /// The key behind a plain place of a bucket; `None` for any other name.
@@ -66,11 +66,7 @@ impl Naming {
         let escaped = escape(key, self.escape_empty_segments);
         let reserved = self.bucket_match
             && escaped.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if reserved {
-            format!("%2E{}", escaped.trim_start_matches('.'))
-        } else {
-            format!("{}{escaped}", self.prefix(bucket))
-        }
+        if reserved { format!("%2E{}", escaped.trim_start_matches('.')) } else { self.prefix(bucket) + &escaped }
     }
 
     fn derived(&self, bucket: &str, token: &str) -> String {
@@ -85,14 +81,15 @@ impl Naming {
         format!("{RESERVED}/{}/~{digest}", escape_bucket(bucket))
     }
 
-    fn segments(&self, place: &str) -> usize {
-        place.split('/').count()
+    fn has_room_for_segments(&self, place: &str) -> bool {
+        place.split('/').nth(self.most_segments).is_none()
     }
 }
 
 /// The names of buckets need no escape, unless a host lets one through that S3 does not.
 fn escape_bucket(bucket: &str) -> String {
-    escape(bucket, true).replace('/', "%2F")
+    let escaped = escape(bucket, true);
+    if escaped.contains('/') { escaped.replace('/', "%2F") } else { escaped }
 }
 
 #[cfg(test)]

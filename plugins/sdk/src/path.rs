@@ -1,5 +1,7 @@
 //! Percent-encodes what goes into a URL.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but RFC 3986's unreserved characters.
@@ -12,17 +14,17 @@ const PATH: &AsciiSet = &COMPONENT.remove(b'/');
 ///
 /// It is what SigV4 calls the canonical URI of S3: encoded once, slashes kept.
 pub fn encode(path: &str) -> String {
-    utf8_percent_encode(path, PATH).to_string()
+    Cow::from(utf8_percent_encode(path, PATH)).into_owned()
 }
 
 /// Encodes one component of a path or query, slashes included.
 pub fn encode_component(text: &str) -> String {
-    utf8_percent_encode(text, COMPONENT).to_string()
+    Cow::from(utf8_percent_encode(text, COMPONENT)).into_owned()
 }
 
 /// Decodes what `encode` and `encode_component` made; `None` when that is not UTF-8.
 pub fn decode(text: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// Encodes a query with its question mark, in the order given; empty when there is nothing.

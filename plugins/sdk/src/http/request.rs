@@ -38,14 +38,14 @@ impl Request {
 
     /// Adds a header.
     #[must_use]
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), value.into().into_bytes()));
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into().into_bytes()));
         self
     }
 
     /// Adds a header when there is a value for it.
     #[must_use]
-    pub fn maybe_header(self, name: &str, value: Option<impl Into<String>>) -> Self {
+    pub fn maybe_header(self, name: impl Into<String>, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.header(name, value),
             None => self,

@@ -7,6 +7,9 @@
 /// - a percent sign, where it and what follows would read as one of these escapes;
 /// - with `empty_segments`, slashes that make an empty segment.
 pub(super) fn escape(key: &str, empty_segments: bool) -> String {
+    if is_ordinary(key, empty_segments) {
+        return key.to_owned();
+    }
     let mut escaped = String::with_capacity(key.len());
     let mut rest = key.chars();
     let mut previous = None;
@@ -27,6 +30,18 @@ pub(super) fn escape(key: &str, empty_segments: bool) -> String {
         previous = Some(character);
     }
     escaped
+}
+
+/// Whether there is nothing to escape, for the keys of which that is told at a glance.
+fn is_ordinary(key: &str, empty_segments: bool) -> bool {
+    let bytes = key.as_bytes();
+    let next = bytes.iter().skip(1).chain(b"/");
+    bytes.iter().zip(next).all(|(byte, next)| match byte {
+        b'.' => *next != b'/',
+        b'/' => !empty_segments,
+        b'%' | b'\\' => false,
+        other => matches!(other, b' '..=b'~'),
+    })
 }
 
 /// Undoes `escape`; `None` when what comes out is not UTF-8.
