@@ -51,8 +51,9 @@ impl Instance {
     }
 
     /// Whether it may serve another call.
-    pub(crate) fn is_fit(&self) -> bool {
-        self.left > 0 && self.store.data().memory() <= self.started_with.saturating_add(KEPT_GROWTH)
+    pub(crate) fn is_fit(&mut self) -> bool {
+        let state = self.store.data_mut();
+        self.left > 0 && state.memory() <= self.started_with.saturating_add(KEPT_GROWTH) && state.has_room()
     }
 }
 

@@ -217,7 +217,7 @@ impl Pool {
         self.idle_instances().pop_back().map(|idle| idle.instance)
     }
 
-    fn keep(self: &Arc<Self>, instance: Instance) {
+    fn keep(self: &Arc<Self>, mut instance: Instance) {
         if !instance.is_fit() {
             return;
         }

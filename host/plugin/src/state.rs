@@ -74,6 +74,12 @@ impl State {
         store
     }
 
+    /// Whether at most half of what the host may hold for it is taken by what earlier calls left, such as trailers that
+    /// an upstream sent and nobody took: more would be missing in the middle of a later call.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.table.is_empty() || self.table.iter_mut().count() <= self.table.max_capacity() / 2
+    }
+
     /// All memories of the store, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.meter.memory()
@@ -321,6 +327,18 @@ mod tests {
         let limits = Limits { memory: 1 << 20, ..Limits::default() };
         assert_eq!(run(&limits, &[0x41, 14, 0x40, 0]).await.ok(), Some(1));
         assert_eq!(run(&limits, &[0x41, 16, 0x40, 0]).await.ok(), Some(u32::MAX));
+    }
+
+    #[test]
+    fn a_store_is_used_again_as_long_as_half_of_its_resources_are_free() {
+        let engine = TickingEngine::new(true).expect("an engine");
+        let mut store = store(engine.engine(), &Limits { resources: 4, ..Limits::default() });
+        let state = store.data_mut();
+        let mut has_room = || {
+            state.table.push(()).expect("room for one more");
+            state.has_room()
+        };
+        assert_eq!([has_room(), has_room(), has_room()], [true, true, false]);
     }
 
     #[tokio::test]

@@ -236,7 +236,6 @@ mod tests {
     impl Operation for Panics {
         type Answer = ();
 
-        #[expect(clippy::panic, reason = "it is what the test is about")]
         fn run(self, _: &mut Transaction<'_>) -> MetadataResult<()> {
             panic!("a test's own")
         }
