@@ -1,16 +1,19 @@
 //! Compares rows with bytes, both ways.
 
 use super::Gateway;
-use crate::backend::{Backend, BackendError, FailureCode, Identity, ListStored, StoredEntry};
+use crate::backend::{Backend, FailureCode, Identity, ListStored, StoredEntry};
 use crate::encryption::KeyError;
 use crate::error::Result;
 use crate::metadata::{Segment, Version};
 use crate::names::{LocationName, WriteId};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 /// Rows looked at per page.
 const PAGE: usize = 500;
 /// Entries listed per page.
 const LISTED: u32 = 1_000;
+/// Questions to backends at a time: each is a round trip, of which there are as many as objects.
+const ASKED: usize = 16;
 
 /// Most sentences of a report.
 const MOST_PROBLEMS: usize = 1_000;
@@ -39,17 +42,54 @@ pub struct CheckReport {
     pub unchecked: Vec<(String, String)>,
 }
 
+/// What one question found.
+enum Finding {
+    /// All is well.
+    Well,
+    /// What is lost, in a sentence.
+    Lost(String),
+    /// Who did not answer, and why.
+    Unchecked(String, String),
+    /// It is not ours.
+    Foreign,
+    /// It is ours, and nothing refers to it.
+    Orphan(Identity),
+}
+
 impl CheckReport {
     /// Whether everything was looked at, whatever was found.
     pub fn is_complete(&self) -> bool {
         self.unchecked.is_empty()
     }
 
-    fn lose(&mut self, problem: String) {
-        self.lost += 1;
-        if self.problems.len() < MOST_PROBLEMS {
-            self.problems.push(problem);
+    /// Counts a finding; an orphan is the caller's to deal with.
+    fn note(&mut self, finding: Finding) -> Option<Identity> {
+        match finding {
+            Finding::Well => {}
+            Finding::Lost(problem) => {
+                self.lost += 1;
+                if self.problems.len() < MOST_PROBLEMS {
+                    self.problems.push(problem);
+                }
+            }
+            Finding::Unchecked(place, cause) => {
+                if !self.unchecked.iter().any(|(name, _)| *name == place) {
+                    self.unchecked.push((place, cause));
+                }
+            }
+            Finding::Foreign => self.foreign += 1,
+            Finding::Orphan(identity) => {
+                self.orphans += 1;
+                return Some(identity);
+            }
         }
+        None
+    }
+}
+
+impl Finding {
+    fn unchecked(place: impl ToString, cause: impl ToString) -> Self {
+        Self::Unchecked(place.to_string(), cause.to_string())
     }
 }
 
@@ -88,43 +128,47 @@ impl Gateway {
                 return Ok(());
             };
             cursor = *last;
-            for (_, version, segment) in &page {
-                report.segments += 1;
+            for (_, version, _) in &page {
                 // A version's segments follow each other, and share its key.
                 if last_seen.replace(version.sequence) != Some(version.sequence) {
-                    self.check_data_key(version, report).await;
+                    report.note(self.check_data_key(version).await);
                 }
-                self.check_segment(version, segment, report).await;
+            }
+            let asked = page.iter().map(|(_, version, segment)| self.check_segment(version, segment));
+            let mut found = stream::iter(asked).buffered(ASKED);
+            while let Some(finding) = found.next().await {
+                report.segments += 1;
+                report.note(finding);
             }
             progress(report);
         }
     }
 
-    async fn check_data_key(&self, version: &Version, report: &mut CheckReport) {
-        let Err(error) = self.check_key(version).await else { return };
+    async fn check_data_key(&self, version: &Version) -> Finding {
+        let Err(error) = self.check_key(version).await else { return Finding::Well };
         match &error {
             // Who does not answer says nothing of what is lost.
-            KeyError::Unavailable(_) | KeyError::Denied(_) => unchecked(report, KEY_SERVICE, &error.to_string()),
+            KeyError::Unavailable(_) | KeyError::Denied(_) => Finding::unchecked(KEY_SERVICE, error),
             KeyError::NotFound(_) | KeyError::Disabled(_) | KeyError::InvalidName(_) | KeyError::Unreadable(_) => {
                 let what = format!("{}/{} version {}", version.bucket, version.key, version.id);
-                report.lose(format!("{what}: it is encrypted, and {error}"));
+                Finding::Lost(format!("{what}: it is encrypted, and {error}"))
             }
         }
     }
 
-    async fn check_segment(&self, version: &Version, segment: &Segment, report: &mut CheckReport) {
+    async fn check_segment(&self, version: &Version, segment: &Segment) -> Finding {
         let backend = match self.backend(&segment.location) {
             Ok(backend) => backend,
-            Err(error) => return unchecked(report, segment.location.as_str(), &error.to_string()),
+            Err(error) => return Finding::unchecked(&segment.location, error),
         };
         let what = format!("{}/{} version {} in {}", version.bucket, version.key, version.id, segment.location);
         match backend.head(&segment.locator).await {
-            Ok(size) if size == segment.stored_size => {}
-            Ok(size) => report.lose(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
+            Ok(size) if size == segment.stored_size => Finding::Well,
+            Ok(size) => Finding::Lost(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
             Err(error) => match error.code() {
-                Some(FailureCode::NotFound) => report.lose(format!("{what}: its bytes are gone")),
-                Some(FailureCode::Changed) => report.lose(format!("{what}: other bytes are in its place")),
-                _ => unchecked(report, segment.location.as_str(), &error.to_string()),
+                Some(FailureCode::NotFound) => Finding::Lost(format!("{what}: its bytes are gone")),
+                Some(FailureCode::Changed) => Finding::Lost(format!("{what}: other bytes are in its place")),
+                _ => Finding::unchecked(&segment.location, error),
             },
         }
     }
@@ -140,23 +184,27 @@ impl Gateway {
             Ok(backend) if backend.traits().listing => backend,
             Ok(_) => return Ok(()),
             Err(error) => {
-                unchecked(report, name.as_str(), &error.to_string());
+                report.note(Finding::unchecked(name, error));
                 return Ok(());
             }
         };
+        // Locations may share a container: what another one refers to is no orphan.
+        let sharers = self.sharers(name);
         let mut query = ListStored { limit: LISTED, versions: true, ..ListStored::default() };
         loop {
             let page = match backend.list(query.clone()).await {
                 Ok(page) => page,
                 Err(error) => {
-                    unchecked(report, name.as_str(), &BackendError::to_string(&error));
+                    report.note(Finding::unchecked(name, error));
                     return Ok(());
                 }
             };
-            for entry in &page.entries {
+            let asked = page.entries.iter().map(|entry| self.check_entry(name, &sharers, backend.as_ref(), entry));
+            let mut found = stream::iter(asked).buffered(ASKED);
+            while let Some(finding) = found.try_next().await? {
                 report.stored += 1;
-                match self.orphan(name, backend.as_ref(), entry, report).await? {
-                    Some(identity) if repair => self.metadata.queue_deletion(name, &identity.locator).await?,
+                match report.note(finding) {
+                    Some(orphan) if repair => self.metadata.queue_deletion(name, &orphan.locator).await?,
                     Some(_) | None => {}
                 }
             }
@@ -168,19 +216,17 @@ impl Gateway {
         }
     }
 
-    /// What names an entry's bytes, when they are ours and nothing refers to them.
-    async fn orphan(
+    /// Whose an entry of a location is; `sharers` are all that have its container.
+    async fn check_entry(
         &self,
         location: &LocationName,
+        sharers: &[LocationName],
         backend: &dyn Backend,
         entry: &StoredEntry,
-        report: &mut CheckReport,
-    ) -> Result<Option<Identity>> {
-        // Locations may share a container: what another one refers to is no orphan.
-        let sharers = self.sharers(location);
+    ) -> Result<Finding> {
         let listed = Identity { locator: entry.locator.clone(), write_id: entry.write_id.clone() };
-        if self.is_known_to(&sharers, &listed).await? {
-            return Ok(None);
+        if self.is_known_to(sharers, &listed).await? {
+            return Ok(Finding::Well);
         }
         // Not every listing shows which write stored an object.
         let asked = if listed.write_id.is_some() { Ok(listed) } else { backend.identify(&listed.locator).await };
@@ -188,7 +234,7 @@ impl Gateway {
             Ok(identity) => identity,
             // It went, or was overwritten, since it was listed.
             Err(error) if matches!(error.code(), Some(FailureCode::NotFound | FailureCode::Changed)) => {
-                return Ok(None);
+                return Ok(Finding::Well);
             }
             // Somebody else's, whom the backend shows it to.
             Err(error)
@@ -197,31 +243,26 @@ impl Gateway {
                     Some(FailureCode::Denied | FailureCode::Invalid | FailureCode::Unsupported)
                 ) =>
             {
-                report.foreign += 1;
-                return Ok(None);
+                return Ok(Finding::Foreign);
             }
             Err(error) => {
-                unchecked(report, location.as_str(), &error.to_string());
-                return Ok(None);
+                return Ok(Finding::unchecked(location, error));
             }
         };
         // A copy that somebody made of an object has its metadata, and is theirs.
         let own = identity.write_id.as_ref().filter(|write| is_of_its_time(write, entry.last_modified));
         let Some(write) = own else {
-            report.foreign += 1;
-            return Ok(None);
+            return Ok(Finding::Foreign);
         };
-        if self.is_known_to(&sharers, &identity).await? {
-            return Ok(None);
+        if self.is_known_to(sharers, &identity).await? {
+            return Ok(Finding::Well);
         }
         // A backend may name the same bytes otherwise than when it stored them. A location may
         // have the container under another name, have a copy of it, or have left the configuration.
         if self.metadata.has_bytes_of(write).await? {
-            report.foreign += 1;
-            return Ok(None);
+            return Ok(Finding::Foreign);
         }
-        report.orphans += 1;
-        Ok(Some(identity))
+        Ok(Finding::Orphan(identity))
     }
 
     async fn is_known_to(&self, locations: &[LocationName], identity: &Identity) -> Result<bool> {
@@ -254,12 +295,6 @@ fn is_of_its_time(write: &WriteId, stored: Option<u64>) -> bool {
     stored.is_none_or(|stored| stored.abs_diff(write.began()) <= LONGEST_WRITE)
 }
 
-fn unchecked(report: &mut CheckReport, place: &str, cause: &str) {
-    if !report.unchecked.iter().any(|(name, _)| name == place) {
-        report.unchecked.push((place.to_owned(), cause.to_owned()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +318,7 @@ mod tests {
     fn a_report_counts_more_than_it_names() {
         let mut report = CheckReport::default();
         for number in 0..=MOST_PROBLEMS {
-            report.lose(number.to_string());
+            report.note(Finding::Lost(number.to_string()));
         }
         assert_eq!((report.lost, report.problems.len()), (MOST_PROBLEMS as u64 + 1, MOST_PROBLEMS));
     }
