@@ -167,6 +167,23 @@ async fn a_restored_database_sweeps_nothing_until_fsck_has_run_and_repair_frees_
 }
 
 #[tokio::test]
+async fn a_location_that_may_be_asked_one_thing_at_a_time_is_checked_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut narrow = local(folder.path());
+    narrow["limits"] = json!({ "reads": 1, "waiting": 0 });
+    let mut gateway = Setup::with_locations(json!({ "narrow": narrow })).start().await.unwrap();
+    let client = gateway.client().unwrap();
+    assert_eq!(client.create_bucket("bucket", "narrow").await.unwrap().status, 200);
+    for number in 0..100 {
+        put(&client, &format!("bucket/{number}"), "bytes").await;
+    }
+    gateway.stop().await.unwrap();
+    let checked = gateway.run(&["fsck"]).await.unwrap();
+    assert_eq!(checked.code, Some(0), "{}{}", checked.output, checked.errors);
+    assert!(checked.output.contains("100 segments, 0 lost; 100 stored objects, 0 orphans"), "{}", checked.output);
+}
+
+#[tokio::test]
 async fn an_orphan_is_found_where_the_listing_does_not_show_whose_bytes_are() {
     let moto = Moto::start().await.unwrap();
     let backend = moto.client().unwrap();

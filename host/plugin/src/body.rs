@@ -1,6 +1,7 @@
 //! The two bodies that cross the host's edge: the client's on its way in, the backend's on its way out.
 
 use crate::call::Call;
+use crate::stillness::Stillness;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use sallyport_core::body::{Body, BodyError};
@@ -9,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A body that has to have exactly so many bytes.
@@ -200,14 +200,13 @@ impl Drop for Upload {
 pub(crate) struct Download {
     body: Exact<WasiBody>,
     failed: bool,
-    /// How long it may stand still while somebody reads, wherever its bytes come from.
-    idle: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
+    /// While somebody reads, wherever its bytes come from.
+    stillness: Stillness,
 }
 
 impl Download {
     pub(crate) fn new(body: WasiBody, length: u64, idle: Duration, call: Arc<Call>) -> Self {
-        Self { body: Exact { body, length, counted: 0, call }, failed: false, idle, sleep: None }
+        Self { body: Exact { body, length, counted: 0, call }, failed: false, stillness: Stillness::new(idle) }
     }
 }
 
@@ -220,16 +219,14 @@ impl HttpBody for Download {
             return Poll::Ready(None);
         }
         if let Poll::Ready(data) = self.body.poll(cx, |error| BodyError::Backend(error.to_string())) {
-            self.sleep = None;
+            self.stillness.end();
             self.failed = matches!(data, Some(Err(_)));
             if data.is_none() {
                 self.body.call.end_reading();
             }
             return Poll::Ready(data.map(|data| data.map(Frame::data)));
         }
-        let idle = self.idle;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
-        ready!(sleep.as_mut().poll(cx));
+        ready!(self.stillness.poll(cx));
         self.failed = true;
         Poll::Ready(Some(Err(BodyError::Backend("it stood still for too long".to_owned()))))
     }

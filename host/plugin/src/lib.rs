@@ -39,6 +39,7 @@ mod shares;
 mod shelf;
 mod sign;
 mod state;
+mod stillness;
 mod tally;
 mod trust;
 mod usage;

@@ -1,12 +1,13 @@
 //! Compares rows with bytes, both ways.
 
 use super::Gateway;
-use crate::backend::{Backend, FailureCode, Identity, ListStored, StoredEntry};
+use crate::backend::{Backend, BackendError, FailureCode, Identity, ListStored, StoredEntry};
 use crate::encryption::KeyError;
 use crate::error::Result;
 use crate::metadata::{Segment, Version};
 use crate::names::{LocationName, WriteId};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use std::time::Duration;
 
 /// Rows looked at per page.
 const PAGE: usize = 500;
@@ -14,6 +15,9 @@ const PAGE: usize = 500;
 const LISTED: u32 = 1_000;
 /// Questions to backends at a time: each is a round trip, of which there are as many as objects.
 const ASKED: usize = 16;
+/// How often, and after which pause, a location is asked again that may not be asked so much at a time.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Most sentences of a report.
 const MOST_PROBLEMS: usize = 1_000;
@@ -162,7 +166,7 @@ impl Gateway {
             Err(error) => return Finding::unchecked(&segment.location, error),
         };
         let what = format!("{}/{} version {} in {}", version.bucket, version.key, version.id, segment.location);
-        match backend.head(&segment.locator).await {
+        match patiently(|| backend.head(&segment.locator)).await {
             Ok(size) if size == segment.stored_size => Finding::Well,
             Ok(size) => Finding::Lost(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
             Err(error) => match error.code() {
@@ -229,7 +233,10 @@ impl Gateway {
             return Ok(Finding::Well);
         }
         // Not every listing shows which write stored an object.
-        let asked = if listed.write_id.is_some() { Ok(listed) } else { backend.identify(&listed.locator).await };
+        let asked = match listed.write_id {
+            Some(_) => Ok(listed),
+            None => patiently(|| backend.identify(&listed.locator)).await,
+        };
         let identity = match asked {
             Ok(identity) => identity,
             // It went, or was overwritten, since it was listed.
@@ -288,6 +295,20 @@ impl Gateway {
             .filter(|name| name != location && target(name).is_none_or(|other| Some(other) == own));
         std::iter::once(location.clone()).chain(others).collect()
     }
+}
+
+/// Asks until the location is not busy any more, as it may be with the other questions.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, BackendError>
+where
+    F: Future<Output = Result<T, BackendError>>,
+{
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(BackendError::Busy(_)) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// Whether bytes were stored when their write was under way, as far as is known.

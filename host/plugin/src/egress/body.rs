@@ -1,6 +1,7 @@
 //! Bodies that know how long they have been standing still.
 
 use crate::call::Call;
+use crate::stillness::Stillness;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -8,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A request's body, which tells its call when the last byte is gone.
@@ -60,15 +60,14 @@ impl Drop for Watched {
 /// An answer's body, which fails when the upstream sends nothing for too long.
 pub(crate) struct Patient {
     body: Incoming,
-    idle: Duration,
+    stillness: Stillness,
     /// Whose plugin may read it; `None` for an answer to the host.
     call: Option<Arc<Call>>,
-    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
     pub(crate) fn new(body: Incoming, idle: Duration, call: Option<Arc<Call>>) -> Self {
-        Self { body, idle, call, sleep: None }
+        Self { body, stillness: Stillness::new(idle), call }
     }
 }
 
@@ -79,16 +78,14 @@ impl Body for Patient {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.sleep = None;
+                self.stillness.end();
                 if let (Some(Ok(frame)), Some(call)) = (&frame, &self.call) {
                     call.usage().moved(frame.data_ref().map_or(0, Bytes::len));
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Error::Hyper)))
             }
             Poll::Pending => {
-                let idle = self.idle;
-                let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
-                ready!(sleep.as_mut().poll(cx));
+                ready!(self.stillness.poll(cx));
                 Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
             }
         }
