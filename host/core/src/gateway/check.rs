@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::metadata::{Segment, Version};
 use crate::names::{LocationName, WriteId};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use std::time::Duration;
+use tokio::sync::RwLock;
 
 /// Rows looked at per page.
 const PAGE: usize = 500;
@@ -15,9 +15,6 @@ const PAGE: usize = 500;
 const LISTED: u32 = 1_000;
 /// Questions to backends at a time: each is a round trip, of which there are as many as objects.
 const ASKED: usize = 16;
-/// How often, and after which pause, a location is asked again that may not be asked so much at a time.
-const TRIES: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Most sentences of a report.
 const MOST_PROBLEMS: usize = 1_000;
@@ -138,7 +135,8 @@ impl Gateway {
                     report.note(self.check_data_key(version).await);
                 }
             }
-            let asked = page.iter().map(|(_, version, segment)| self.check_segment(version, segment));
+            let turns = Turns::default();
+            let asked = page.iter().map(|(_, version, segment)| self.check_segment(version, segment, &turns));
             let mut found = stream::iter(asked).buffered(ASKED);
             while let Some(finding) = found.next().await {
                 report.segments += 1;
@@ -160,13 +158,13 @@ impl Gateway {
         }
     }
 
-    async fn check_segment(&self, version: &Version, segment: &Segment) -> Finding {
+    async fn check_segment(&self, version: &Version, segment: &Segment, turns: &Turns) -> Finding {
         let backend = match self.backend(&segment.location) {
             Ok(backend) => backend,
             Err(error) => return Finding::unchecked(&segment.location, error),
         };
         let what = format!("{}/{} version {} in {}", version.bucket, version.key, version.id, segment.location);
-        match patiently(|| backend.head(&segment.locator)).await {
+        match turns.ask(|| backend.head(&segment.locator)).await {
             Ok(size) if size == segment.stored_size => Finding::Well,
             Ok(size) => Finding::Lost(format!("{what}: {size} bytes where {} were stored", segment.stored_size)),
             Err(error) => match error.code() {
@@ -203,7 +201,8 @@ impl Gateway {
                     return Ok(());
                 }
             };
-            let asked = page.entries.iter().map(|entry| self.check_entry(name, &sharers, backend.as_ref(), entry));
+            let turns = Turns::default();
+            let asked = page.entries.iter().map(|entry| self.check_entry((name, &sharers), &*backend, entry, &turns));
             let mut found = stream::iter(asked).buffered(ASKED);
             while let Some(finding) = found.try_next().await? {
                 report.stored += 1;
@@ -223,10 +222,10 @@ impl Gateway {
     /// Whose an entry of a location is; `sharers` are all that have its container.
     async fn check_entry(
         &self,
-        location: &LocationName,
-        sharers: &[LocationName],
+        (location, sharers): (&LocationName, &[LocationName]),
         backend: &dyn Backend,
         entry: &StoredEntry,
+        turns: &Turns,
     ) -> Result<Finding> {
         let listed = Identity { locator: entry.locator.clone(), write_id: entry.write_id.clone() };
         if self.is_known_to(sharers, &listed).await? {
@@ -235,7 +234,7 @@ impl Gateway {
         // Not every listing shows which write stored an object.
         let asked = match listed.write_id {
             Some(_) => Ok(listed),
-            None => patiently(|| backend.identify(&listed.locator)).await,
+            None => turns.ask(|| backend.identify(&listed.locator)).await,
         };
         let identity = match asked {
             Ok(identity) => identity,
@@ -297,18 +296,24 @@ impl Gateway {
     }
 }
 
-/// Asks until the location is not busy any more, as it may be with the other questions.
-async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, BackendError>
-where
-    F: Future<Output = Result<T, BackendError>>,
-{
-    for _ in 1..TRIES {
+/// Questions that are asked beside each other. A location that may not be asked so much at a time is busy with the
+/// others: then it is asked alone.
+#[derive(Default)]
+struct Turns(RwLock<()>);
+
+impl Turns {
+    async fn ask<T, F>(&self, ask: impl Fn() -> F) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>>,
+    {
+        let beside_others = self.0.read().await;
         match ask().await {
-            Err(BackendError::Busy(_)) => tokio::time::sleep(PAUSE).await,
+            Err(BackendError::Busy(_)) => drop(beside_others),
             answer => return answer,
         }
+        let _alone = self.0.write().await;
+        ask().await
     }
-    ask().await
 }
 
 /// Whether bytes were stored when their write was under way, as far as is known.
