@@ -7,6 +7,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use opendal_core::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, HttpTransporter, Operator};
 use sallyport_plugin_sdk::http::{Method, Origin, Request, Response};
+use sallyport_plugin_sdk::retry::Retry;
 use sallyport_plugin_sdk::types::Failure;
 use sallyport_plugin_sdk::{Body, failure};
 use send_wrapper::SendWrapper;
@@ -93,21 +94,11 @@ impl Exchange {
 
     async fn send(&self, request: http::Request<Buffer>) -> Result<http::Response<HttpBody>, Failure> {
         let (parts, body) = request.into_parts();
-        let uri = &parts.uri;
-        let origin =
-            format!("{}://{}", uri.scheme_str().unwrap_or("https"), uri.authority().map_or("", |a| a.as_str()));
-        let (origin, _) = Origin::parse(&origin, true).map_err(|error| made(&error.to_string()))?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut sent = Request::new(method(&parts.method), &origin, path);
-        for (name, value) in &parts.headers {
-            // The host and the length are set where the request is sent.
-            if name != http::header::HOST && name != http::header::CONTENT_LENGTH {
-                let value = value.to_str().map_err(|_| made("a header that is no text"))?;
-                sent = sent.header(name.as_str(), value);
-            }
-        }
-        sent = self.with_body(sent, &body)?;
-        let answer = sent.send().await?;
+        let answer = if parts.method.as_str() == "MKCOL" {
+            Retry::default().run(|| make_folder(&parts)).await?
+        } else {
+            self.with_body(without_body(&parts)?, &body)?.send().await?
+        };
         self.answered(&parts.method, answer).await
     }
 
@@ -163,6 +154,29 @@ impl HttpTransport for Transport {
         })
         .await
     }
+}
+
+/// A request with all but its body.
+fn without_body(parts: &http::request::Parts) -> Result<Request, Failure> {
+    let uri = &parts.uri;
+    let origin = format!("{}://{}", uri.scheme_str().unwrap_or("https"), uri.authority().map_or("", |a| a.as_str()));
+    let (origin, _) = Origin::parse(&origin, true).map_err(|error| made(&error.to_string()))?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut sent = Request::new(method(&parts.method), &origin, path);
+    for (name, value) in &parts.headers {
+        // The host and the length are set where the request is sent.
+        if name != http::header::HOST && name != http::header::CONTENT_LENGTH {
+            let value = value.to_str().map_err(|_| made("a header that is no text"))?;
+            sent = sent.header(name.as_str(), value);
+        }
+    }
+    Ok(sent)
+}
+
+/// Makes a folder. Who makes another one in the same folder just then locks this one out: that passes.
+async fn make_folder(parts: &http::request::Parts) -> Result<Response, Failure> {
+    let answer = without_body(parts)?.send().await?;
+    if answer.status() == 423 { Err(refused(&parts.method, &answer)) } else { Ok(answer) }
 }
 
 fn made(what: &str) -> Failure {
